@@ -1,0 +1,151 @@
+"""boto3 as the course uses it: one client a service, errors in plain words, patience."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    UnauthorizedSSOTokenError,
+)
+
+from handson.errors import CloudError
+from handson.i18n import _
+
+UNKNOWN_USER = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    ProfileNotFound,
+    SSOError,
+    UnauthorizedSSOTokenError,
+)
+STALE = {
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+BUSY = {"RequestLimitExceeded", "Throttling", "ThrottlingException"}
+
+
+class Refused(CloudError):
+    """The API answered a call with an error; `code` is its own word for it."""
+
+    def __init__(self, code: str, what: str, cure: str) -> None:
+        self.code = code
+        super().__init__(what, cure)
+
+
+class Aws:
+    """The AWS API, or what stands in for it, in one region.
+
+    `connection` holds further arguments of boto3's `Session.client`: none for AWS,
+    `endpoint_url` and a pair of keys for the lab.
+    """
+
+    def __init__(self, region: str, connection: Mapping[str, Any]) -> None:
+        self.region = region
+        self.connection = dict(connection)
+        self._session: Any = None
+        self._clients: dict[str, Any] = {}
+
+    def call(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Call an operation by boto3's name for it; CloudError when that fails."""
+        try:
+            answer: dict[str, Any] = getattr(self._client(service), operation)(**arguments)
+            return answer
+        except (ClientError, BotoCoreError) as error:
+            raise in_plain_words(error) from error
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
+        """Return what all pages of an answer hold under `key`."""
+        try:
+            client = self._client(service)
+            if not client.can_paginate(operation):
+                return list(getattr(client, operation)(**arguments)[key])
+            pages = client.get_paginator(operation).paginate(**arguments)
+            return [item for page in pages for item in page.get(key, [])]
+        except (ClientError, BotoCoreError) as error:
+            raise in_plain_words(error) from error
+
+    def _client(self, service: str) -> Any:
+        # A client takes a tenth of a second to make: each is made once, when it is needed.
+        if service not in self._clients:
+            if self._session is None:
+                self._session = boto3.session.Session(region_name=self.region)
+            # The lab answers CreateStack when its hosts have booted.
+            config = Config(connect_timeout=10, read_timeout=180, retries={"mode": "standard"})
+            self._clients[service] = self._session.client(service, config=config, **self.connection)
+        return self._clients[service]
+
+
+def in_plain_words(error: ClientError | BotoCoreError) -> CloudError:
+    """Return the error with what happened and what to do."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        what = _("AWS refused {operation}: {message} ({code})").format(
+            operation=error.operation_name,
+            message=error.response.get("Error", {}).get("Message", "").rstrip("."),
+            code=code,
+        )
+        return Refused(code, what, _cure(code))
+    if isinstance(error, UNKNOWN_USER):
+        return CloudError(
+            _("AWS does not know who you are: {message}").format(message=str(error)),
+            _(
+                "Run `aws configure` or `aws sso login` in a terminal, or set AWS_PROFILE, "
+                "and run the cell again; or choose the lab, which needs no account."
+            ),
+        )
+    if isinstance(error, ConnectionError | HTTPClientError):
+        return CloudError(
+            _("The AWS API does not answer: {message}").format(message=str(error)),
+            _(
+                "Check the network and the region; for the lab, see with `handson status` "
+                "that it is up."
+            ),
+        )
+    return CloudError(str(error), _("Put right what the sentence names and run the cell again."))
+
+
+def _cure(code: str) -> str:
+    if code in STALE:
+        return _("Log in again: `aws sso login`, or `aws configure` with keys that are valid.")
+    if code in DENIED:
+        return _("Ask whoever runs the account to allow you that operation.")
+    if code in BUSY:
+        return _("Wait a minute and run the cell again.")
+    return _("Put right what the sentence names and run the cell again.")
+
+
+def patience(limit: float, first: float = 0.2, longest: float = 5.0) -> Iterator[float]:
+    """Yield the seconds gone by: at once, then after ever longer pauses, up to `limit`.
+
+    >>> list(patience(0))
+    [0.0]
+    """
+    start = time.monotonic()
+    gone, pause = 0.0, first
+    while True:
+        yield gone
+        if gone + pause > limit:
+            return
+        time.sleep(pause)
+        gone, pause = time.monotonic() - start, min(pause * 1.5, longest)

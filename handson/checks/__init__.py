@@ -1,0 +1,120 @@
+"""The checks of the course: rules about the state of hosts and cloud, whoever brought it about.
+
+One module a step, each a list of rules. A rule only reads. It tells what is *true now*
+(computed anew each time) or what *happened* (found in the log).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handson.checks.scene import Scene
+from handson.errors import HandsonError
+from handson.i18n import _
+
+__all__ = ["Finding", "Result", "Rule", "Rules", "Scene", "bad", "good", "run"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check found.
+
+    `kind` is 'now' (true at this moment, computed anew each time) or 'happened' (found in
+    the log). `cause` and `cure` are filled in when the check does not pass.
+    """
+
+    id: str
+    sentence: str
+    ok: bool
+    kind: str
+    manual: str
+    evidence: str = ""
+    cause: str = ""
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule's function returns: whether it holds, and what shows it."""
+
+    ok: bool
+    evidence: str = ""
+    cause: str = ""
+    cure: str = ""
+
+
+def good(evidence: str = "") -> Finding:
+    return Finding(True, evidence)
+
+
+def bad(evidence: str, cause: str, cure: str) -> Finding:
+    return Finding(False, evidence, cause, cure)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An id, one sentence, the manual's address, and a function that looks."""
+
+    id: str
+    sentence: str
+    manual: str
+    kind: str
+    look: Callable[[Scene], Finding]
+
+    def apply(self, scene: Scene) -> Result:
+        """Look, and return the result; a host or an API that says no is a result too."""
+        try:
+            found = self.look(scene)
+        except HandsonError as error:
+            found = bad(error.what, _("This could not be looked at."), error.cure)
+        return Result(
+            self.id,
+            self.sentence,
+            found.ok,
+            self.kind,
+            self.manual,
+            found.evidence,
+            found.cause,
+            found.cure,
+        )
+
+
+class Rules(list[Rule]):
+    """The rules of one step, in the order in which they are shown."""
+
+    def now(self, id: str, sentence: str, manual: str) -> Callable[..., Callable[..., Finding]]:
+        """Add the decorated function as a rule about what is true now."""
+        return self._add(id, sentence, manual, "now")
+
+    def happened(
+        self, id: str, sentence: str, manual: str
+    ) -> Callable[..., Callable[..., Finding]]:
+        """Add the decorated function as a rule about what the log tells."""
+        return self._add(id, sentence, manual, "happened")
+
+    def _add(
+        self, id: str, sentence: str, manual: str, kind: str
+    ) -> Callable[..., Callable[..., Finding]]:
+        def add(look: Callable[[Scene], Finding]) -> Callable[[Scene], Finding]:
+            self.append(Rule(id, sentence, manual, kind, look))
+            return look
+
+        return add
+
+
+def rules(slug: str) -> Rules:
+    """Return the rules of a step.
+
+    >>> [rule.id for rule in rules("01_security_group")]
+    ['submission-allowed', 'submission-answers']
+    """
+    module = importlib.import_module(f"handson.checks.{slug.partition('_')[2]}")
+    found: Rules = module.RULES
+    return found
+
+
+def run(slug: str, scene: Scene) -> list[Result]:
+    """Apply all rules of a step to what is there now."""
+    return [rule.apply(scene) for rule in rules(slug)]

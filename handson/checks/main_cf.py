@@ -1,0 +1,67 @@
+"""Does main.cf switch SMTP AUTH on, and does it refuse to relay for strangers?"""
+
+from __future__ import annotations
+
+from handson.checks import Finding, Rules, Scene, bad, good
+from handson.i18n import _
+
+RULES = Rules()
+POSTCONF = "https://www.postfix.org/postconf.5.html"
+REFUSALS = ("reject_unauth_destination", "defer_unauth_destination")
+
+
+@RULES.now("main-cf-valid", _("Postfix finds no fault in its configuration."), f"{POSTCONF}")
+def main_cf_valid(scene: Scene) -> Finding:
+    status, output = scene.server.probe("sudo postfix check")
+    if status == 0:
+        return good("postfix check: 0")
+    return bad(
+        output.strip()[-300:],
+        _("A line of main.cf or master.cf cannot be read."),
+        _("Compare the file with its backup: sudo diff -u main.cf.YYYYMMDD main.cf"),
+    )
+
+
+@RULES.now("auth-enabled", _("SMTP AUTH is switched on."), f"{POSTCONF}#smtpd_sasl_auth_enable")
+def auth_enabled(scene: Scene) -> Finding:
+    values = {scene.postfix.parameter("smtpd_sasl_auth_enable")}
+    submission = scene.postfix.services().get("submission/inet")
+    if submission:
+        values.add(submission.parameters.get("smtpd_sasl_auth_enable", ""))
+    if "yes" in values:
+        return good("smtpd_sasl_auth_enable = yes")
+    return bad(
+        "smtpd_sasl_auth_enable = no",
+        _("That is the default: the line is missing, or spelt in another way."),
+        "sudo postconf -e smtpd_sasl_auth_enable=yes; sudo postfix reload",
+    )
+
+
+@RULES.now("sasl-type-cyrus", _("Postfix asks Cyrus SASL."), f"{POSTCONF}#smtpd_sasl_type")
+def sasl_type_cyrus(scene: Scene) -> Finding:
+    value = scene.postfix.parameter("smtpd_sasl_type")
+    if value == "cyrus":
+        return good(f"smtpd_sasl_type = {value}")
+    return bad(
+        f"smtpd_sasl_type = {value}",
+        _("Another SASL was chosen, most often Dovecot's."),
+        "sudo postconf -e smtpd_sasl_type=cyrus; sudo postfix reload",
+    )
+
+
+@RULES.now(
+    "strangers-refused",
+    _("main.cf refuses to relay to other domains for those whom it does not trust."),
+    f"{POSTCONF}#smtpd_relay_restrictions",
+)
+def strangers_refused(scene: Scene) -> Finding:
+    names = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+    values = {name: scene.postfix.parameter(name) for name in names}
+    for name, value in values.items():
+        if any(refusal in value for refusal in REFUSALS):
+            return good(f"{name} = {value}")
+    return bad(
+        "; ".join(f"{name} = {value}" for name, value in values.items()),
+        _("Nothing in either list refuses a foreign destination: an open relay."),
+        _("End one of the lists with reject_unauth_destination."),
+    )

@@ -1,0 +1,62 @@
+"""Is the user in the database, and can smtpd read it while others cannot?"""
+
+from __future__ import annotations
+
+from handson.checks import Finding, Rules, Scene, bad, good
+from handson.i18n import _
+
+RULES = Rules()
+MANUAL = "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html"
+README = "https://www.postfix.org/SASL_README.html#auxprop_sasldb"
+
+
+@RULES.now("user-in-sasldb", _("The user stands in sasldb with the mail domain as realm."), MANUAL)
+def user_in_sasldb(scene: Scene) -> Finding:
+    users, wanted = scene.sasl.users(), scene.settings.login
+    if wanted in users:
+        return good(wanted)
+    return bad(
+        _("{path} holds: {users}").format(
+            path=scene.server.system.sasldb, users=", ".join(users) or _("no user")
+        ),
+        _("The user was not created, or in another realm or another file."),
+        scene.server.fill("sudo saslpasswd2 -c -f {sasldb} -u {domain} {user}"),
+    )
+
+
+@RULES.now("sasldb-readable", _("Postfix's smtpd can read sasldb."), README)
+def sasldb_readable(scene: Scene) -> Finding:
+    path = scene.server.system.sasldb
+    if not scene.sasl.has_database:
+        return _missing(scene)
+    mode = str(scene.sasl.database_mode())
+    if scene.sasl.smtpd_can_read:
+        return good(f"{path} {mode}")
+    return bad(
+        f"{path} {mode}",
+        _("smtpd runs as postfix, and neither owner nor group of the file lets it read."),
+        f"sudo chown root:postfix {path}; sudo chmod 0640 {path}",
+    )
+
+
+@RULES.now("sasldb-private", _("Nobody else can read sasldb: it holds plaintext passwords."), README)
+def sasldb_private(scene: Scene) -> Finding:
+    path = scene.server.system.sasldb
+    if not scene.sasl.has_database:
+        return _missing(scene)
+    mode = scene.sasl.database_mode()
+    if not mode.is_world_readable:
+        return good(f"{path} {mode}")
+    return bad(
+        f"{path} {mode}",
+        _("Its mode lets every user of the server read it."),
+        f"sudo chmod 0640 {path}",
+    )
+
+
+def _missing(scene: Scene) -> Finding:
+    return bad(
+        _("{path} is not there").format(path=scene.server.system.sasldb),
+        _("saslpasswd2 has not created it, or created it at another path."),
+        scene.server.fill("sudo saslpasswd2 -c -f {sasldb} -u {domain} {user}"),
+    )

@@ -1,0 +1,361 @@
+"""The container engine: Podman >= 4.3 or Docker, both over the docker SDK.
+
+Where it is found, in this order: `DOCKER_HOST`, the current Docker context, the sockets
+of a running Podman, and a `podman` program for which the lab starts a service itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import psutil
+from docker.errors import DockerException
+from docker.types import IPAMConfig, IPAMPool, Ulimit
+
+from handson.errors import EngineMissing, LabError
+from handson.i18n import _
+from handson.lab.state import runtime_folder
+
+LABEL = "handson.lab"
+CAP_SYS_RESOURCE = 24
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to be put into a host: its absolute path, content, mode and owner's uid."""
+
+    path: str
+    content: str | bytes
+    mode: int = 0o644
+    uid: int = 0
+
+
+class Engine:
+    """A container engine for one lab; everything it makes carries the lab's label.
+
+    Source of the host options: systemd's CONTAINER_INTERFACE document.
+    """
+
+    def __init__(self, name: str, client: docker.DockerClient) -> None:
+        self.name = name
+        self.client = client
+        components = client.version().get("Components", [])
+        self.is_podman = any("Podman" in component["Name"] for component in components)
+        self.label = {LABEL: name}
+
+    # -- hosts ---------------------------------------------------------------
+
+    def create_host(
+        self,
+        name: str,
+        image: str,
+        networks: list[tuple[str, str]],
+        files: list[File] | None = None,
+        command: list[str] | None = None,
+        publish: int | None = None,
+        labels: dict[str, str] | None = None,
+        hostname: str | None = None,
+    ) -> Any:
+        """Create and start a host; `networks` are pairs of a network's name and an address.
+
+        An address of '' leaves the choice to the engine. `publish` is a TCP port that
+        becomes reachable at a random port on 127.0.0.1. Returns the SDK's container.
+        """
+        (first, address), *more = networks
+        endpoint = self.client.api.create_endpoint_config(ipv4_address=address or None)
+        options: dict[str, Any] = {}
+        if not self.is_podman:
+            # Podman sets systemd up by itself; Docker has to be told. Since version 28
+            # it mounts the control groups read-only unless asked otherwise.
+            options["cgroupns"] = "private" if _is_cgroup2() else "host"
+            if int(self.client.version()["Version"].split(".")[0]) >= 28:
+                options["security_opt"] = ["writable-cgroups=true"]
+        if not (_is_cgroup2() and not self.is_podman):
+            options["volumes"] = ["/sys/fs/cgroup:/sys/fs/cgroup:ro"]
+        container = self.client.containers.create(
+            image,
+            command=command or ["/sbin/init"],
+            name=f"{self.name}-{name}",
+            hostname=hostname or name,
+            labels={**self.label, "handson.host": name, **(labels or {})},
+            environment={"container": "docker"},
+            tmpfs={"/run": "", "/run/lock": "", "/tmp": ""},
+            stop_signal="SIGRTMIN+3" if command is None else "SIGTERM",
+            network=first,
+            networking_config={first: endpoint},
+            ports={f"{publish}/tcp": ("127.0.0.1", 0)} if publish else None,
+            ulimits=_low_limits(),
+            **options,
+        )
+        try:
+            for network, other in more:
+                self.client.networks.get(network).connect(container, ipv4_address=other or None)
+            if files:
+                self.put(container, files)
+            container.start()
+        except BaseException:
+            container.remove(force=True, v=True)
+            raise
+        return container
+
+    def put(self, container: Any, files: list[File]) -> None:
+        """Put files into a host, whether it runs or not; their folders are made."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for file in files:
+                content = file.content.encode() if isinstance(file.content, str) else file.content
+                info = tarfile.TarInfo(file.path.lstrip("/"))
+                info.size, info.mode, info.mtime = len(content), file.mode, int(time.time())
+                info.uid = info.gid = file.uid
+                tar.addfile(info, io.BytesIO(content))
+        container.put_archive("/", archive.getvalue())
+
+    def run(self, container: Any, script: str, privileged: bool = False, timeout: int = 30) -> str:
+        """Run a shell script as root in a host and return what it printed.
+
+        Raises LabError with the last lines when it fails or takes longer than `timeout`
+        seconds.
+        """
+        # The limit is kept inside the host: the SDK's own would leave the script running.
+        result = container.exec_run(
+            ["timeout", str(timeout), "sh", "-euc", script], privileged=privileged
+        )
+        output: str = result.output.decode(errors="replace")
+        if result.exit_code != 0:
+            tail = "\n".join(output.strip().splitlines()[-5:])
+            raise LabError(
+                _("The lab could not set up its host {host} (exit status {status}):\n{tail}").format(
+                    host=container.name, status=result.exit_code, tail=tail
+                ),
+                _("Run `handson down`, then `handson up`."),
+            )
+        return output
+
+    def hosts(self, **labels: str) -> list[Any]:
+        """Return the lab's containers, stopped ones too, that carry all the labels."""
+        wanted = [f"{key}={value}" for key, value in {**self.label, **labels}.items()]
+        return list(self.client.containers.list(all=True, filters={"label": wanted}))
+
+    def host(self, name: str) -> Any | None:
+        found = self.hosts(**{"handson.host": name})
+        return found[0] if found else None
+
+    # -- networks ------------------------------------------------------------
+
+    def create_network(
+        self,
+        name: str,
+        cidr: str = "",
+        internal: bool = True,
+        labels: dict[str, str] | None = None,
+    ) -> Any:
+        """Create a network; an internal one has no way out of the machine."""
+        pools = IPAMConfig(pool_configs=[IPAMPool(subnet=cidr)]) if cidr else None
+        return self.client.networks.create(
+            f"{self.name}-{name}",
+            driver="bridge",
+            internal=internal,
+            ipam=pools,
+            labels={**self.label, "handson.network": name, **(labels or {})},
+        )
+
+    def networks(self) -> list[Any]:
+        return list(self.client.networks.list(filters={"label": f"{LABEL}={self.name}"}))
+
+    def subnets(self) -> list[str]:
+        """Return every IPv4 subnet that any network of the engine has, this lab's or not."""
+        found = []
+        for network in self.client.networks.list():
+            network.reload()
+            for pool in (network.attrs.get("IPAM") or {}).get("Config") or []:
+                if "." in pool.get("Subnet", ""):
+                    found.append(pool["Subnet"])
+        return found
+
+    # -- the end -------------------------------------------------------------
+
+    def remove_all(self) -> int:
+        """Remove every container, network and volume with the lab's label; return how many."""
+        hosts, networks = self.hosts(), self.networks()
+        for container in hosts:
+            with contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True, v=True)
+            end(processes("conmon", container.id))
+        for network in networks:
+            with contextlib.suppress(docker.errors.NotFound):
+                network.remove()
+        volumes = self.client.volumes.list(filters={"label": f"{LABEL}={self.name}"})
+        for volume in volumes:
+            volume.remove(force=True)
+        return len(hosts) + len(networks) + len(volumes)
+
+
+def connect(name: str) -> Engine:
+    """Return the engine for the lab `name`; raise EngineMissing with the cures otherwise."""
+    for address in _addresses():
+        client = _client(address)
+        if client:
+            return Engine(name, client)
+    if shutil.which("podman"):
+        return Engine(name, _start_podman(name))
+    raise EngineMissing(
+        _("No container engine was found: neither Docker nor Podman answers."),
+        _(
+            "Install one (on Debian or Ubuntu: sudo apt-get install podman), "
+            "or start Docker, or name its socket in DOCKER_HOST."
+        ),
+    )
+
+
+def service_processes(name: str) -> list[psutil.Process]:
+    """Return the Podman services that were started for the lab `name`."""
+    return processes("podman", "system", "service", f"unix://{_socket(name)}")
+
+
+def processes(*words: str) -> list[psutil.Process]:
+    """Return the processes whose command line has each of `words` as an argument."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if all(any(word == Path(part).name or word == part for part in line) for word in words):
+                found.append(process)
+    return found
+
+
+def end(found: list[psutil.Process]) -> int:
+    """End processes, politely first; return how many there were."""
+    for process in found:
+        _signal(process, "TERM")
+    for process in psutil.wait_procs(found, timeout=5)[1]:
+        _signal(process, "KILL")
+    return len(found)
+
+
+def as_root() -> list[str]:
+    """Return what to put before a command that needs root: nothing for root itself.
+
+    Rootless containers cannot load the rules of a security group everywhere; a user
+    who may use sudo gets root's engine instead.
+    """
+    return [] if os.geteuid() == 0 else ["sudo", "-n"]
+
+
+def _signal(process: psutil.Process, name: str) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        try:
+            process.send_signal(getattr(signal, f"SIG{name}"))
+        except psutil.AccessDenied:
+            subprocess.run([*as_root(), "kill", f"-{name}", str(process.pid)], check=False)
+
+
+def _addresses() -> Iterator[str | None]:
+    if host := os.environ.get("DOCKER_HOST"):
+        yield host
+        return
+    yield None  # the Docker context, which is the default socket where none is chosen
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        yield f"unix://{runtime}/podman/podman.sock"
+    yield "unix:///run/podman/podman.sock"
+
+
+def _client(address: str | None, seconds: int = 120) -> docker.DockerClient | None:
+    try:
+        if address is None:
+            client = docker.from_env(timeout=seconds, use_context=True)
+        else:
+            client = docker.DockerClient(base_url=address, timeout=seconds)
+        client.ping()
+    except (DockerException, OSError):
+        return None
+    return client
+
+
+def _socket(name: str) -> Path:
+    return runtime_folder(name) / "podman.sock"
+
+
+def _start_podman(name: str) -> docker.DockerClient:
+    """Start a Podman service for this lab (or find it running) and connect to it."""
+    address = f"unix://{_socket(name)}"
+    if client := _client(address):
+        return client
+    folder = runtime_folder(name, create=True)
+    (folder / "containers.conf").write_text(_containers_conf())
+    settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
+    service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
+    with (folder / "podman.log").open("ab") as log:
+        subprocess.Popen(
+            [*as_root(), "env", settings, *service],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if as_root() and _socket(name).exists():
+            # Who may use sudo may use root's Podman; its socket is root's at first.
+            owner = f"{os.getuid()}:{os.getgid()}"
+            subprocess.run([*as_root(), "chown", owner, str(_socket(name))], check=False)
+        if client := _client(address):
+            return client
+        time.sleep(0.05)
+    tail = (folder / "podman.log").read_text(errors="replace").strip().splitlines()[-3:]
+    raise EngineMissing(
+        _("Podman is installed, but its service does not answer: {tail}").format(
+            tail=" / ".join(tail)
+        ),
+        _("Try `podman info` in a terminal; it says what Podman lacks."),
+    )
+
+
+def _containers_conf() -> str:
+    """Return settings for a Podman service, also on a machine with fewer rights than most."""
+    # Podman watches over each command it ran in a host for another five minutes, which
+    # is a hundred processes by the end of the course.
+    lines = ["[engine]", "exit_command_delay = 5"]
+    # crun refuses a tree of control groups that mixes versions 1 and 2.
+    if Path("/sys/fs/cgroup/unified").exists() and shutil.which("runc"):
+        lines += ['runtime = "runc"']
+    if limits := _low_limits():
+        values = ", ".join(f'"{limit["Name"]}={limit["Soft"]}:{limit["Hard"]}"' for limit in limits)
+        lines += ["[containers]", f"default_ulimits = [{values}]"]
+    return "\n".join(lines) + "\n"
+
+
+def _low_limits() -> list[Ulimit]:
+    """Return limits that can be set where the engine may not raise its own, else nothing."""
+    if not _may_raise_limits():
+        files = min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        return [
+            Ulimit(name="nofile", soft=files, hard=files),
+            Ulimit(name="nproc", soft=4096, hard=4096),
+        ]
+    return []
+
+
+def _may_raise_limits() -> bool:
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:  # not Linux: the engine runs in a machine of its own
+        return True
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    return os.geteuid() != 0 or bool(int(effective, 16) >> CAP_SYS_RESOURCE & 1)
+
+
+def _is_cgroup2() -> bool:
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()

@@ -1,0 +1,212 @@
+"""One lab from `up` to `down`."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError
+
+from handson.errors import EngineMissing, LabDown, LabError
+from handson.i18n import _
+from handson.lab import engine as engines
+from handson.lab import image as images
+from handson.lab import internet, network
+from handson.lab.engine import Engine
+from handson.lab.state import LabState, check_name, runtime_folder
+
+Say = Callable[[str], None]
+
+SERVER = "handson.lab.server"
+
+
+def _nothing(sentence: str) -> None:
+    pass
+
+
+class Lab:
+    """An embedded lab, known by its name; several run side by side.
+
+    >>> Lab("no lab")
+    Traceback (most recent call last):
+    ...
+    handson.errors.InvalidInput: “no lab” cannot name a lab.
+    → Use a small letter first, then up to 29 small letters, digits or hyphens.
+    """
+
+    def __init__(self, name: str = "lab") -> None:
+        self.name = check_name(name)
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether the lab answers."""
+        try:
+            return _answers(LabState.load(self.name).endpoint)
+        except LabDown:
+            return False
+
+    def up(self, public_key: str, say: Say = _nothing, base: str = "") -> LabState:
+        """Start the lab, or adopt it where it runs, and return its state.
+
+        `public_key` is an OpenSSH public key: its holder may log in to the learner's
+        place. What an earlier lab of this name left behind is replaced. Raises
+        EngineMissing or LabError.
+        """
+        runtime_folder(self.name, create=True)
+        engine = engines.connect(self.name)
+        if state := self._running(engine):
+            internet.authorize(engine, public_key)
+            return state
+        self._clear(engine)
+        image = images.ensure(engine, say, base)
+        try:
+            return self._start(engine, image, public_key, say)
+        except BaseException:
+            self._clear(engine)
+            raise
+
+    def down(self, say: Say = _nothing) -> bool:
+        """Remove all that the lab made, whatever state it is in; tell whether there was any.
+
+        Found by label, so that it works after a crash too. The host image stays.
+        """
+        found = 0
+        try:
+            engine = engines.connect(self.name)
+        except EngineMissing:
+            if not runtime_folder(self.name).exists():
+                raise
+        else:
+            say(_("Removing the lab's hosts and networks"))
+            found = self._clear(engine)
+            engine.client.close()
+        found += engines.end(engines.service_processes(self.name))
+        folder = runtime_folder(self.name)
+        found += folder.exists()
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()  # only when no other lab's folder is in it
+        return bool(found)
+
+    def left_over(self) -> list[str]:
+        """Return what exists of the lab on this machine: containers, networks, processes."""
+        engine = engines.connect(self.name)
+        names = [host.name for host in engine.hosts()]
+        names += [net.name for net in engine.networks()]
+        names += [f"process {process.pid}" for process in engines.processes(SERVER, self.name)]
+        return names
+
+    # -- parts ---------------------------------------------------------------
+
+    def _running(self, engine: Engine) -> LabState | None:
+        if not self.is_up:
+            return None
+        state = LabState.load(self.name)
+        for name in ("pc", "mailbox", "resolver"):
+            host = engine.host(name)
+            if host is None or host.status != "running":
+                return None
+        # The engine may have been restarted meanwhile and have published another port.
+        port = internet.published_port(engine.host("pc"))
+        return state if port == state.pc_port else None
+
+    def _clear(self, engine: Engine) -> int:
+        found = engines.end(engines.processes(SERVER, self.name))
+        found += engine.remove_all()
+        folder = runtime_folder(self.name)
+        for file in ("lab.json", "endpoint"):
+            (folder / file).unlink(missing_ok=True)
+        return found
+
+    def _start(self, engine: Engine, image: str, public_key: str, say: Say) -> LabState:
+        used = [*network.taken(), *engine.subnets(), *_promised(self.name)]
+        vpc = network.first_free(network.VPCS, used)
+        cidr = _create_internet(engine, used)
+        say(_("Starting the AWS API and the lab's Internet ({cidr})").format(cidr=cidr))
+        engine.create_network(internet.OUTSIDE, internal=False)
+        server = self._start_server(image, cidr)
+        internet.start(engine, image, cidr, vpc, public_key)
+        pc, mailbox = engine.host("pc"), engine.host("mailbox")
+        state = LabState(
+            name=self.name,
+            endpoint=self._wait_for_server(server),
+            pc_port=internet.published_port(pc),
+            pc_ip=network.address(cidr, network.PC),
+            pc_host_keys=internet.host_keys(engine, pc),
+            mailbox_ip=network.address(cidr, network.MAILBOX),
+            mailbox_host_keys=internet.host_keys(engine, mailbox),
+            internet_cidr=cidr,
+            vpc_cidr=vpc,
+            image=image,
+            engine="podman" if engine.is_podman else "docker",
+        )
+        state.save()
+        return state
+
+    def _start_server(self, image: str, cidr: str) -> subprocess.Popen[bytes]:
+        with self._log().open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", SERVER, self.name, "--image", image, "--internet", cidr],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
+
+    def _wait_for_server(self, server: subprocess.Popen[bytes]) -> str:
+        file = runtime_folder(self.name) / "endpoint"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and server.poll() is None:
+            with contextlib.suppress(OSError):
+                endpoint = file.read_text()
+                if endpoint and _answers(endpoint):
+                    return endpoint
+            time.sleep(0.05)
+        tail = self._log().read_text(errors="replace").strip().splitlines()[-5:]
+        raise LabError(
+            _("The lab's AWS API did not start:\n{tail}").format(tail="\n".join(tail)),
+            _("Run `handson down`, then `handson up`."),
+        )
+
+    def _log(self) -> Path:
+        return runtime_folder(self.name) / "server.log"
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{endpoint}/moto-api/data.json", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _promised(name: str) -> list[str]:
+    """Return the VPC networks of other labs, which may not have been made yet."""
+    cidrs = []
+    for file in runtime_folder(name).parent.glob("*/lab.json"):
+        if file.parent.name != name:
+            with contextlib.suppress(LabDown):
+                cidrs.append(LabState.load(file.parent.name).vpc_cidr)
+    return cidrs
+
+
+def _create_internet(engine: Engine, used: list[str]) -> Any:
+    """Create the Internet on the first network that is free, and return its CIDR."""
+    for cidr in network.free(network.INTERNETS, used):
+        try:
+            engine.create_network(internet.NETWORK, cidr)
+        except APIError as error:
+            # Another lab, or a container that nobody asked, was quicker.
+            if "already used" not in str(error) and "overlap" not in str(error):
+                raise
+        else:
+            return cidr
+    return network.first_free([], used)

@@ -1,0 +1,34 @@
+"""What moto leaves out of EC2 and CloudFormation, put right in the running process.
+
+The templates in `cfn/` are the ones that AWS takes, unchanged; where moto falls short of
+AWS, moto is mended here and nowhere else. Each mend says what moto does and what AWS does::
+
+    templates   functions, parameters and errors of a template
+    stacks      events, rollback, deletion of a stack
+    resources   instances, groups, endpoints, subnets, images
+
+Written against moto 5.2.5. Importing it imports moto's models, which takes some seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from handson.lab.mends import resources, stacks, templates
+from handson.lab.mends.patch import Patch
+
+PATCHES: tuple[Patch, ...] = (*templates.PATCHES, *stacks.PATCHES, *resources.PATCHES)
+
+
+def mend(
+    public_addresses: Iterator[str] | Callable[[], str],
+    console_output: Callable[[str], str] = lambda instance_id: "",
+) -> None:
+    """Mend moto in this process; a second call only changes what the two arguments do.
+
+    `public_addresses` gives the next public IPv4 address, `console_output` the console's
+    text of the instance whose id it is given.
+    """
+    give = public_addresses if callable(public_addresses) else public_addresses.__next__
+    for patch in (*PATCHES, *resources.addresses(give), resources.console(console_output)):
+        patch.apply()

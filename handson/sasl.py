@@ -1,0 +1,135 @@
+"""Cyrus SASL as Postfix uses it: smtpd.conf, the password database, who may read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from handson.errors import HandsonError
+from handson.i18n import _
+from handson.reading import Runner, exists
+from handson.systems import System
+
+
+class Ownership(NamedTuple):
+    """Owner, group and permission bits of a file.
+
+    >>> print(Ownership("root", "postfix", 0o640))
+    root:postfix 0640
+    """
+
+    owner: str
+    group: str
+    mode: int
+
+    def __str__(self) -> str:
+        return f"{self.owner}:{self.group} {self.mode:04o}"
+
+    def can_read(self, user: str, groups: Collection[str]) -> bool:
+        """Tell whether a user in `groups` may read the file (path_resolution(7)).
+
+        The first class that fits decides: an owner without the r bit is not helped by
+        the group's.
+        """
+        if user == self.owner:
+            return bool(self.mode & 0o400)
+        if self.group in groups:
+            return bool(self.mode & 0o040)
+        return bool(self.mode & 0o004)
+
+    @property
+    def is_world_readable(self) -> bool:
+        return bool(self.mode & 0o004)
+
+
+def read_users(text: str) -> list[str]:
+    """Return the names in what `sasldblistusers2` printed.
+
+    A name that holds several properties (userPassword, an SRP secret …) counts once.
+
+    >>> read_users("smtp-auth@example.com: userPassword\\nlistusers failed")
+    ['smtp-auth@example.com']
+    """
+    found = re.findall(r"^(\S+@\S+): \S+$", text, re.MULTILINE)
+    return list(dict.fromkeys(found))
+
+
+def read_configuration(text: str) -> dict[str, str]:
+    """Return the settings of an smtpd.conf, read as libsasl2 reads it.
+
+    Only `#` at the start of a line makes a remark: `//` and what follows belongs to the
+    value. The first of two equal keys counts. Raise HandsonError where libsasl2 would give
+    up the file (lib/config.c: a key of letters, digits, `-` and `_`, then a colon).
+
+    >>> read_configuration("pwcheck_method: auxprop //how")
+    {'pwcheck_method': 'auxprop //how'}
+    """
+    settings: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        found = re.fullmatch(r"([A-Za-z0-9_-]+):\s*(.*)", line)
+        if not found or not found[2]:
+            raise HandsonError(
+                _("Line {number} of smtpd.conf cannot be read: {line}").format(
+                    number=number, line=line
+                ),
+                _("Write “name: value”, with a colon, and no remarks but lines that start with #."),
+            )
+        settings.setdefault(found[1].lower(), found[2])
+    return settings
+
+
+class Sasl:
+    """Cyrus SASL on one host. Everything is read anew at each call; nothing is changed."""
+
+    def __init__(self, runner: Runner, system: System) -> None:
+        self._runner, self._system = runner, system
+
+    def configuration(self) -> dict[str, str]:
+        """Return the settings of smtpd.conf; without that file there are none."""
+        if not exists(self._runner, self._system.smtpd_conf):
+            return {}
+        path = self._system.smtpd_conf
+        return read_configuration(self._runner.read("sudo -n cat {path}", path=path))
+
+    @property
+    def has_database(self) -> bool:
+        """Tell whether there is a password database."""
+        return exists(self._runner, self._system.sasldb)
+
+    def users(self) -> list[str]:
+        """Return the full names in the password database, such as 'smtp-auth@example.com'."""
+        if not self.has_database:
+            return []
+        _status, output = self._runner.probe(
+            "sudo -n sasldblistusers2 -f {path}", path=self._system.sasldb
+        )
+        return read_users(output)
+
+    def database_mode(self) -> Ownership:
+        """Return owner, group and mode of the password database; raise CommandFailed."""
+        return self._ownership(self._system.sasldb)
+
+    def smtpd_groups(self) -> tuple[str, ...]:
+        """Return the groups that smtpd is in: those of the user `mail_owner` of Postfix.
+
+        Postfix gives its processes all of them (initgroups(3)), not the first one alone.
+        """
+        return tuple(self._runner.read("id -Gn {user}", user=self._smtpd_user()).split())
+
+    @property
+    def smtpd_can_read(self) -> bool:
+        """Tell whether the smtpd process may read the password database."""
+        return self.database_mode().can_read(self._smtpd_user(), self.smtpd_groups())
+
+    def _smtpd_user(self) -> str:
+        return self._runner.read("sudo -n postconf -h mail_owner").strip()
+
+    def _ownership(self, path: str) -> Ownership:
+        owner, group, mode = self._runner.read(
+            "sudo -n stat -c '%U %G %a' {path}", path=path
+        ).split()
+        return Ownership(owner, group, int(mode, 8))

@@ -1,0 +1,241 @@
+"""What the learner chose, validated before anything on a host can change."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+
+import idna
+
+from handson.errors import InvalidInput
+from handson.i18n import _
+from handson.secret import Secret
+
+TARGETS = ("lab", "aws")
+SYSTEMS = ("al2023", "al2")
+SOURCES = ("vpc", "anywhere")
+
+
+def check_domain(text: str) -> str:
+    """Return a mail domain in its ASCII form (IDNA 2008); raise InvalidInput otherwise.
+
+    >>> check_domain("Example.com"), check_domain("bücher.example")
+    ('example.com', 'xn--bcher-kva.example')
+    """
+    cleaned = text.strip().rstrip(".")
+    try:
+        ascii_form = idna.encode(cleaned, uts46=True, std3_rules=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        ascii_form = ""
+    if "." not in ascii_form or ascii_form.rsplit(".", 1)[-1].isdigit():
+        raise InvalidInput(
+            _("“{text}” is not a mail domain.").format(text=_shown(text)),
+            _("Use letters, digits and hyphens with a dot between, as in example.com."),
+        )
+    return ascii_form
+
+
+def check_user(text: str) -> str:
+    """Return a SASL user name without a realm; raise InvalidInput otherwise."""
+    cleaned = text.strip()
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", cleaned):
+        raise InvalidInput(
+            _("“{text}” is not a user name for this course.").format(text=_shown(text)),
+            _(
+                "Use 1 to 32 letters, digits, dots, hyphens or underscores, "
+                "without @: the domain is added for you."
+            ),
+        )
+    return cleaned
+
+
+def check_address(text: str) -> str:
+    """Return a mail address with its domain in ASCII; raise InvalidInput otherwise."""
+    local, at, domain = text.strip().rpartition("@")
+    if not at or not re.fullmatch(r"[A-Za-z0-9._+=-]{1,64}", local) or ".." in local:
+        raise InvalidInput(
+            _("“{text}” is not a mail address for this course.").format(text=_shown(text)),
+            _("Write it as name@example.com."),
+        )
+    return f"{local}@{check_domain(domain)}"
+
+
+def check_ip(text: str) -> str:
+    """Return an IPv4 address; raise InvalidInput otherwise."""
+    try:
+        return str(ipaddress.IPv4Address(text.strip()))
+    except ValueError:
+        raise InvalidInput(
+            _("“{text}” is not an IPv4 address.").format(text=_shown(text)),
+            _("Write four numbers from 0 to 255 with dots between, as in 203.0.113.5."),
+        ) from None
+
+
+def check_network(text: str) -> str:
+    """Return an IPv4 network of /16 to /24 as a CIDR; raise InvalidInput otherwise."""
+    try:
+        network = ipaddress.IPv4Network(text.strip())
+    except ValueError:
+        network = None
+    if network is None or not 16 <= network.prefixlen <= 20:
+        raise InvalidInput(
+            _("“{text}” is not a network for a VPC.").format(text=_shown(text)),
+            _("Write a CIDR of /16 to /20, as in 10.87.0.0/16."),
+        )
+    return str(network)
+
+
+def check_password(text: str) -> str:
+    """Return a password that every program of the course can carry; raise otherwise."""
+    # The mail client's settings file, the SASL exchange and a terminal all have to
+    # carry it unchanged, hence no blanks, quotes, backslashes, '$', '`' or '#'.
+    if not re.fullmatch(r"[!%&()*+,./0-9:;<=>?@A-Z\[\]^_a-z{|}~-]{8,64}", text):
+        raise InvalidInput(
+            _("That password cannot be used."),
+            _(
+                "Use 8 to 64 letters, digits and signs, without blanks, quotes, "
+                "backslash, dollar, backtick or number sign."
+            ),
+        )
+    return text
+
+
+def check_region(text: str) -> str:
+    """Return the code of an AWS region; raise InvalidInput otherwise."""
+    cleaned = text.strip().lower()
+    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", cleaned):
+        raise InvalidInput(
+            _("“{text}” is not an AWS region.").format(text=_shown(text)),
+            _("Write its code, as in ap-northeast-1."),
+        )
+    return cleaned
+
+
+def check_date(text: str) -> str:
+    """Return a day as YYYYMMDD; raise InvalidInput otherwise."""
+    cleaned = text.strip()
+    try:
+        date(int(cleaned[:4]), int(cleaned[4:6]), int(cleaned[6:]))
+        if re.fullmatch(r"[0-9]{8}", cleaned):
+            return cleaned
+    except ValueError:
+        pass
+    raise InvalidInput(
+        _("“{text}” is not a day.").format(text=_shown(text)), _("Write it as YYYYMMDD.")
+    )
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in choices:
+            raise InvalidInput(
+                _("“{text}” cannot be chosen here.").format(text=_shown(text)),
+                _("Choose one of: {choices}.").format(choices=", ".join(choices)),
+            )
+        return text
+
+    return check
+
+
+def _shown(text: str) -> str:
+    printable = "".join(c if c.isprintable() else "?" for c in text)
+    return printable if len(printable) <= 60 else printable[:59] + "…"
+
+
+CHECKS: dict[str, Callable[[str], str]] = {
+    "target": _one_of(TARGETS),
+    "system": _one_of(SYSTEMS),
+    "region": check_region,
+    "domain": check_domain,
+    "user": check_user,
+    "sender": check_address,
+    "recipient": check_address,
+    "own_ip": lambda text: check_ip(text) if text.strip() else "",
+    "vpc_cidr": check_network,
+    "date": check_date,
+    "submission_source": _one_of(SOURCES),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices of one learner. Every field is checked when the object is made.
+
+    `target` is where the course runs ('lab' or 'aws'), `system` the Amazon Linux of the
+    instances on AWS ('al2023' or 'al2'), `own_ip` the learner's own IPv4 address (empty:
+    found out by the target), `date` the day in the names of all resources (empty: today),
+    `submission_source` who may reach port 587 ('vpc' or 'anywhere').
+
+    >>> Settings(domain="Example.COM").login
+    'smtp-auth@example.com'
+    """
+
+    target: str = "lab"
+    region: str = "ap-northeast-1"
+    system: str = "al2023"
+    domain: str = "example.com"
+    user: str = "smtp-auth"
+    sender: str = "hello@example.com"
+    recipient: str = "friend@example.net"
+    own_ip: str = ""
+    vpc_cidr: str = "10.87.0.0/16"
+    date: str = ""
+    submission_source: str = "vpc"
+
+    def __post_init__(self) -> None:
+        if not self.date:
+            object.__setattr__(self, "date", date.today().strftime("%Y%m%d"))
+        for name, check in CHECKS.items():
+            object.__setattr__(self, name, check(getattr(self, name)))
+
+    @property
+    def login(self) -> str:
+        """The full name to log in with: the realm is part of it."""
+        return f"{self.user}@{self.domain}"
+
+    @property
+    def client_ip(self) -> str:
+        """The client's private address: fixed, so that `mynetworks` can name it."""
+        return self._address(3, 20)
+
+    @property
+    def server_ip(self) -> str:
+        """The server's private address."""
+        return self._address(2, 44)
+
+    @property
+    def submission_cidr(self) -> str:
+        """The source of the rule that opens port 587."""
+        return self.vpc_cidr if self.submission_source == "vpc" else "0.0.0.0/0"
+
+    def _address(self, subnet: int, host: int) -> str:
+        network = ipaddress.IPv4Network(self.vpc_cidr)
+        return str(network.network_address + subnet * 256 + host)
+
+    def with_(self, **changes: str) -> Settings:
+        """Return the same choices with some changed and everything checked again."""
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the choices that `HANDSON_…` variables make.
+
+    >>> from_environment({"HANDSON_DOMAIN": "example.org", "HOME": "/root"})
+    {'domain': 'example.org'}
+    """
+    environ = os.environ if environ is None else environ
+    names = {f"HANDSON_{field.name.upper()}": field.name for field in fields(Settings)}
+    return {names[key]: value for key, value in environ.items() if key in names and value}
+
+
+def password_from_environment(environ: Mapping[str, str] | None = None) -> Secret | None:
+    """Return the password from `HANDSON_PASSWORD`, checked, or None."""
+    value = (os.environ if environ is None else environ).get("HANDSON_PASSWORD", "")
+    return Secret(check_password(value)) if value else None

@@ -1,0 +1,83 @@
+"""The one seam between AWS and the lab: what has to be known to reach either."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from handson.errors import HandsonError
+from handson.i18n import _
+from handson.settings import Settings, check_ip
+
+
+@dataclass(frozen=True)
+class Place:
+    """A host outside the VPC that can be reached over ssh.
+
+    `host_keys` are its public keys, 'TYPE BASE64' each.
+    """
+
+    address: str
+    port: int
+    user: str
+    host_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the course runs.
+
+    `connection` is what boto3's clients are made with; `jump` the learner's own place,
+    where it is another than this machine; `mailbox` the recipient's mail host, where the
+    course may look into it; `fixed` the choices that the target makes by itself.
+    """
+
+    name: str
+    login_user: str
+    connection: Mapping[str, Any] = field(default_factory=dict)
+    jump: Place | None = None
+    mailbox: Place | None = None
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    find_own_ip: Callable[[], str] = lambda: ""
+
+    def apply(self, settings: Settings) -> Settings:
+        """Return the settings with the target's own choices, and the learner's address found."""
+        known = settings.with_(**self.fixed) if self.fixed else settings
+        return known if known.own_ip else known.with_(own_ip=self.find_own_ip())
+
+
+def of(settings: Settings, name: str) -> Target:
+    """Return the target that the settings name; raise LabDown when it is a lab that is down."""
+    if settings.target == "aws":
+        return Target("aws", login_user="ec2-user", find_own_ip=_address_on_the_internet)
+    # Imported here: on AWS nothing of the lab is needed.
+    from handson.lab.state import LabState
+
+    lab = LabState.load(name)
+    user = "admin"
+    return Target(
+        "lab",
+        login_user=user,
+        connection={
+            "endpoint_url": lab.endpoint,
+            "aws_access_key_id": "lab",
+            "aws_secret_access_key": "lab",
+        },
+        jump=Place("127.0.0.1", lab.pc_port, user, tuple(lab.pc_host_keys)),
+        mailbox=Place(lab.mailbox_ip, 22, user, tuple(lab.mailbox_host_keys)),
+        fixed={"own_ip": lab.pc_ip, "vpc_cidr": lab.vpc_cidr},
+    )
+
+
+def _address_on_the_internet() -> str:
+    """Return the address from which AWS sees this machine, as AWS itself tells it."""
+    try:
+        with urllib.request.urlopen("https://checkip.amazonaws.com", timeout=5) as answer:
+            return check_ip(answer.read(64).decode())
+    except (OSError, ValueError):
+        raise HandsonError(
+            _("Your own IP address could not be found out."),
+            _("Type it into the form, or set HANDSON_OWN_IP."),
+        ) from None

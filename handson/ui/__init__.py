@@ -1,0 +1,1 @@
+"""What a notebook shows: the form, the pictures, the reports and the progress."""

@@ -1,0 +1,105 @@
+"""The head of a notebook: which step this is, what for, and how far the course is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handson.i18n import _
+from handson.view import View, escape, style_sheet
+
+MARKS = {"done": "✔", "here": "▶", "open": "·"}
+
+
+@dataclass(frozen=True)
+class StepMark:
+    """A step in the line of all steps.
+
+    `slug` is the notebook's file name without its ending, `state` one of 'done', 'here'
+    and 'open'.
+
+    >>> StepMark("03_sasldb", "Users and passwords", "here").notebook
+    '03_sasldb.ipynb'
+    """
+
+    slug: str
+    title: str
+    state: str
+
+    @property
+    def notebook(self) -> str:
+        return f"{self.slug}.ipynb"
+
+
+class Header(View):
+    """The title and purpose of a step over the line of all steps.
+
+    >>> Header(1, "Open the port", "Let 587 in.", [StepMark("01_port", "Open the port", "here")])
+    Step 1: Open the port
+    Let 587 in.
+    ▶ Open the port
+    """
+
+    def __init__(self, number: int, title: str, purpose: str, steps: list[StepMark]) -> None:
+        self.number, self.title, self.purpose, self.steps = number, title, purpose, steps
+
+    @property
+    def heading(self) -> str:
+        return _("Step {number}: {title}").format(number=self.number, title=self.title)
+
+    @property
+    def done(self) -> int:
+        """How many steps are done."""
+        return sum(step.state == "done" for step in self.steps)
+
+    def text(self) -> str:
+        line = "  ".join(f"{MARKS[step.state]} {step.title}" for step in self.steps)
+        return "\n".join([self.heading, self.purpose, line])
+
+    def html(self) -> str:
+        steps = "".join(self._step(number, step) for number, step in enumerate(self.steps))
+        done = _("{done} of {all} steps done").format(done=self.done, all=len(self.steps))
+        return (
+            f'{HEADER_STYLE}<div class="header"><div class="what"><span class="number">'
+            f"{self.number}</span><div><b>{escape(self.title)}</b><br>{escape(self.purpose)}"
+            f'</div></div><div class="steps">{steps}</div>'
+            f'<div class="count">{escape(done)}</div></div>'
+        )
+
+    def _step(self, number: int, step: StepMark) -> str:
+        mark = MARKS["done"] if step.state == "done" else str(number)
+        words = {"done": _("done"), "here": _("you are here"), "open": _("to come")}[step.state]
+        inside = f'<span class="dot">{mark}</span> <span class="name">{escape(step.title)}</span>'
+        hint = f"{step.title}: {words}"
+        if step.state == "here":
+            return f'<b class="step here" title="{escape(hint)}">{inside}</b> '
+        return (
+            f'<a class="step {step.state}" href="{escape(step.notebook)}" '
+            f'title="{escape(hint)}">{inside}</a> '
+        )
+
+
+HEADER_STYLE = style_sheet("""
+div.ho .header{border:1px solid var(--line);border-radius:10px;overflow:hidden}
+div.ho .header .what{display:flex;gap:.9rem;align-items:center;padding:.7rem 1rem;
+background:var(--info-bg)}
+div.ho .header .what b{font-size:17px}
+div.ho .header .number{flex:none;width:2.3rem;height:2.3rem;border-radius:50%;
+background:var(--info);color:var(--jp-layout-color0,#fff);display:grid;place-items:center;
+font-size:18px;font-weight:700}
+div.ho .header .steps{display:grid;grid-template-columns:repeat(auto-fit,minmax(4.6rem,1fr));
+padding:.7rem .4rem .2rem}
+div.ho .header .step{display:flex;flex-direction:column;align-items:center;gap:.25rem;
+position:relative;text-align:center;font-size:11.5px;line-height:1.25;padding:0 .2rem .4rem;
+color:var(--quiet);text-decoration:none;font-weight:400}
+div.ho .header .step:hover .name{text-decoration:underline}
+div.ho .header .step:not(:last-child)::after{content:"";position:absolute;top:.72rem;
+left:calc(50% + .95rem);width:calc(100% - 1.9rem);height:2px;background:var(--line)}
+div.ho .header .step.done:not(:last-child)::after{background:var(--good)}
+div.ho .header .dot{width:1.5rem;height:1.5rem;border-radius:50%;display:grid;
+place-items:center;font-size:12px;font-weight:600;border:2px solid var(--line)}
+div.ho .header .done .dot{background:var(--good);border-color:var(--good);
+color:var(--jp-layout-color0,#fff)}
+div.ho .header .here .dot{border-color:var(--info);color:var(--info)}
+div.ho .header .here .name{color:var(--info);font-weight:700}
+div.ho .header .count{font-size:11.5px;color:var(--quiet);padding:0 1rem .5rem;text-align:right}
+""")

@@ -1,0 +1,180 @@
+"""Say how far a thing is that takes more than a moment, in place and without a flood."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TextIO
+
+from handson.i18n import _
+from handson.view import View, escape, style_sheet
+
+HEADLESS = "HANDSON_HEADLESS"
+
+
+class Progress(View):
+    """What `progress` shows: a bar and the last sentence, or at the end how it went.
+
+    `total_hint` is how long the thing usually takes, in seconds; with it the bar fills,
+    without it the bar only moves. The bar moves in the browser, not by messages.
+    """
+
+    def __init__(self, title: str, total_hint: float | None = None) -> None:
+        self.title, self.total_hint = title, total_hint
+        self.sentence = ""
+        self.outcome = ""  # '', 'done' or 'failed'
+        self._start = time.monotonic()
+        self._end: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return (self._end or time.monotonic()) - self._start
+
+    def finish(self, outcome: str) -> None:
+        self.outcome, self._end = outcome, time.monotonic()
+
+    def text(self) -> str:
+        took = f"({self.seconds:.1f} s)"
+        if self.outcome == "done":
+            return _("{title}: done {took}").format(title=self.title, took=took)
+        if self.outcome == "failed":
+            return _("{title}: failed {took}").format(title=self.title, took=took)
+        return f"{self.title}: {self.sentence or '…'}"
+
+    def html(self) -> str:
+        if self.outcome:
+            mark, tone = ("✔", "good") if self.outcome == "done" else ("✘", "bad")
+            return f'<span class="mark {tone}">{mark}</span>{escape(self.text())}'
+        if self.total_hint:
+            # The delay is negative: after a new sentence the bar goes on where it was.
+            motion = f"ho-fill {self.total_hint:.0f}s -{self.seconds:.1f}s cubic-bezier"
+            motion += "(.1,.6,.5,1) both"
+        else:
+            motion = "ho-move 1.6s infinite ease-in-out"
+        return (
+            f'{PROGRESS_STYLE}<div class="progress"><b>{escape(self.title)}</b> '
+            f'<span class="quiet">{escape(self.sentence)}</span>'
+            f'<div class="rail"><div class="bar" style="animation:{motion}"></div></div></div>'
+        )
+
+
+class _Surface(Protocol):
+    """Where progress is shown."""
+
+    def show(self, progress: Progress) -> None: ...
+
+    def close(self, progress: Progress) -> None: ...
+
+
+class Speaker:
+    """What the body of `with progress(…)` is given."""
+
+    def __init__(self, progress: Progress, surface: _Surface) -> None:
+        self._progress, self._surface = progress, surface
+
+    def say(self, sentence: str) -> None:
+        """Show `sentence` in place of the last one."""
+        if sentence != self._progress.sentence:
+            self._progress.sentence = sentence
+            self._surface.show(self._progress)
+
+
+@contextmanager
+def progress(title: str, total_hint: float | None = None) -> Iterator[Speaker]:
+    """Show that `title` is going on; leave one line, 'title: done (1.2 s)'.
+
+    In a notebook one output is updated in place; in a terminal one line; anywhere else,
+    and wherever the variable `HANDSON_HEADLESS` is set, only the last line is written.
+
+    >>> with progress("Making the network") as making:
+    ...     making.say("two subnets")
+    Making the network: done (0.0 s)
+    """
+    state = Progress(title, total_hint)
+    surface = _surface()
+    surface.show(state)
+    try:
+        yield Speaker(state, surface)
+    except BaseException:
+        state.finish("failed")
+        surface.close(state)
+        raise
+    state.finish("done")
+    surface.close(state)
+
+
+class _Notebook:
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, progress: Progress) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(progress, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(progress)
+
+    close = show
+
+
+class _NotebookAtEnd(_Notebook):
+    def show(self, progress: Progress) -> None:
+        if progress.outcome:
+            super().show(progress)
+
+    close = show
+
+
+class _Line:
+    """A terminal: one line, written again and again."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def show(self, progress: Progress) -> None:
+        self._stream.write(f"\r\x1b[K{progress.text()[:100]}")
+        self._stream.flush()
+
+    def close(self, progress: Progress) -> None:
+        self._stream.write(f"\r\x1b[K{progress.text()}\n")
+        self._stream.flush()
+
+
+class _End:
+    """A file or a pipe: only how it went."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def show(self, progress: Progress) -> None:
+        pass
+
+    def close(self, progress: Progress) -> None:
+        self._stream.write(progress.text() + "\n")
+
+
+def _surface() -> _Surface:
+    headless = bool(os.environ.get(HEADLESS))
+    if _in_notebook():
+        return _NotebookAtEnd() if headless else _Notebook()
+    return _Line(sys.stdout) if sys.stdout.isatty() and not headless else _End(sys.stdout)
+
+
+def _in_notebook() -> bool:
+    # IPython is asked only where it is loaded already: it is slow to load for a command.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+PROGRESS_STYLE = style_sheet("""
+div.ho .progress .rail{height:6px;border-radius:3px;background:var(--soft);overflow:hidden;
+margin:.3rem 0;max-width:32rem}
+div.ho .progress .bar{height:100%;border-radius:3px;background:var(--info);width:30%}
+@keyframes ho-fill{from{width:2%}to{width:96%}}
+@keyframes ho-move{0%{margin-left:-30%}100%{margin-left:100%}}
+""")

@@ -1,0 +1,147 @@
+"""The folder that remembers: choices, password, key, pinned hosts, progress, command log."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from handson.secret import Secret
+from handson.settings import Settings, from_environment, password_from_environment
+
+
+def default_name() -> str:
+    """Return the name of the lab and of the workspace: `HANDSON_NAME`, or 'lab'."""
+    return os.environ.get("HANDSON_NAME") or "lab"
+
+
+def default_path(name: str) -> Path:
+    """Return the folder of a workspace: `HANDSON_WORKSPACE`, or one in the home folder."""
+    if path := os.environ.get("HANDSON_WORKSPACE"):
+        return Path(path).expanduser()
+    return Path.home() / ".handson" / name
+
+
+class Workspace:
+    """One learner's folder, mode 0700. It survives kernels, browsers and reboots.
+
+    Files: `choices.json`, `password` and `key` (mode 0600), `key.pub`, `pins.json`
+    (SSH host keys by instance), `progress.json`, `commands.log`.
+    """
+
+    def __init__(self, name: str = "", path: Path | None = None) -> None:
+        self.name = name or default_name()
+        self.path = path or default_path(self.name)
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    # -- choices -------------------------------------------------------------
+
+    def settings(self, **arguments: str) -> Settings:
+        """Return the choices: argument before environment before saved before default."""
+        return Settings(**{**self._read("choices.json", {}), **from_environment(), **arguments})
+
+    def save(self, settings: Settings) -> None:
+        self._write("choices.json", settings.as_dict())
+
+    @property
+    def password(self) -> Secret | None:
+        """The password of the SASL user: from the environment, or as saved, or None."""
+        if given := password_from_environment():
+            return given
+        try:
+            return Secret((self.path / "password").read_text())
+        except FileNotFoundError:
+            return None
+
+    def save_password(self, password: Secret | None = None) -> Secret:
+        """Save the password (a new one when none is given) with mode 0600, and return it."""
+        chosen = password or Secret.generate()
+        self._write_private("password", chosen.reveal())
+        return chosen
+
+    # -- ssh -----------------------------------------------------------------
+
+    @property
+    def key_file(self) -> Path:
+        """The private key with which the learner logs in; made at first use."""
+        file = self.path / "key"
+        if not file.exists():
+            key = Ed25519PrivateKey.generate()
+            private = key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.OpenSSH,
+                serialization.NoEncryption(),
+            )
+            public = key.public_key().public_bytes(
+                serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+            )
+            (self.path / "key.pub").write_text(f"{public.decode()} smtp-handson\n")
+            self._write_private("key", private.decode())
+        return file
+
+    @property
+    def public_key(self) -> str:
+        return (self.key_file.parent / "key.pub").read_text().strip()
+
+    def pinned(self, host: str) -> list[str]:
+        """Return the SSH host keys that were pinned for a host, as 'TYPE BASE64' lines."""
+        keys: list[str] = self._read("pins.json", {}).get(host, [])
+        return keys
+
+    def pin(self, host: str, keys: list[str]) -> None:
+        self._write("pins.json", {**self._read("pins.json", {}), host: keys})
+
+    # -- what happened -------------------------------------------------------
+
+    def progress(self) -> dict[str, dict[str, Any]]:
+        """Return the last report of each step: `{slug: {"passed": …, "checks": […]}}`."""
+        reports: dict[str, dict[str, Any]] = self._read("progress.json", {})
+        return reports
+
+    def record(self, slug: str, report: dict[str, Any]) -> None:
+        stamped = {**report, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        self._write("progress.json", {**self.progress(), slug: stamped})
+
+    def forget(self, *slugs: str) -> None:
+        """Forget the reports of these steps, or of all."""
+        kept = {slug: r for slug, r in self.progress().items() if slugs and slug not in slugs}
+        self._write("progress.json", kept)
+
+    def note(self, name: str, value: str) -> None:
+        """Remember a small fact under a name, for a later notebook."""
+        self._write("notes.json", {**self._read("notes.json", {}), name: value})
+
+    def noted(self, name: str) -> str:
+        """Return what was remembered under a name, or ''."""
+        value: str = self._read("notes.json", {}).get(name, "")
+        return value
+
+    def log(self, host: str, command: str, status: int) -> None:
+        """Append a command to the log: output can get lost with a page, this does not."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with (self.path / "commands.log").open("a") as file:
+            file.write(f"{now} [{host}] status {status}: {command}\n")
+
+    # -- files ---------------------------------------------------------------
+
+    def _read(self, name: str, default: Any) -> Any:
+        try:
+            return json.loads((self.path / name).read_text())
+        except (FileNotFoundError, ValueError):
+            return default
+
+    def _write(self, name: str, value: Any) -> None:
+        self._write_private(name, json.dumps(value, indent=1, ensure_ascii=False))
+
+    def _write_private(self, name: str, text: str) -> None:
+        draft = self.path / f".{name}.new"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        # In one go: a kernel that is killed here leaves the old file or the new one.
+        draft.replace(self.path / name)

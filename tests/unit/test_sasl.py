@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+from recorded import Recorded
+
+from handson.errors import CommandFailed, HandsonError
+from handson.reading import exists
+from handson.sasl import Ownership, Sasl, read_configuration, read_users
+from handson.systems import AMAZON_LINUX_2023, DEBIAN_12
+
+THERE = ""
+MISSING = (1, "")
+
+
+def test_users_as_recorded() -> None:
+    output = "odd@example.com: userPassword\nsmtp-auth@example.com: userPassword\n"
+    assert read_users(output) == ["odd@example.com", "smtp-auth@example.com"]
+
+
+def test_user_with_two_properties_counts_once() -> None:
+    text = "a@b.example: userPassword\na@b.example: cmusaslsecretOTP\n"
+    assert read_users(text) == ["a@b.example"]
+
+
+@pytest.mark.parametrize("output", ["", "listusers failed\n"])
+def test_no_users(output: str) -> None:
+    assert read_users(output) == []
+
+
+def test_users_of_the_system_s_own_database() -> None:
+    runner = Recorded(
+        {
+            "sudo -n test -e /etc/sasl2/sasldb2": THERE,
+            "sudo -n sasldblistusers2 -f /etc/sasl2/sasldb2": "a@example.com: userPassword",
+        }
+    )
+    assert Sasl(runner, AMAZON_LINUX_2023).users() == ["a@example.com"]
+
+
+def test_no_database_no_users() -> None:
+    sasl = Sasl(Recorded({"sudo -n test -e /etc/sasldb2": MISSING}), DEBIAN_12)
+    assert sasl.users() == []
+    assert not sasl.has_database
+
+
+def test_refused_sudo_is_not_a_missing_file() -> None:
+    runner = Recorded({"sudo -n test -e /etc/sasldb2": (1, "sudo: a password is required")})
+    with pytest.raises(CommandFailed, match="a password is required"):
+        exists(runner, "/etc/sasldb2")
+
+
+def test_configuration_as_libsasl_reads_it() -> None:
+    text = (
+        "# a remark\n\n"
+        "pwcheck_method: auxprop\n"
+        "  Mech_List:   PLAIN LOGIN  \n"
+        "log_level:7\n"
+        "mech_list: CRAM-MD5\n"
+    )
+    assert read_configuration(text) == {
+        "pwcheck_method": "auxprop",
+        "mech_list": "PLAIN LOGIN",
+        "log_level": "7",
+    }
+
+
+def test_slashes_are_no_remark() -> None:
+    assert read_configuration("mech_list: PLAIN //plain")["mech_list"] == "PLAIN //plain"
+
+
+@pytest.mark.parametrize("line", ["pwcheck_method = auxprop", "// remark", "mech_list:", "a b: c"])
+def test_line_that_libsasl_refuses(line: str) -> None:
+    with pytest.raises(HandsonError) as raised:
+        read_configuration(f"log_level: 7\n{line}\n")
+    assert raised.value.what == f"Line 2 of smtpd.conf cannot be read: {line}"
+    assert "colon" in raised.value.cure
+
+
+def test_configuration_of_a_host() -> None:
+    path = "/etc/postfix/sasl/smtpd.conf"
+    sasl = Sasl(Recorded({f"sudo -n test -e {path}": MISSING}), DEBIAN_12)
+    assert sasl.configuration() == {}
+    runner = Recorded({f"sudo -n test -e {path}": THERE, f"sudo -n cat {path}": "mech_list: PLAIN"})
+    assert Sasl(runner, DEBIAN_12).configuration() == {"mech_list": "PLAIN"}
+
+
+def host(stat: str, groups: str) -> Sasl:
+    return Sasl(
+        Recorded(
+            {
+                "sudo -n stat -c '%U %G %a' /etc/sasldb2": stat,
+                "sudo -n postconf -h mail_owner": "postfix\n",
+                "id -Gn postfix": groups,
+            }
+        ),
+        DEBIAN_12,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stat", "groups", "readable"),
+    [
+        ("root postfix 640", "postfix", True),
+        ("root root 640", "postfix", False),
+        ("root sasl 660", "postfix", False),
+        ("root sasl 660", "postfix sasl", True),
+        ("root root 644", "postfix", True),
+        ("root postfix 604", "postfix", False),
+        ("postfix root 600", "postfix", True),
+        ("postfix postfix 040", "postfix", False),
+        ("root postfix 0", "postfix", False),
+    ],
+)
+def test_smtpd_can_read(stat: str, groups: str, readable: bool) -> None:
+    assert host(stat, groups).smtpd_can_read is readable
+
+
+def test_database_mode() -> None:
+    mode = host("root postfix 640", "postfix").database_mode()
+    assert mode == ("root", "postfix", 0o640)
+    assert str(mode) == "root:postfix 0640"
+    assert not mode.is_world_readable
+    assert Ownership("root", "root", 0o644).is_world_readable

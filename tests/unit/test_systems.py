@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from handson.errors import HandsonError
+from handson.systems import (
+    AMAZON_LINUX_2,
+    AMAZON_LINUX_2023,
+    DEBIAN_12,
+    SYSTEMS,
+    System,
+    identify,
+    read_os_release,
+)
+
+AL2 = """NAME="Amazon Linux"
+VERSION="2"
+ID="amzn"
+ID_LIKE="centos rhel fedora"
+VERSION_ID="2"
+PRETTY_NAME="Amazon Linux 2"
+"""
+AL2023 = """NAME="Amazon Linux"
+VERSION="2023"
+ID="amzn"
+ID_LIKE="fedora"
+VERSION_ID="2023"
+PLATFORM_ID="platform:al2023"
+PRETTY_NAME="Amazon Linux 2023.9.20251110"
+"""
+DEBIAN = """PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+NAME="Debian GNU/Linux"
+VERSION_ID="12"
+VERSION_CODENAME=bookworm
+ID=debian
+"""
+RASPBIAN = """PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"
+VERSION_ID="12"
+VERSION_CODENAME=bookworm
+ID=raspbian
+ID_LIKE=debian
+"""
+
+
+@pytest.mark.parametrize(
+    ("os_release", "system"),
+    [
+        (AL2, AMAZON_LINUX_2),
+        (AL2023, AMAZON_LINUX_2023),
+        (DEBIAN, DEBIAN_12),
+        (RASPBIAN, DEBIAN_12),
+        ("ID=mint\nID_LIKE='ubuntu debian'\nVERSION_ID=6\nDEBIAN_CODENAME=bookworm", DEBIAN_12),
+    ],
+)
+def test_known_systems(os_release: str, system: System) -> None:
+    assert identify(os_release) is system
+
+
+@pytest.mark.parametrize(
+    ("os_release", "name"),
+    [
+        ('ID=debian\nVERSION_ID="13"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"', "13 (trixie)"),
+        ('ID=debian\nPRETTY_NAME="Debian GNU/Linux forky/sid"', "forky/sid"),
+        ('ID=ubuntu\nID_LIKE=debian\nVERSION_ID="12"\nPRETTY_NAME="Ubuntu 12"', "Ubuntu 12"),
+        ('ID="amzn"\nVERSION_ID="2018.03"\nPRETTY_NAME="Amazon Linux AMI"', "Amazon Linux AMI"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"', "rocky"),
+        ("", "without a name"),
+    ],
+)
+def test_strangers_are_refused_with_a_cure(os_release: str, name: str) -> None:
+    with pytest.raises(HandsonError) as raised:
+        identify(os_release)
+    assert name in raised.value.what
+    assert (
+        raised.value.cure == "Use a host with one of: Amazon Linux 2, Amazon Linux 2023, Debian 12."
+    )
+
+
+def test_os_release_with_remarks_and_odd_quotes() -> None:
+    text = '# a remark\n\nNAME=\'A "B"\'\nEMPTY=\nBROKEN="x\nSPACE="a b"\nno equals sign'
+    assert read_os_release(text) == {"NAME": 'A "B"', "EMPTY": "", "SPACE": "a b"}
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.id)
+def test_words_for_notebooks(system: System) -> None:
+    names = system.names()
+    wanted = "install sasl_packages mail_packages smtpd_conf sasldb mail log python"
+    assert set(names) == set(wanted.split())
+    assert all(names.values())
+    for words in names.values():
+        for word in (words,) if isinstance(words, str) else words:
+            assert " " not in word
+
+
+def test_what_differs() -> None:
+    assert AMAZON_LINUX_2023.log_command[:2] == ("sudo", "journalctl")
+    assert AMAZON_LINUX_2.log_command == ("sudo", "cat", "/var/log/maillog")
+    assert AMAZON_LINUX_2023.log_source == "the journal"
+    assert DEBIAN_12.log_source == "/var/log/mail.log"
+    assert [system.smtpd_chroot for system in SYSTEMS] == ["n", "n", "y"]
+    assert "s-nail" in DEBIAN_12.mailrc_note
+    assert "AUTH LOGIN" in AMAZON_LINUX_2.mailrc_note
+
+
+def test_ids_are_unique() -> None:
+    assert len({system.id for system in SYSTEMS}) == len(SYSTEMS)

@@ -20,10 +20,13 @@ from botocore.exceptions import (
     SSOError,
     UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 
 from handson.errors import CloudError
 from handson.i18n import _
 
+# An answer that is no AWS answer at all (a web page) is the third, and boto3's oddest.
+FAULTS = (ClientError, BotoCoreError, ResponseParserError)
 UNKNOWN_USER = (
     NoCredentialsError,
     PartialCredentialsError,
@@ -71,7 +74,7 @@ class Aws:
         try:
             answer: dict[str, Any] = getattr(self._client(service), operation)(**arguments)
             return answer
-        except (ClientError, BotoCoreError) as error:
+        except FAULTS as error:
             raise in_plain_words(error) from error
 
     def pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
@@ -82,7 +85,7 @@ class Aws:
                 return list(getattr(client, operation)(**arguments)[key])
             pages = client.get_paginator(operation).paginate(**arguments)
             return [item for page in pages for item in page.get(key, [])]
-        except (ClientError, BotoCoreError) as error:
+        except FAULTS as error:
             raise in_plain_words(error) from error
 
     def _client(self, service: str) -> Any:
@@ -96,7 +99,7 @@ class Aws:
         return self._clients[service]
 
 
-def in_plain_words(error: ClientError | BotoCoreError) -> CloudError:
+def in_plain_words(error: Exception) -> CloudError:
     """Return the error with what happened and what to do."""
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "")

@@ -229,7 +229,7 @@ class Step(View):
 
     def talk(self, port: int, login: bool = False, send: str = "") -> mail.Dialogue:
         """Hold an SMTP dialogue from the client with the server; `send` is a mail's subject."""
-        return mail.talk(
+        return mail.ask(
             self.client,
             self.settings.server_ip,
             port,
@@ -330,13 +330,16 @@ class Step(View):
 
 
 def newest(host: Host, recipient: str, subject: str) -> str | None:
-    """Return the newest mail of that subject in the Maildir of a recipient, or None."""
-    local, _at, domain = recipient.rpartition("@")
-    folder = f"/srv/mail/{domain}/{local}/new"
-    files = host.probe(
-        "cd {folder} && grep -lFx {line} $(ls -t)", folder=folder, line=f"Subject: {subject}"
-    )[1].split()
-    return host.read("cat {file}", file=f"{folder}/{files[0]}") if files else None
+    """Return the newest mail of that subject for a recipient on the mailbox host, or None."""
+    status, output = host.probe(
+        "cd {folder} && ls -t | xargs grep -lFx {subject} | xargs grep -lFx {recipient}",
+        folder="/srv/mail/received/new",
+        subject=f"Subject: {subject}",
+        recipient=f"Delivered-To: {recipient}",
+    )
+    if status != 0:
+        return None
+    return host.read("cat {file}", file=f"/srv/mail/received/new/{output.split()[0]}")
 
 
 def wait_until_ready(host: Host, seconds: float = 600) -> None:

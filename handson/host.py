@@ -39,7 +39,7 @@ class BulkRemote(Remote):  # type: ignore[misc]
 
     def read_our_stdin(self, input_: Any) -> str | None:
         text: str = input_.read(4096)
-        return text or None
+        return text
 
 
 class _Words(string.Formatter):

@@ -27,6 +27,21 @@ class Rule:
     source: str
     description: str
 
+    @property
+    def is_inbound(self) -> bool:
+        return self.direction == _("inbound")
+
+    def opens(self, port: int) -> bool:
+        """Tell whether the rule lets TCP in at that port.
+
+        >>> Rule("inbound", "tcp", "500-600", "10.87.0.0/16", "").opens(587)
+        True
+        """
+        if not self.is_inbound or self.protocol not in ("tcp", _("all")):
+            return False
+        first, _dash, last = self.port.partition("-")
+        return self.port == _("all") or int(first) <= port <= int(last or first)
+
 
 class SecurityGroups:
     """The security groups with the course's tag in one region."""

@@ -51,8 +51,8 @@ div.ho th{background:var(--soft);font-weight:600}
 div.ho code,div.ho pre{font-family:var(--jp-code-font-family,ui-monospace,monospace);
 font-size:12.5px}
 div.ho code{background:var(--soft);color:inherit;padding:.05rem .3rem;border-radius:4px}
-div.ho pre{margin:0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;background:none;
-color:inherit;line-height:1.45}
+div.ho pre{margin:0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;
+background:none;color:inherit;line-height:1.45}
 div.ho .term{background:#1c2128;border:1px solid var(--line);border-radius:6px;
 padding:.5rem .75rem;margin:.3rem 0}
 div.ho .term pre{color:#d1d7e0}div.ho .term .host{color:#6cb6ff;font-weight:600}
@@ -81,7 +81,8 @@ border:1px solid var(--line);border-radius:9px;color:var(--quiet);margin-left:.4
 white-space:nowrap}
 div.ho dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .9rem;
 margin:.35rem 0 .2rem 1.35rem;font-size:13px}
-div.ho dl>dt{float:none;width:auto;font-weight:600;color:var(--quiet)}div.ho dl>dd{margin:0;width:auto;overflow-wrap:anywhere}
+div.ho dl>dt{float:none;width:auto;font-weight:600;color:var(--quiet)}
+div.ho dl>dd{margin:0;width:auto;overflow-wrap:anywhere}
 div.ho img.picture{display:block;width:100%;max-width:760px;height:auto;margin:.4rem 0;
 border-radius:10px}
 [data-jp-theme-light="false"] div.ho img.picture,.vscode-dark div.ho img.picture{
@@ -237,7 +238,8 @@ class Diff(View):
             if line.startswith(("---", "+++")):
                 continue
             kind = {"+": "add", "-": "del", "@": "at"}.get(line[:1], "")
-            lines.append(f'<span class="{kind}">{escape(line) or " "}</span>')
+            # The line's end stays inside: it shows only where the style sheet was taken away.
+            lines.append(f'<span class="{kind}">{escape(line) or " "}\n</span>')
         return (
             f'<div class="diff"><div class="file">{escape(self.path)}</div>'
             f"<pre>{''.join(lines)}</pre></div>"

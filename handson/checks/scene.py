@@ -61,7 +61,7 @@ class Scene:
 
     def talk(self, port: int, login: bool) -> mail.Dialogue:
         """Hold an SMTP dialogue from the client up to RCPT; no mail is sent by it."""
-        return mail.talk(
+        return mail.ask(
             self.client,
             self.settings.server_ip,
             port,

@@ -18,11 +18,14 @@ RULES = Rules()
 def submission_allowed(scene: Scene) -> Finding:
     rules = scene.cloud.rules(scene.cloud.names.server_group)
     for rule in rules:
-        if rule.opens(587, scene.settings.client_ip):
+        from_client = rule.source == scene.cloud.names.client_group or covers(
+            rule.source, scene.settings.client_ip
+        )
+        if rule.opens(587) and from_client:
             return good(f"{rule.port} ← {rule.source}")
     return bad(
         _("ports open now: {ports}").format(
-            ports=", ".join(rule.port for rule in rules if rule.direction == "ingress")
+            ports=", ".join(rule.port for rule in rules if rule.is_inbound)
         ),
         _("No inbound rule names TCP 587 with a source that holds the client's address."),
         _("Add the rule: Custom TCP, port 587, source the VPC's CIDR."),

@@ -119,6 +119,8 @@ def _bootstrap(engine: Engine, image: str, say: Say) -> None:
                 *as_root(),
                 "mmdebstrap",
                 "--variant=minbase",
+                # setup.sh leaves the list of the host's own repository; it has to stay.
+                "--skip=cleanup/apt",
                 *[f"--aptopt={line}" for line in passed_on],
                 f"--customize-hook=copy-in {RECIPE} /root",
                 '--customize-hook=chroot "$1" sh /root/image/setup.sh',

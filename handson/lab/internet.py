@@ -17,15 +17,17 @@ OUTSIDE = "outside"
 LOGIN_UID = 1000
 AUTHORIZED_KEYS = "/home/admin/.ssh/authorized_keys"
 
-# Accepts mail for any address of any domain into /srv/mail/DOMAIN/NAME, as a Maildir.
+# Accepts mail for any address of any domain into one Maildir, each mail marked with the
+# address it came for (virtual(8) refuses to make up folders from addresses).
 MAILBOX_SETUP = r"""
 install -d -o admin -g admin /srv/mail
 postconf -e 'myhostname = mailbox.lab' 'mydestination =' 'inet_interfaces = all' \
   'inet_protocols = ipv4' 'virtual_mailbox_domains = static:all' \
   'virtual_mailbox_base = /srv/mail' \
-  'virtual_mailbox_maps = regexp:{{/^([^@]+)@(.+)$/ $2/$1/}}' \
+  'virtual_mailbox_maps = static:received/' \
   'virtual_uid_maps = static:1000' 'virtual_gid_maps = static:1000'
 systemctl restart postfix
+until ss -Hlnt | grep -q ':25 '; do sleep 0.05; done
 """
 
 
@@ -43,7 +45,9 @@ def start(engine: Engine, image: str, cidr: str, vpc_cidr: str, public_key: str)
             "--keep-in-foreground",
             "--no-resolv",
             "--no-hosts",
+            # Every name is the mailbox host's, and there is nothing else about any name.
             f"--address=/#/{mailbox_ip}",
+            "--local=/#/",
             f"--synth-domain=compute.internal,{vpc_cidr},ip-",
         ]
         host = engine.create_host("resolver", image, [(internet, resolver_ip)], command=dnsmasq)

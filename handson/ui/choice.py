@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from handson.view import View
+from handson.view import View, escape
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Choice(View):
             radio = widgets.RadioButtons(
                 options=labels, value=self._chosen, layout=widgets.Layout(width="auto")
             )
-            question = widgets.HTML(f"<b>{self.question}</b>")
+            question = widgets.HTML(f"<b>{escape(self.question)}</b>")
             self._widget = widgets.VBox([question, radio])
         shown: dict[str, Any] = self._widget._repr_mimebundle_()
         return {**shown, "text/plain": self.text()}

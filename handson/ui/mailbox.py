@@ -38,8 +38,11 @@ class Hop:
         words, _semicolon, time = flat.rpartition(";")
         words = words or flat
 
+        # A comment in brackets may hold the same keywords: "(Postfix, from userid 0)".
+        bare = re.sub(r"\([^()]*\)", " ", words)
+
         def after(keyword: str) -> str:
-            found = re.search(rf"(?:^|\s){keyword}\s+([^\s;]+)", words)
+            found = re.search(rf"(?:^|\s){keyword}\s+([^\s;]+)", bare)
             return found.group(1) if found else ""
 
         address = re.search(r"\[(?:IPv6:)?([0-9A-Fa-f.:]+)\]", words)
@@ -166,7 +169,7 @@ class ReceivedMail(View):
         queue = _("queue id {id}").format(id=hop.queue_id) if hop.queue_id else ""
         small = " · ".join(escape(word) for word in (queue, hop.time) if word)
         return (
-            f'<div class="row"><span class="mark">{number}</span>'
+            f'<div class="row"><span class="mark">{number}</span> '
             f'{sentence}<br><span class="quiet">{small}</span></div>'
         )
 

@@ -43,7 +43,7 @@ class Report(View):
         tone = "good" if self.passed else "bad"
         rows = "".join(self._row(result) for result in self.results)
         return (
-            f'<div class="card"><div class="head"><span>{escape(self.title)}</span>'
+            f'<div class="card"><div class="head"><span>{escape(self.title)}</span> '
             f'<span class="{tone}">{escape(self.summary)}</span></div>{rows}</div>'
         )
 

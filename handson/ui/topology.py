@@ -199,7 +199,12 @@ class Topology(View):
         drawing.text(462, 155, _known(self.server_private), 11.5, INK, mono=True, room=134)
         if self.trusts:
             words = _("relays for {whom}").format(whom=self.trusts)
-            drawing.text(312, 177, words, 11.5, INK, room=390)
+            # mynetworks may be long: two lines then, for its end is what is looked for.
+            size = 11.5 if len(words) <= 54 else 10.5
+            lines = wrap(words, 390, size)
+            for row, line in enumerate(lines):
+                y = 177 if len(lines) == 1 else 170 + row * 13
+                drawing.text(312, y, line, size, INK)
         here = self.focus == "log"
         colour = FOCUS if here else FAINT
         drawing.box(

@@ -198,3 +198,25 @@ def test_details_of_one_session_do_not_leak_into_the_next() -> None:
     (refusal,) = maillog.refusals(entries)
     assert refusal.details == ()
     assert (refusal.code, refusal.reason) == ("535", "UGFzc3dvcmQ6")
+
+
+def test_client_line_without_its_connect_line() -> None:
+    entries = log(
+        "smtpd[1] connect from a[10.0.0.1]",
+        "smtpd[1] disconnect from a[10.0.0.1]",
+        f"smtpd[1] 66857C01110: client=b[10.0.0.2], {LOGIN}",
+        "cleanup[2] 66857C01110: message-id=<one@a>",
+    )
+    (message,) = maillog.messages(entries)
+    assert [entry.pid for entry in message.entries] == [1, 2]
+
+
+def test_login_of_a_later_session_does_not_count() -> None:
+    entries = log(
+        "smtpd[1] connect from a[10.0.0.1]",
+        "smtpd[1] NOQUEUE: reject: RCPT from a[10.0.0.1]: 554 5.7.1 no; proto=ESMTP helo=<a>",
+        "smtpd[1] connect from a[10.0.0.1]",
+        "smtpd[1] disconnect from a[10.0.0.1] ehlo=1 auth=1 commands=2",
+    )
+    (refusal,) = maillog.refusals(entries)
+    assert refusal.logged_in is None

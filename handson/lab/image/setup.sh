@@ -13,7 +13,7 @@ printf 'path-exclude=/usr/share/%s/*\n' doc man locale info > /etc/dpkg/dpkg.cfg
 
 apt-get update -q
 apt-get install -y -q --no-install-recommends \
-    systemd systemd-sysv openssh-server sudo postfix rsyslog python3-minimal python3 \
+    systemd systemd-sysv dbus openssh-server sudo postfix rsyslog python3-minimal python3 \
     iproute2 nftables dnsmasq-base procps ca-certificates apt-utils diffutils less \
     vim-tiny
 

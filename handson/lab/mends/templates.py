@@ -52,10 +52,7 @@ def check_template(text: str) -> None:
     try:
         template = Stack.parse_template(text)
     except Exception as error:
-        # moto tries JSON after YAML; where the YAML went wrong is in the first error.
-        mark = getattr(error.__context__ or error, "problem_mark", None)
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise _format_error(f"YAML not well-formed.{where}") from error
+        raise _format_error(f"YAML not well-formed.{_where(error)}") from error
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
         raise _format_error("At least one Resources member must be defined.")
     known = parsing.get_model_map().keys() | set(parsing.NULL_MODELS)
@@ -71,6 +68,15 @@ def check_template(text: str) -> None:
                 f"Unresolved resource dependencies [{', '.join(lost)}] "
                 f"in the {block} block of the template"
             )
+
+
+def _where(error: BaseException | None) -> str:
+    # moto tries JSON after YAML: where the YAML went wrong is in an error before this one.
+    while error is not None:
+        if mark := getattr(error, "problem_mark", None):
+            return f" (line {mark.line + 1}, column {mark.column + 1})"
+        error = error.__context__
+    return ""
 
 
 def _format_error(message: str) -> ServiceException:

@@ -1,0 +1,71 @@
+"""An AWS API on loopback, in this process: moto as the lab mends it, without hosts."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from handson.cloud import Cloud
+from handson.settings import Settings
+from handson.stacks import plan
+
+OWN_IP = "203.0.113.5"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXOBSo2kNSJZrJo3J a"
+CONSOLE: dict[str, str] = {}
+
+
+@pytest.fixture(scope="session")
+def connection() -> Iterator[dict[str, Any]]:
+    """What boto3's clients need to reach the API."""
+    from moto.server import ThreadedMotoServer
+
+    from handson.lab.mends import mend
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    mend(
+        (f"203.0.113.{n}" for n in itertools.cycle(range(10, 250))),
+        lambda instance_id: CONSOLE.get(instance_id, ""),
+    )
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield {
+        "endpoint_url": f"http://{host}:{port}",
+        "aws_access_key_id": "lab",
+        "aws_secret_access_key": "lab",
+    }
+    server.stop()
+
+
+@pytest.fixture
+def console() -> Iterator[dict[str, str]]:
+    """What an instance's console shows, by id."""
+    yield CONSOLE
+    CONSOLE.clear()
+
+
+@pytest.fixture(scope="session")
+def cloud_of(connection: dict[str, Any]) -> Callable[..., Cloud]:
+    """Return a maker of clouds for a day and further choices."""
+    # boto3 takes half a second to read EC2's description: once is enough for all clouds.
+    shared = Cloud(Settings(), connection)._aws
+
+    def make(date: str, **choices: str) -> Cloud:
+        cloud = Cloud(Settings(date=date, **choices), connection)
+        cloud._aws = cloud._stacks.aws = cloud._groups.aws = shared
+        return cloud
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def built(cloud_of: Callable[..., Cloud]) -> tuple[Cloud, list[str]]:
+    """The four stacks of one day, and what was said while they were made. Left as they are."""
+    cloud, said = cloud_of("20250101"), []
+    for stack_plan in plan(cloud.settings, cloud.import_key(PUBLIC_KEY), OWN_IP):
+        cloud.create(stack_plan, said.append)
+    return cloud, said

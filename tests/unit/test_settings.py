@@ -1,0 +1,180 @@
+"""What a learner may choose, and what is refused before anything can change."""
+
+from __future__ import annotations
+
+import pytest
+
+from handson import settings
+from handson.errors import InvalidInput
+from handson.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("example.com", "example.com"),
+        ("  Example.COM. ", "example.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("日本語.jp", "xn--wgv71a119e.jp"),
+        ("a-b.mail.example.org", "a-b.mail.example.org"),
+    ],
+)
+def test_domain_is_kept_in_ascii(typed: str, kept: str) -> None:
+    assert settings.check_domain(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "localhost",
+        "example.com; rm -rf /",
+        "example.com\nrm",
+        "$(id).com",
+        "-a.com",
+        "a..com",
+        "203.0.113.5",
+        "a_b.com",
+        "x" * 64 + ".com",
+        "example.com/../..",
+    ],
+)
+def test_domain_refused(typed: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        settings.check_domain(typed)
+    assert caught.value.cure
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("typed", ["smtp-auth", "a", "joe.doe_2", " joe "])
+def test_user(typed: str) -> None:
+    assert settings.check_user(typed) == typed.strip()
+
+
+@pytest.mark.parametrize("typed", ["", "a@b", "-x", "a b", "a;b", "a'b", "x" * 33, "名前"])
+def test_user_refused(typed: str) -> None:
+    with pytest.raises(InvalidInput):
+        settings.check_user(typed)
+
+
+def test_address() -> None:
+    assert settings.check_address(" a.b+c@Bücher.example ") == "a.b+c@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "a", "@example.com", "a@", "a@localhost", "a..b@x.com", "a b@x.com", "`id`@x.com"],
+)
+def test_address_refused(typed: str) -> None:
+    with pytest.raises(InvalidInput):
+        settings.check_address(typed)
+
+
+def test_ip() -> None:
+    assert settings.check_ip(" 203.0.113.5 ") == "203.0.113.5"
+    for typed in ("", "203.0.113.256", "203.0.113", "::1", "1.2.3.4/32"):
+        with pytest.raises(InvalidInput):
+            settings.check_ip(typed)
+
+
+def test_network() -> None:
+    assert settings.check_network("10.87.0.0/16") == "10.87.0.0/16"
+    assert settings.check_network("10.87.0.0/20") == "10.87.0.0/20"
+    for typed in ("", "10.87.0.1/16", "10.0.0.0/8", "10.87.0.0/24", "fd00::/64"):
+        with pytest.raises(InvalidInput):
+            settings.check_network(typed)
+
+
+@pytest.mark.parametrize("typed", ["abcdefgh", "A1b2C3d4!%&", "x" * 64])
+def test_password(typed: str) -> None:
+    assert settings.check_password(typed) == typed
+
+
+@pytest.mark.parametrize(
+    "typed", ["short", "x" * 65, "with blank", "back\\slash1", "do$llar12", "quo'te123", "número12"]
+)
+def test_password_refused_without_being_shown(typed: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        settings.check_password(typed)
+    assert typed not in str(caught.value)
+
+
+def test_region() -> None:
+    assert settings.check_region(" AP-northeast-1 ") == "ap-northeast-1"
+    assert settings.check_region("us-gov-west-1") == "us-gov-west-1"
+    for typed in ("", "tokyo", "ap-northeast", "ap-northeast-1; id"):
+        with pytest.raises(InvalidInput):
+            settings.check_region(typed)
+
+
+def test_date() -> None:
+    assert settings.check_date("20251124") == "20251124"
+    for typed in ("", "20251324", "2025112", "2025-11-24", "today", "2025 124"):
+        with pytest.raises(InvalidInput):
+            settings.check_date(typed)
+
+
+def test_defaults_are_valid_and_dated() -> None:
+    chosen = Settings()
+    assert settings.check_date(chosen.date) == chosen.date
+    assert chosen.target == "lab"
+
+
+def test_addresses_lie_in_their_subnets() -> None:
+    chosen = Settings(vpc_cidr="10.99.0.0/16")
+    assert chosen.server_ip == "10.99.2.44"
+    assert chosen.client_ip == "10.99.3.20"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("target", "cloud"),
+        ("system", "debian"),
+        ("domain", "x"),
+        ("user", "a b"),
+        ("sender", "x"),
+        ("recipient", "x"),
+        ("own_ip", "here"),
+        ("region", "tokyo"),
+        ("vpc_cidr", "all"),
+        ("date", "today"),
+    ],
+)
+def test_every_field_is_checked(field: str, value: str) -> None:
+    with pytest.raises(InvalidInput):
+        Settings(**{field: value})
+
+
+def test_with_checks_again_and_leaves_the_first_alone() -> None:
+    first = Settings(date="20251124")
+    assert first.with_(domain="Example.ORG").domain == "example.org"
+    assert first.domain == "example.com"
+    with pytest.raises(InvalidInput):
+        first.with_(domain="x")
+
+
+def test_as_dict_makes_the_same_again() -> None:
+    chosen = Settings(domain="example.org", own_ip="203.0.113.5")
+    assert Settings(**chosen.as_dict()) == chosen
+
+
+def test_long_and_unprintable_input_is_shortened_in_the_sentence() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        settings.check_user("\x1b[31m" + "x" * 500)
+    assert "\x1b" not in str(caught.value)
+    assert len(caught.value.what) < 120
+
+
+def test_environment() -> None:
+    environ = {"HANDSON_USER": "joe", "HANDSON_REGION": "", "HANDSON_PASSWORD": "abcdefgh"}
+    assert settings.from_environment(environ) == {"user": "joe"}
+
+
+def test_password_from_environment() -> None:
+    found = settings.password_from_environment({"HANDSON_PASSWORD": "abcdefgh"})
+    assert found is not None
+    assert found.reveal() == "abcdefgh"
+    assert settings.password_from_environment({}) is None
+    with pytest.raises(InvalidInput):
+        settings.password_from_environment({"HANDSON_PASSWORD": "x"})

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from handson.errors import CloudError
+from handson.settings import Settings
+from handson.stacks import plan
+
+SETTINGS = Settings(date="20250101", domain="example.org", vpc_cidr="10.99.0.0/16")
+
+
+def test_the_order_of_the_plan() -> None:
+    assert [p.name for p in plan(SETTINGS, "key", "203.0.113.5")] == [
+        "smtp-handson-network-20250101",
+        "smtp-handson-server-20250101",
+        "smtp-handson-pri-sub-20250101",
+        "smtp-handson-client-20250101",
+    ]
+
+
+def test_parameters_are_given_or_taken() -> None:
+    _network, server, _pri_sub, _client = plan(SETTINGS, "key", "203.0.113.5")
+    outputs = {"smtp-handson-network-20250101": {"VpcId": "vpc-1", "PublicSubnetId": "subnet-1"}}
+    assert server.parameters(outputs) == {
+        "Date": "20250101",
+        "VpcCidr": "10.99.0.0/16",
+        "ClientIp": "10.99.3.20",
+        "ServerIp": "10.99.2.44",
+        "OwnIp": "203.0.113.5",
+        "Domain": "example.org",
+        "KeyName": "key",
+        "ImageId": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
+        "VpcId": "vpc-1",
+        "SubnetId": "subnet-1",
+    }
+
+
+def test_amazon_linux_2_by_choice() -> None:
+    server = plan(SETTINGS.with_(system="al2"), "key", "203.0.113.5")[1]
+    assert server.given["ImageId"].endswith("/amzn2-ami-hvm-x86_64-gp2")
+
+
+def test_a_stack_before_its_turn_is_refused() -> None:
+    client = plan(SETTINGS, "key", "203.0.113.5")[3]
+    with pytest.raises(CloudError, match="needs smtp-handson-network-20250101") as caught:
+        client.parameters({})
+    assert "order" in caught.value.cure
+
+
+def test_templates_are_there() -> None:
+    assert all(
+        isinstance(p.template, Path) and p.template.is_file() for p in plan(SETTINGS, "", "")
+    )

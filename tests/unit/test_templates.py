@@ -1,0 +1,136 @@
+"""The templates as text: cfn-lint, names, and what AWS and the lab are both given."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.api import lint_file
+from cfnlint.decode import cfn_yaml
+
+from handson.settings import Settings
+from handson.stacks import TEMPLATES, plan
+
+FILES = sorted(TEMPLATES.glob("*.yml"))
+PLANS = plan(Settings(date="20250101"), "key", "203.0.113.5")
+
+
+def load(path: Path) -> dict[str, Any]:
+    template: dict[str, Any] = cfn_yaml.load(str(path))
+    return template
+
+
+def resources(kind: str) -> list[dict[str, Any]]:
+    return [
+        resource["Properties"]
+        for path in FILES
+        for resource in load(path)["Resources"].values()
+        if resource["Type"] == kind
+    ]
+
+
+def test_the_plan_uses_every_template() -> None:
+    assert sorted(p.template for p in PLANS) == FILES
+    assert {path.name for path in FILES} >= {"cfn-template-pri-sub.yml", "cfn-template-client.yml"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_cfn_lint_is_clean(path: Path) -> None:
+    assert [str(match) for match in lint_file(path)] == []
+
+
+@pytest.mark.parametrize("stack_plan", PLANS, ids=lambda p: p.name)
+def test_the_plan_fits_the_parameters(stack_plan: Any) -> None:
+    declared = load(stack_plan.template)["Parameters"]
+    planned = set(stack_plan.given) | set(stack_plan.taken)
+    assert planned <= set(declared)
+    assert {name for name, slot in declared.items() if "Default" not in slot} <= planned
+    for name, (stack, output) in stack_plan.taken.items():
+        source = next(p for p in PLANS if p.name == stack)
+        assert output in load(source.template)["Outputs"], name
+        assert PLANS.index(source) < PLANS.index(stack_plan)
+
+
+def test_the_tutorials_names_are_in_the_templates() -> None:
+    groups = [group["GroupName"] for group in resources("AWS::EC2::SecurityGroup")]
+    assert {"Fn::Sub": "sg_${Date}-smtp-handson-smtp-server"} in groups
+    names = [
+        tag["Value"]
+        for instance in resources("AWS::EC2::Instance")
+        for tag in instance["Tags"]
+        if tag["Key"] == "Name"
+    ]
+    assert {"Fn::Sub": "${Date}-smtp-handson-server"} in names
+    assert {"Fn::Sub": "${Date}-smtp-handson-client"} in names
+
+
+UNTAGGABLE = ("Attachment", "Route", "SubnetRouteTableAssociation")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_everything_that_takes_tags_is_tagged(path: Path) -> None:
+    for name, resource in load(path)["Resources"].items():
+        if not resource["Type"].endswith(UNTAGGABLE):
+            keys = {tag["Key"] for tag in resource["Properties"]["Tags"]}
+            assert keys == {"Name", "Project", "Date", "CreatedBy"}, name
+
+
+def test_instances_are_as_safe_as_they_can_be() -> None:
+    instances = resources("AWS::EC2::Instance")
+    assert len(instances) == 2
+    for instance in instances:
+        assert instance["MetadataOptions"]["HttpTokens"] == "required"
+        assert instance["PropagateTagsToVolumeOnCreation"] is True
+        assert all(disk["Ebs"]["Encrypted"] for disk in instance["BlockDeviceMappings"])
+
+
+def test_ssh_is_open_to_nobody_else() -> None:
+    rules = [
+        rule
+        for group in resources("AWS::EC2::SecurityGroup")
+        for rule in group["SecurityGroupIngress"]
+    ]
+    assert [rule for rule in rules if rule.get("CidrIp") == "0.0.0.0/0"] == []
+    assert 587 not in [rule["FromPort"] for rule in rules]
+
+
+def test_the_endpoint_reads_packages_and_nothing_else() -> None:
+    [endpoint] = resources("AWS::EC2::VPCEndpoint")
+    [statement] = endpoint["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "s3:GetObject"
+    assert all("-repos-" in resource["Fn::Sub"] for resource in statement["Resource"])
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["example.com", "xn--bcher-kva.example", "a.b.c.example.org", "1st.example"],
+)
+def test_a_domain_of_the_settings_passes_the_template(domain: str) -> None:
+    pattern = load(TEMPLATES / "cfn-template-server.yml")["Parameters"]["Domain"]["AllowedPattern"]
+    assert re.fullmatch(pattern, Settings(domain=domain).domain)
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["example.com; rm -rf /", "$(id).example", "example.com'", "a b.example", "-a.example", "com"],
+)
+def test_what_a_shell_would_read_does_not_pass(domain: str) -> None:
+    pattern = load(TEMPLATES / "cfn-template-server.yml")["Parameters"]["Domain"]["AllowedPattern"]
+    assert not re.fullmatch(pattern, domain)
+
+
+def test_user_data_is_a_script_that_bash_can_read() -> None:
+    [script] = [
+        instance["UserData"]["Fn::Base64"]["Fn::Sub"]
+        for instance in resources("AWS::EC2::Instance")
+        if "UserData" in instance
+    ]
+    assert script.startswith("#!/bin/bash\n")
+    # Nothing but the two parameters is put in: ${…} of the shell's own would be taken away.
+    assert set(re.findall(r"\$\{(\w+)\}", script)) == {"Domain", "ClientIp"}
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True)
+    assert (checked.returncode, checked.stderr) == (0, ""), sys.platform

@@ -1,0 +1,110 @@
+"""A mail as it arrived, and the way it took."""
+
+from __future__ import annotations
+
+import pytest
+
+from handson.ui.mailbox import Hop, ReceivedMail
+
+RAW = """Return-Path: <hello@example.com>
+Received: from server (server.example.com [203.0.113.10])
+\tby mailbox.example.net (Postfix) with ESMTP id 7C1E3
+\tfor <friend@example.net>; Mon, 24 Nov 2025 02:21:15 +0000 (UTC)
+Received: from client (client [10.87.3.20])
+\t(Authenticated sender: smtp-auth@example.com)
+\tby server.example.com (Postfix) with ESMTPA id 4F2A1
+\tfor <friend@example.net>; Mon, 24 Nov 2025 02:21:14 +0000 (UTC)
+Date: Mon, 24 Nov 2025 02:21:14 +0000
+From: hello@example.com
+To: friend@example.net
+Subject: Relay <Success> via 587
+
+smtp-handson
+"""
+
+
+def test_headers_and_body() -> None:
+    mail = ReceivedMail(RAW)
+    assert mail.subject == "Relay <Success> via 587"
+    assert (mail.sender, mail.recipient) == ("hello@example.com", "friend@example.net")
+    assert mail.date == "Mon, 24 Nov 2025 02:21:14 +0000"
+    assert mail.body == "smtp-handson"
+
+
+def test_hops_in_the_order_of_travel() -> None:
+    first, second = ReceivedMail(RAW).hops
+    assert (first.given_by, first.taken_by, first.address) == (
+        "client",
+        "server.example.com",
+        "10.87.3.20",
+    )
+    assert (first.protocol, first.queue_id) == ("ESMTPA", "4F2A1")
+    assert first.time == "Mon, 24 Nov 2025 02:21:14 +0000 (UTC)"
+    assert first.is_authenticated
+    assert "had logged in" in first.explanation
+    assert second.taken_by == "mailbox.example.net"
+    assert not second.is_authenticated
+    assert "nobody" in second.explanation
+    assert ReceivedMail(RAW).is_authenticated
+
+
+@pytest.mark.parametrize(
+    ("protocol", "authenticated", "encrypted"),
+    [
+        ("SMTP", False, False),
+        ("ESMTP", False, False),
+        ("ESMTPA", True, False),
+        ("ESMTPS", False, True),
+        ("ESMTPSA", True, True),
+        ("UTF8SMTPSA", True, True),
+        ("LMTPA", False, False),
+    ],
+)
+def test_protocols_of_rfc_3848(protocol: str, authenticated: bool, encrypted: bool) -> None:
+    hop = Hop.parse(f"from a (a [192.0.2.1]) by b with {protocol} id 1; now")
+    assert hop.is_authenticated is authenticated
+    assert hop.is_encrypted is encrypted
+
+
+def test_a_local_hop() -> None:
+    hop = Hop.parse("by server.example.com (Postfix, from userid 0) id 4F; now")
+    assert hop.explanation == "server.example.com took it from a program on the same machine."
+
+
+def test_a_mail_without_a_login() -> None:
+    assert not ReceivedMail(RAW.replace("ESMTPA", "ESMTP")).is_authenticated
+
+
+@pytest.mark.parametrize("raw", [RAW, RAW.encode(), "From a@b Mon Nov 24\n" + RAW])
+def test_text(raw: str | bytes) -> None:
+    text = ReceivedMail(raw).text()
+    assert text.startswith("Subject: Relay <Success> via 587\nFrom:    hello@example.com\n")
+    assert "\n    smtp-handson\n" in text
+    assert "\n1. server.example.com took it from client [10.87.3.20] with ESMTPA: the A" in text
+
+
+def test_html_is_escaped() -> None:
+    html = ReceivedMail(RAW).html()
+    assert "<Success>" not in html
+    assert '<b class="good">ESMTPA</b>' in html
+
+
+def test_encoded_words_and_bodies_are_read() -> None:
+    raw = (
+        "Subject: =?utf-8?B?44Oh44O844Or?=\nMIME-Version: 1.0\n"
+        "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"
+        "44GT44KT44Gr44Gh44Gv\n"
+    )
+    mail = ReceivedMail(raw)
+    assert (mail.subject, mail.body) == ("メール", "こんにちは")
+
+
+def test_an_unknown_charset_and_an_empty_mail() -> None:
+    odd = "Content-Type: text/plain; charset=nonsense\n\nhello\n"
+    assert ReceivedMail(odd).body == "hello"
+    empty = ReceivedMail("")
+    assert (empty.subject, empty.body, empty.hops) == ("", "", ())
+
+
+def test_a_mail_with_html_only_has_no_text() -> None:
+    assert ReceivedMail("Content-Type: text/html\n\n<p>x</p>\n").body == ""

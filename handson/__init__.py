@@ -6,6 +6,22 @@ A notebook begins with
     step = begin("02_sasl_install")
 """
 
-from handson.course import STEPS, Step, begin
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handson.course import STEPS
+    from handson.step import Step, begin
 
 __all__ = ["STEPS", "Step", "begin"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: the command `handson` and the lab's server need none of it,
+    # and it takes most of a second.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "handson.course" if name == "STEPS" else "handson.step"
+    return getattr(importlib.import_module(module), name)

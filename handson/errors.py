@@ -59,7 +59,8 @@ class CommandFailed(HandsonError):
         )
         super().__init__(
             f"{what}\n    $ {command}\n{tail}".rstrip(),
-            cure or _("Read the last lines above; put right what they name and run the cell again."),
+            cure
+            or _("Read its last lines above, put right what they name, and run the cell again."),
         )
 
 

@@ -25,7 +25,7 @@ from handson.errors import CommandFailed, HandsonError, HostUnreachable, NotRefu
 from handson.i18n import _
 from handson.secret import Secret, scrub
 from handson.systems import System, identify
-from handson.view import Diff, Terminal
+from handson.view import Diff, Session, Terminal
 
 Words = Mapping[str, "str | int | tuple[str, ...]"]
 
@@ -130,19 +130,25 @@ class Host:
     # -- commands ------------------------------------------------------------
 
     def run(
-        self, command: str, stdin: str | Secret = "", status: int = 0, **values: Any
-    ) -> Terminal:
-        """Run a command and return what a terminal shows; raise CommandFailed otherwise.
+        self, *commands: str, stdin: str | Secret = "", status: int = 0, **values: Any
+    ) -> Session:
+        """Run commands, one after the other, and return what a terminal shows.
 
-        `stdin` is sent on standard input, `status` is the exit status that is right.
+        `stdin` is sent on standard input to each, `status` is the exit status that is
+        right. Raises CommandFailed at the first that ends with another.
         """
-        line = self.fill(command, **values)
-        got, output = self._execute(line, stdin)
-        if got != status:
-            raise CommandFailed(self.name, line, got, output)
-        return Terminal(self.name, line, output, got)
+        shown = []
+        for command in commands:
+            line = self.fill(command, **values)
+            got, output = self._execute(line, stdin)
+            if got != status:
+                raise CommandFailed(self.name, line, got, output)
+            shown.append(Terminal(self.name, line, output, got))
+        return Session(shown)
 
-    def refused(self, command: str, answer: str, stdin: str | Secret = "", **values: Any) -> Terminal:
+    def refused(
+        self, command: str, answer: str, stdin: str | Secret = "", **values: Any
+    ) -> Terminal:
         """Run a command that has to be refused with an answer that holds `answer` (a pattern).
 
         Raises NotRefused when the command succeeds, or fails for another reason.
@@ -185,11 +191,21 @@ class Host:
         dated = [one for one in output.split() if re.fullmatch(rf"{name}\.\d{{8}}", one)]
         return [f"{Path(path).parent}/{one}" for one in sorted(dated)] if status == 0 else []
 
-    def backup(self, path: str) -> Terminal:
-        """Copy a file to FILE.YYYYMMDD before its first change; a backup there is kept."""
-        if self.backups(path):
-            return self.run("sudo ls -l {backup}", backup=self.backups(path)[0])
-        return self.run('sudo cp -av {path} {path}.$(date +"%Y%m%d")', path=self.text(path))
+    def backup(self, path: str) -> Session:
+        """Copy a file to FILE.YYYYMMDD before its first change; a backup there is kept.
+
+        An empty backup stands for a file that was not there.
+        """
+        full = self.text(path)
+        if not self.backups(full):
+            there = self.probe("sudo test -e {path}", path=full)[0] == 0
+            command = "cp -a {path}" if there else "touch"
+            return self.run(
+                f'sudo {command} {{path}}.$(date +"%Y%m%d")',
+                'sudo ls {path}.$(date +"%Y%m%d")',
+                path=full,
+            )
+        return self.run("sudo ls {backup}", backup=self.backups(full)[0])
 
     def diff(self, path: str) -> Diff:
         """Return how a file differs from its oldest backup."""
@@ -212,11 +228,10 @@ class Host:
         target = _home(full)
         script = (
             f"umask 077; new=$(cat; printf x); new=${{new%x}}; "
-            f'old=$({sudo}cat {target} 2>/dev/null; printf x); old=${{old%x}}; '
+            f"old=$({sudo}cat {target} 2>/dev/null; printf x); old=${{old%x}}; "
             f'if [ "$new" = "$old" ]; then echo "(already so)"; else '
             f'printf %s "$new" | {sudo}tee {target} >/dev/null || exit 1; fi; '
-            f"{sudo}chmod {mode} {target}"
-            + (f" && {sudo}chown {owner} {target}" if owner else "")
+            f"{sudo}chmod {mode} {target}" + (f" && {sudo}chown {owner} {target}" if owner else "")
         )
         status, output = self._execute(script, wanted, shown=f"{sudo}vi {full}")
         if status != 0:
@@ -261,7 +276,12 @@ class Host:
             ) from None
         if logged:
             self._log(self.name, shown or line, result.exited)
-        return result.exited, scrub(result.stdout, *self._hidden())
+        return result.exited, scrub(_as_seen(result.stdout), *self._hidden())
+
+
+def _as_seen(output: str) -> str:
+    """Return what stays to be seen of lines that a program wrote over (a percentage)."""
+    return re.sub(r"[^\n]*\r(?=[^\n])", "", output.replace("\r\n", "\n"))
 
 
 def _home(path: str) -> str:

@@ -53,9 +53,7 @@ class Hosts:
         """Close every connection."""
         for name in ("client", "server", "mailbox", "_jump"):
             thing = self.__dict__.pop(name, None)
-            if isinstance(thing, Host):
-                thing.close()
-            elif thing is not None:
+            if isinstance(thing, Host) or thing is not None:
                 thing.close()
 
     # -- the way -------------------------------------------------------------
@@ -131,9 +129,7 @@ def unreachable(name: str, error: Exception) -> HostUnreachable:
     )
 
 
-def open_connection(
-    place: Place, key_file: Path, gateway: Connection | None = None
-) -> Connection:
+def open_connection(place: Place, key_file: Path, gateway: Connection | None = None) -> Connection:
     """Open an ssh connection to a host whose keys are known; raise HostUnreachable otherwise."""
     connection = Connection(
         place.address,

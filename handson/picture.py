@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from handson.checks import Scene
 from handson.errors import HandsonError
 from handson.i18n import _
@@ -13,7 +15,7 @@ from handson.ui.topology import Topology, Way
 def draw(scene: Scene, target: Target, focus: str = "") -> Topology:
     """Return the picture, with the ports as the client finds them; hosts may be missing."""
     settings = scene.settings
-    known = {
+    known: dict[str, Any] = {
         "pc": settings.own_ip,
         "recipient": settings.recipient,
         "mailbox": target.mailbox.address if target.mailbox else "",
@@ -25,6 +27,7 @@ def draw(scene: Scene, target: Target, focus: str = "") -> Topology:
     if server is None or client is None:
         return Topology(**known)
     ports = [rule.port for rule in scene.cloud.rules() if rule.is_inbound]
+    ways: dict[str, Any] = {}
     try:
         trusts = _("mynetworks: {networks}").format(networks=" ".join(scene.postfix.mynetworks))
         ways = {
@@ -32,7 +35,7 @@ def draw(scene: Scene, target: Target, focus: str = "") -> Topology:
             "port_587": way(scene.talk(587, login=False)),
         }
     except HandsonError:
-        trusts, ways = "", {}
+        trusts = ""
     return Topology(
         **known,
         **ways,

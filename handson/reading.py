@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Runner(Protocol):
@@ -12,10 +12,10 @@ class Runner(Protocol):
     read; they leave the host as it was.
     """
 
-    def read(self, command: str, **values: object) -> str:
+    def read(self, command: str, **values: Any) -> str:
         """Return what the command printed; raise CommandFailed on another status than 0."""
 
-    def probe(self, command: str, **values: object) -> tuple[int, str]:
+    def probe(self, command: str, **values: Any) -> tuple[int, str]:
         """Return the command's exit status and what it printed, whatever they are."""
 
 

@@ -10,7 +10,18 @@ from __future__ import annotations
 from html import escape
 from typing import Any, ClassVar
 
-__all__ = ["STYLE", "TONES", "Diff", "Note", "Table", "Terminal", "View", "escape", "style_sheet"]
+__all__ = [
+    "STYLE",
+    "TONES",
+    "Diff",
+    "Note",
+    "Session",
+    "Table",
+    "Terminal",
+    "View",
+    "escape",
+    "style_sheet",
+]
 
 
 def style_sheet(rules: str) -> str:
@@ -214,6 +225,24 @@ class Terminal(View):
             + (f'\n<span class="note"># {note}</span>' if note else "")
             + "</pre></div>"
         )
+
+
+class Session(View):
+    """Several commands in one terminal."""
+
+    def __init__(self, commands: list[Terminal]) -> None:
+        self.commands = commands
+
+    @property
+    def output(self) -> str:
+        """What all commands printed, together."""
+        return "\n".join(command.output.strip("\n") for command in self.commands)
+
+    def text(self) -> str:
+        return "\n".join(command.text() for command in self.commands)
+
+    def html(self) -> str:
+        return "".join(command.html() for command in self.commands)
 
 
 class Diff(View):

@@ -101,7 +101,8 @@ def relays_with_login(scene: Scene) -> Finding:
 
 
 @RULES.now(
-    "port-25-refuses-client", _("Without a login, port 25 no longer relays for the client."),
+    "port-25-refuses-client",
+    _("Without a login, port 25 no longer relays for the client."),
     RESTRICTIONS,
 )
 def port_25_refuses_client(scene: Scene) -> Finding:

@@ -39,7 +39,9 @@ def sasldb_readable(scene: Scene) -> Finding:
     )
 
 
-@RULES.now("sasldb-private", _("Nobody else can read sasldb: it holds plaintext passwords."), README)
+@RULES.now(
+    "sasldb-private", _("No other user can read sasldb: it holds plaintext passwords."), README
+)
 def sasldb_private(scene: Scene) -> Finding:
     path = scene.server.system.sasldb
     if not scene.sasl.has_database:

@@ -99,9 +99,7 @@ class Hardware:
             cidr = vpcs[new].cidr_block
             net = self.engine.create_network(new, cidr, labels={"handson.vpc": new})
             if resolver:
-                net.connect(
-                    resolver, ipv4_address=network.address(cidr, network.VPC_RESOLVER)
-                )
+                net.connect(resolver, ipv4_address=network.address(cidr, network.VPC_RESOLVER))
 
     # -- hosts ---------------------------------------------------------------
 
@@ -142,6 +140,7 @@ class Hardware:
                 "handson.role": "instance",
                 "handson.instance": instance.id,
                 "handson.hostname": hostname,
+                "handson.name": _name(instance),
                 "handson.public": instance.public_ip or "",
             },
         )
@@ -207,6 +206,11 @@ def _rule(rule: Any, members: dict[str, list[str]]) -> Rule:
     else:
         peers = members.get((rule.source_group or {}).get("GroupId", ""), [])
     return Rule(rule.ip_protocol, rule.from_port, rule.to_port, tuple(sorted(peers)))
+
+
+def _name(instance: Any) -> str:
+    tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+    return str(tags.get("Name", ""))
 
 
 def _user_data(instance: Any) -> bytes:

@@ -76,15 +76,6 @@ class Engine:
         """
         (first, address), *more = networks
         endpoint = self.client.api.create_endpoint_config(ipv4_address=address or None)
-        options: dict[str, Any] = {}
-        if not self.is_podman:
-            # Podman sets systemd up by itself; Docker has to be told. Since version 28
-            # it mounts the control groups read-only unless asked otherwise.
-            options["cgroupns"] = "private" if _is_cgroup2() else "host"
-            if int(self.client.version()["Version"].split(".")[0]) >= 28:
-                options["security_opt"] = ["writable-cgroups=true"]
-        if not (_is_cgroup2() and not self.is_podman):
-            options["volumes"] = ["/sys/fs/cgroup:/sys/fs/cgroup:ro"]
         container = self.client.containers.create(
             image,
             command=command or ["/sbin/init"],
@@ -98,7 +89,9 @@ class Engine:
             networking_config={first: endpoint},
             ports={f"{publish}/tcp": ("127.0.0.1", 0)} if publish else None,
             ulimits=_low_limits(),
-            **options,
+            # With packets of its own making, root on a host could go around its firewall.
+            cap_drop=["NET_RAW"],
+            **self._for_systemd(),
         )
         try:
             for network, other in more:
@@ -110,6 +103,17 @@ class Engine:
             container.remove(force=True, v=True)
             raise
         return container
+
+    def _for_systemd(self) -> dict[str, Any]:
+        """Return the options without which systemd finds no control groups of its own."""
+        if self.client.info().get("CgroupVersion") != "2":
+            options: dict[str, Any] = {"volumes": ["/sys/fs/cgroup:/sys/fs/cgroup:ro"]}
+            return options if self.is_podman else {**options, "cgroupns": "host"}
+        if self.is_podman:
+            return {}  # it sees that systemd is to run, and does what that needs
+        if int(self.client.version()["Version"].split(".")[0]) >= 28:
+            return {"cgroupns": "private", "security_opt": ["writable-cgroups=true"]}
+        return {"cgroupns": "host", "volumes": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"]}
 
     def put(self, container: Any, files: list[File]) -> None:
         """Put files into a host, whether it runs or not; their folders are made."""
@@ -137,9 +141,9 @@ class Engine:
         if result.exit_code != 0:
             tail = "\n".join(output.strip().splitlines()[-5:])
             raise LabError(
-                _("The lab could not set up its host {host} (exit status {status}):\n{tail}").format(
-                    host=container.name, status=result.exit_code, tail=tail
-                ),
+                _(
+                    "The lab could not set up its host {host} (exit status {status}):\n{tail}"
+                ).format(host=container.name, status=result.exit_code, tail=tail),
                 _("Run `handson down`, then `handson up`."),
             )
         return output
@@ -152,6 +156,11 @@ class Engine:
     def host(self, name: str) -> Any | None:
         found = self.hosts(**{"handson.host": name})
         return found[0] if found else None
+
+    def memory(self, container: Any) -> int:
+        """Return how many bytes of memory a running host takes, what it caches included."""
+        stats = container.stats(stream=False, one_shot=True)
+        return int(stats["memory_stats"].get("usage", 0))
 
     # -- networks ------------------------------------------------------------
 
@@ -356,6 +365,3 @@ def _may_raise_limits() -> bool:
     effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
     return os.geteuid() != 0 or bool(int(effective, 16) >> CAP_SYS_RESOURCE & 1)
 
-
-def _is_cgroup2() -> bool:
-    return Path("/sys/fs/cgroup/cgroup.controllers").exists()

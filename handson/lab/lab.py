@@ -103,6 +103,18 @@ class Lab:
         names += [f"process {process.pid}" for process in engines.processes(SERVER, self.name)]
         return names
 
+    def memory(self) -> dict[str, int]:
+        """Return the memory that each running host takes, in bytes, by the host's name.
+
+        An instance goes by its tag Name, and by its id where it has none.
+        """
+        engine = engines.connect(self.name)
+        return {
+            host.labels.get("handson.name") or host.labels["handson.host"]: engine.memory(host)
+            for host in engine.hosts()
+            if host.status == "running"
+        }
+
     # -- parts ---------------------------------------------------------------
 
     def _running(self, engine: Engine) -> LabState | None:

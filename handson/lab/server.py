@@ -26,7 +26,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from handson.errors import HandsonError
-from handson.lab import engine, internet, mends, network
+from handson.lab import engine, mends, network
 from handson.lab.cloud import Hardware
 from handson.lab.state import runtime_folder
 

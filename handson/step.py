@@ -1,0 +1,279 @@
+"""What a notebook works with: one step, its hosts, its cloud, its checks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from handson import checks, course, mail, target
+from handson.cloud import Cloud, plan
+from handson.course import STEPS, StepInfo
+from handson.errors import CheckFailed
+from handson.host import Host
+from handson.hosts import Hosts
+from handson.i18n import _
+from handson.maillog import Message, Refusal
+from handson.picture import draw
+from handson.secret import Secret
+from handson.settings import Settings
+from handson.ui.choice import Choice, Option
+from handson.ui.form import SettingsForm
+from handson.ui.header import Header, StepMark
+from handson.ui.mailbox import ReceivedMail
+from handson.ui.progress import progress
+from handson.ui.report import Report
+from handson.ui.timeline import MessageTimeline, RefusalTable
+from handson.ui.topology import Topology
+from handson.view import Note, Table, View
+from handson.waiting import newest_mail, wait_for, wait_until_ready
+from handson.workspace import Workspace
+
+
+def begin(slug: str, workspace: Workspace | None = None) -> Step:
+    """Begin a step: what a notebook's first cell calls.
+
+    >>> begin("02_sasl_install").server.run("hostname")     # doctest: +SKIP
+    """
+    return Step(course.info(slug), workspace or Workspace())
+
+
+class Step(View):
+    """One step, with its hosts and its cloud; shown in a notebook it is the header."""
+
+    def __init__(self, info: StepInfo, workspace: Workspace) -> None:
+        self.info, self.workspace = info, workspace
+
+    # -- what a notebook works with ------------------------------------------
+
+    @cached_property
+    def target(self) -> target.Target:
+        return target.of(self.workspace.settings(), self.workspace.name)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The learner's choices, with what the target knows by itself."""
+        return self.target.apply(self.workspace.settings())
+
+    @property
+    def password(self) -> Secret:
+        """The SASL user's password; made at first use when none was chosen."""
+        return self.workspace.password or self.workspace.save_password()
+
+    @cached_property
+    def cloud(self) -> Cloud:
+        return Cloud(self.settings, self.target.connection)
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        return Hosts(self.workspace, self.target, self.settings, self.cloud)
+
+    @property
+    def server(self) -> Host:
+        return self.hosts.server
+
+    @property
+    def client(self) -> Host:
+        return self.hosts.client
+
+    # -- 00 and 08: choices and stacks ---------------------------------------
+
+    def form(self) -> SettingsForm:
+        """Return the form for the choices, filled in with what is known."""
+        return SettingsForm(self.workspace.settings(), self.workspace.password is not None)
+
+    def save(self, form: SettingsForm) -> Table:
+        """Check the form's values and remember them; raise InvalidInput and change nothing else."""
+        chosen = form.settings()
+        password = form.take_password()
+        self.workspace.save(chosen)
+        if password is not None or self.workspace.password is None:
+            self.workspace.save_password(password)
+        for name in ("target", "settings", "cloud", "hosts"):
+            self.__dict__.pop(name, None)
+        known = self.settings
+        rows = [
+            [_("where"), {"lab": _("the embedded lab"), "aws": "AWS"}[known.target]],
+            [_("mail domain"), known.domain],
+            [_("login"), known.login],
+            [_("password"), str(self.password)],
+            [_("sender"), known.sender],
+            [_("recipient"), known.recipient],
+            [_("your own address"), known.own_ip],
+            [_("day in all names"), known.date],
+        ]
+        return Table([_("choice"), _("value")], rows)
+
+    def create(self) -> Table:
+        """Create the four stacks that are not there yet, and wait until both hosts are ready."""
+        rows = []
+        key = self.cloud.import_key(self.workspace.public_key)
+        with progress(_("Creating the stacks")) as shown:
+            for stack in plan(self.settings, key, self.settings.own_ip):
+                shown.say(stack.name)
+                made = self.cloud.create(stack, shown.say)
+                rows.append([made.name, f"cfn/{stack.template.name}", made.status])
+            for host in (self.server, self.client):
+                shown.say(_("waiting for {host}").format(host=host.name))
+                wait_until_ready(host)
+        return Table([_("stack"), _("template"), _("status")], rows)
+
+    def delete(self) -> Table:
+        """Delete the stacks, the newest first, and the key pair."""
+        rows = []
+        self.hosts.close()
+        with progress(_("Deleting the stacks")) as shown:
+            for stack in reversed(self.cloud.stacks()):
+                shown.say(stack.name)
+                self.cloud.delete_stack(stack.name, shown.say)
+                rows.append([stack.name, _("deleted")])
+            if self.cloud.delete_key():
+                rows.append([_("key pair"), _("deleted")])
+        return Table([_("what"), _("done")], rows, empty=_("There was nothing to delete."))
+
+    def ask_source(self) -> Choice:
+        """Return the question who may reach port 587, with what speaks for each answer."""
+        return Choice(
+            _("Who may reach port 587?"),
+            [
+                Option(
+                    "vpc",
+                    _("the VPC, {cidr}").format(cidr=self.settings.vpc_cidr),
+                    _("better, because all clients of this relay are inside; nobody else can try"),
+                ),
+                Option(
+                    "anywhere",
+                    _("everybody, 0.0.0.0/0"),
+                    _("as in the tutorial; needed only for clients outside, and found by guessers"),
+                ),
+            ],
+            self.settings.submission_source,
+        )
+
+    def choose_source(self, choice: Choice) -> str:
+        """Remember the answer and return the CIDR that it stands for."""
+        saved = self.workspace.settings().with_(submission_source=choice.value)
+        self.workspace.save(saved)
+        self.__dict__.pop("settings", None)
+        return self.settings.submission_cidr
+
+    # -- looking -------------------------------------------------------------
+
+    def talk(self, port: int, login: bool = False, send: str = "") -> mail.Dialogue:
+        """Hold an SMTP dialogue from the client with the server; `send` is a mail's subject."""
+        return mail.ask(
+            self.client,
+            self.settings.server_ip,
+            port,
+            sender=self.settings.sender,
+            recipient=self.settings.recipient,
+            login=self.settings.login if login else "",
+            password=self.password if login else None,
+            message=self._message(send) if send else None,
+        )
+
+    def _message(self, subject: str) -> str:
+        known = self.settings
+        return f"From: {known.sender}\nTo: {known.recipient}\nSubject: {subject}\n\nsmtp-handson\n"
+
+    def received(self, subject: str, seconds: float = 15) -> View:
+        """Return the newest mail of that subject as it lies in the recipient's mailbox.
+
+        Waits up to `seconds` for it. Where the mailbox is not the course's to open (AWS),
+        a note says where to look.
+        """
+        host = self.hosts.mailbox
+        recipient = self.settings.recipient
+        if host is None:
+            return Note(
+                _("Look into the mailbox of {recipient}: “{subject}”.").format(
+                    recipient=recipient, subject=subject
+                )
+            )
+        return ReceivedMail(wait_for(lambda: newest_mail(host, recipient, subject), seconds))
+
+    def open_submission(self, source: str) -> Note:
+        """Open TCP 587 in the server's security group for a source (a CIDR)."""
+        opened = self.cloud.open_port(587, source, _("Submission"))
+        group = self.cloud.names.server_group
+        if opened:
+            text = _("{group} lets in TCP 587 from {source} now.")
+        else:
+            text = _("{group} let in TCP 587 from {source} already: nothing was changed.")
+        return Note(text.format(group=group, source=source), "good")
+
+    def timeline(self, message: Message) -> MessageTimeline:
+        """Return a message of the log as a table and a time line, each field explained."""
+        return MessageTimeline(message)
+
+    def refusals(self) -> RefusalTable:
+        """Return everything that the log says was refused, each kind once."""
+        kinds: dict[tuple[str, ...], Refusal] = {}
+        for refusal in self.scene().refusals:
+            key = (refusal.stage, refusal.code, refusal.dsn, refusal.reason.partition(" (")[0])
+            kinds.setdefault(key, refusal)
+        return RefusalTable(list(kinds.values()))
+
+    def message(self, seconds: float = 15) -> Message:
+        """Return the newest message of the log that was relayed after a login."""
+
+        def look() -> Message | None:
+            scene = self.scene()
+            found = [m for m in scene.messages if m.is_authenticated and m.deliveries]
+            return found[-1] if found else None
+
+        return wait_for(look, seconds)
+
+    def scene(self) -> checks.Scene:
+        """Return what the checks look at, fresh."""
+        return checks.Scene(self.settings, self.hosts, self.cloud, self.workspace.password)
+
+    def check(self) -> Report:
+        """Check the step and return the report; raise CheckFailed when something falls short."""
+        report = self.look()
+        if not report.passed:
+            from IPython.display import display
+
+            display(report)  # type: ignore[no-untyped-call]
+            failed = [result.sentence for result in report.results if not result.ok]
+            raise CheckFailed(
+                _("{summary}. Not yet: {failed}").format(
+                    summary=report.summary, failed=" ".join(failed)
+                ),
+                _("The report above names the likely cause and the cure of each."),
+            )
+        return report
+
+    def look(self) -> Report:
+        """Check the step and return the report, whether it passes or not."""
+        report = Report(self.info.title, checks.run(self.info.slug, self.scene()))
+        self.workspace.record(
+            self.info.slug,
+            {
+                "passed": report.passed,
+                "checks": [
+                    {"id": r.id, "sentence": r.sentence, "ok": r.ok} for r in report.results
+                ],
+            },
+        )
+        return report
+
+    def picture(self, focus: str = "") -> Topology:
+        """Return the picture of where the learner is, drawn from what is there now."""
+        return draw(self.scene(), self.target, focus)
+
+    # -- the header ----------------------------------------------------------
+
+    @property
+    def header(self) -> Header:
+        done = {slug for slug, report in self.workspace.progress().items() if report["passed"]}
+        marks = []
+        for step in STEPS:
+            state = "done" if step.slug in done else "open"
+            state = "here" if step.slug == self.info.slug else state
+            marks.append(StepMark(step.slug, step.title, state))
+        return Header(int(self.info.slug[:2]), self.info.title, self.info.purpose, marks)
+
+    def text(self) -> str:
+        return self.header.text()
+
+    def html(self) -> str:
+        return self.header.html()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -17,7 +16,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from handson.i18n import _
-from handson.record import Fault, find_fault, own_cells
+from handson.record import Fault, find_fault, own_cells, read_notebook
 
 ATTEMPTS = 3
 START_SECONDS = 60
@@ -38,17 +37,7 @@ def run_notebook(
     """
     for attempt in range(ATTEMPTS):
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(target),
-                kernel_name="python3",
-                progress_bar=False,
-                cwd=str(source.parent),
-                start_timeout=START_SECONDS,
-                execution_timeout=cell_seconds,
-                kernel_manager_class=_manager(environment),
-                on_cell_complete=lambda cell, cell_index: on_cell(),
-            )
+            _execute(source, target, environment, cell_seconds, on_cell)
         except PapermillExecutionError:
             break  # the notebook says it itself
         except CellTimeoutError:
@@ -60,19 +49,52 @@ def run_notebook(
         except DeadKernelError:
             return Fault(_last_begun(target), _("kernel"), _("The kernel died in this cell."))
         except (RuntimeError, OSError) as error:
-            # Kernels that start at the same time may choose the same ports; the one that
-            # came late dies before it has run anything.
+            # A kernel that did not come up has run nothing, so it may be tried again.
             if attempt == ATTEMPTS - 1 or _last_begun(target):
                 return Fault(_last_begun(target), _("kernel"), str(error))
             time.sleep(0.5)
         else:
             break
-    return find_fault(nbformat.read(target, as_version=4))
+    return find_fault(read_notebook(target))
 
 
-def _manager(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
-    class OwnKernel(AsyncKernelManager):  # type: ignore[misc]
-        """Starts kernels of the interpreter that runs this."""
+def _execute(
+    source: Path,
+    target: Path,
+    environment: Mapping[str, str],
+    cell_seconds: int,
+    on_cell: Callable[[], None],
+) -> None:
+    # A folder with a short path: a socket's may have 107 characters (unix(7)).
+    with tempfile.TemporaryDirectory(prefix="handson-kernel-") as sockets:
+        papermill.execute_notebook(
+            _literal(source),
+            _literal(target),
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(source.parent),
+            start_timeout=START_SECONDS,
+            execution_timeout=cell_seconds,
+            kernel_manager_class=_manager(environment, sockets),
+            on_cell_complete=lambda cell, cell_index: on_cell(),
+        )
+
+
+def _literal(path: Path) -> str:
+    # papermill fills in what stands in braces.
+    return str(path.absolute()).replace("{", "{{").replace("}", "}}")
+
+
+def _manager(environment: Mapping[str, str], sockets: str) -> type[AsyncKernelManager]:
+    class OwnKernel(AsyncKernelManager):
+        """Starts kernels of the interpreter that runs this, each with sockets of its own."""
+
+        def __init__(self, **arguments: Any) -> None:
+            # Sockets in a folder that only we may enter, not TCP ports: those others on the
+            # machine can listen to, and kernels that start together may choose the same.
+            super().__init__(
+                transport="ipc", connection_file=f"{sockets}/kernel.json", **arguments
+            )
 
         def _kernel_spec_manager_default(self) -> KernelSpecManager:
             # Without folders to look in, 'python3' is sys.executable; a kernel of that
@@ -83,29 +105,18 @@ def _manager(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
             arguments["env"] = {**os.environ, **environment}
             return await super()._async_pre_start_kernel(**arguments)
 
-        pre_start_kernel = _async_pre_start_kernel
-
     return OwnKernel
 
 
 def _last_begun(target: Path) -> int:
     """Return the place of the last cell that a kernel was given, or 0."""
     try:
-        cells = own_cells(nbformat.read(target, as_version=4))
+        cells = own_cells(read_notebook(target))
     except (OSError, ValueError):
         return 0
     begun = [
         number
         for number, cell in enumerate(cells, start=1)
-        if cell["cell_type"] == "code"
-        and cell["metadata"].get("papermill", {}).get("status", "pending") != "pending"
+        if cell["cell_type"] == "code" and cell["metadata"].get("papermill", {}).get("start_time")
     ]
     return begun[-1] if begun else 0
-
-
-# An event loop that papermill leaves open would warn when Python ends.
-def close_loop() -> None:
-    """Close the event loop in which notebooks were run."""
-    loop = asyncio.get_event_loop_policy()._local._loop  # type: ignore[attr-defined]
-    if loop and not loop.is_running():
-        loop.close()

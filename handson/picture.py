@@ -57,7 +57,7 @@ def way(dialogue: Dialogue) -> Way:
     if dialogue.is_accepted:
         return Way(_("relays without login"), "warn")
     if dialogue.mechanisms:
-        return Way(_("relays after login only"), "good")
+        return Way(_("asks for a login"), "good")
     return Way(_("does not relay"), "quiet", "server")
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from handson.course import StepInfo
 from handson.i18n import _
 
@@ -62,6 +64,12 @@ class Record:
         return f"{mark} {self.step.slug:<20} {self.seconds:5.1f} s   {counted}"
 
 
+def read_notebook(path: Path) -> Mapping[str, Any]:
+    """Read a notebook in format 4, every text in it as one string."""
+    notebook: Mapping[str, Any] = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
+
+
 def own_cells(notebook: Mapping[str, Any]) -> list[Any]:
     """Return a notebook's cells without those in which papermill points at an error."""
     return [
@@ -73,7 +81,7 @@ def own_cells(notebook: Mapping[str, Any]) -> list[Any]:
 
 def is_code(cell: Mapping[str, Any]) -> bool:
     """Tell whether a cell is one that a kernel runs; an empty one is not."""
-    return cell["cell_type"] == "code" and bool("".join(cell["source"]).strip())
+    return cell["cell_type"] == "code" and bool(cell["source"].strip())
 
 
 def find_fault(notebook: Mapping[str, Any]) -> Fault | None:

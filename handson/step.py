@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from functools import cached_property
 
 from handson import checks, course, mail, target
@@ -171,8 +172,14 @@ class Step(View):
         )
 
     def _message(self, subject: str) -> str:
-        known = self.settings
-        return f"From: {known.sender}\nTo: {known.recipient}\nSubject: {subject}\n\nsmtp-handson\n"
+        headers = {
+            "From": self.settings.sender,
+            "To": self.settings.recipient,
+            "Subject": subject,
+            "Date": formatdate(),
+        }
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        return "\n".join([*lines, "", "smtp-handson", ""])
 
     def received(self, subject: str, seconds: float = 15) -> View:
         """Return the newest mail of that subject as it lies in the recipient's mailbox.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from datetime import UTC, datetime
@@ -13,6 +14,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from handson.secret import Secret
 from handson.settings import Settings, from_environment, password_from_environment
+
+FILES = (
+    "choices.json",
+    "password",
+    "key",
+    "key.pub",
+    "pins.json",
+    "progress.json",
+    "notes.json",
+    "commands.log",
+    "ssh_config",
+    "known_hosts",
+)
 
 
 def default_name() -> str:
@@ -96,6 +110,10 @@ class Workspace:
     def pin(self, host: str, keys: list[str]) -> None:
         self._write("pins.json", {**self._read("pins.json", {}), host: keys})
 
+    def unpin(self) -> None:
+        """Forget all pinned host keys: those hosts are no more."""
+        (self.path / "pins.json").unlink(missing_ok=True)
+
     # -- what happened -------------------------------------------------------
 
     def progress(self) -> dict[str, dict[str, Any]]:
@@ -126,6 +144,21 @@ class Workspace:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with (self.path / "commands.log").open("a") as file:
             file.write(f"{now} [{host}] status {status}: {command}\n")
+
+    # -- the end -------------------------------------------------------------
+
+    def forget_secrets(self) -> None:
+        """Remove the saved password and the private key; new ones are made when needed."""
+        for name in ("password", "key", "key.pub"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder, or at least what a workspace keeps in it."""
+        # Named one by one: the variable may have named a folder that holds more.
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     # -- files ---------------------------------------------------------------
 

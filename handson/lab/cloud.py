@@ -13,15 +13,30 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from docker.errors import APIError
 from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from handson.errors import HandsonError, LabError
+from handson.i18n import _
 from handson.lab import internet, network
 from handson.lab.engine import Engine, File
 from handson.lab.firewall import Policy, Rule, render
 
 KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 KEYS_END = "-----END SSH HOST KEY KEYS-----"
+
+
+class NotMade(LabError):
+    """What the books name cannot be made; `resource_id` is the instance or the VPC."""
+
+    def __init__(self, resource_id: str, error: Exception) -> None:
+        what = error.what if isinstance(error, HandsonError) else _explanation(error)
+        super().__init__(
+            _("{id} could not be made: {reason}").format(id=resource_id, reason=what),
+            _("Choose another address or network, or look at the lab's server.log."),
+        )
+        self.resource_id = resource_id
 
 
 class Hardware:
@@ -38,7 +53,11 @@ class Hardware:
     # -- bringing in line ----------------------------------------------------
 
     def follow(self) -> None:
-        """Bring hosts, networks and firewalls in line with moto's books."""
+        """Bring hosts, networks and firewalls in line with moto's books.
+
+        Raises NotMade when a host or a network cannot be made, LabError when a host
+        that is there cannot be brought in line.
+        """
         with self.lock, ThreadPoolExecutor(max_workers=8) as pool:
             vpcs = {vpc.id: vpc for region in _regions() for vpc in region.vpcs.values()}
             wanted = {
@@ -60,6 +79,15 @@ class Hardware:
             ]
             for job in jobs:
                 job.result()
+
+    def withdraw(self, resource_id: str) -> None:
+        """Take an instance or a VPC that cannot be made out of moto's books."""
+        for region in _regions():
+            if resource_id in region.vpcs:
+                region.delete_vpc(resource_id)
+            for instance in region.all_instances():
+                if instance.id == resource_id:
+                    instance.terminate()
 
     def reboot(self, instance_ids: list[str]) -> None:
         """Restart the hosts of these instances, as RebootInstances does."""
@@ -97,7 +125,10 @@ class Hardware:
             net.remove()
         for new in vpcs.keys() - present.keys():
             cidr = vpcs[new].cidr_block
-            net = self.engine.create_network(new, cidr, labels={"handson.vpc": new})
+            try:
+                net = self.engine.create_network(new, cidr, labels={"handson.vpc": new})
+            except APIError as error:
+                raise NotMade(new, error) from error
             if resolver:
                 net.connect(resolver, ipv4_address=network.address(cidr, network.VPC_RESOLVER))
 
@@ -122,6 +153,15 @@ class Hardware:
             self.loaded.pop(instance.id, None)
 
     def _boot(self, instance: Any, rules: str) -> None:
+        try:
+            self._make(instance, rules)
+        except (APIError, LabError) as error:
+            for host in self.engine.hosts(**{"handson.instance": instance.id}):
+                host.remove(force=True, v=True)
+            self.loaded.pop(instance.id, None)
+            raise NotMade(instance.id, error) from error
+
+    def _make(self, instance: Any, rules: str) -> None:
         vpc = _vpc(instance)
         places = [(f"{self.engine.name}-{vpc.id}", instance.private_ip)]
         if instance.public_ip:
@@ -185,6 +225,11 @@ class Hardware:
             inside.append(self.internet_cidr)
         resolver = network.address(vpc.cidr_block, network.VPC_RESOLVER)
         return render(policy, inside, always_out=[resolver])
+
+
+def _explanation(error: Exception) -> str:
+    explanation = getattr(error, "explanation", "") or error
+    return str(explanation).strip()
 
 
 def _regions() -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import resource
 import shutil
@@ -55,6 +56,12 @@ class Engine:
         components = client.version().get("Components", [])
         self.is_podman = any("Podman" in component["Name"] for component in components)
         self.label = {LABEL: name}
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.client.close()
 
     # -- hosts ---------------------------------------------------------------
 
@@ -125,7 +132,10 @@ class Engine:
                 info.size, info.mode, info.mtime = len(content), file.mode, int(time.time())
                 info.uid = info.gid = file.uid
                 tar.addfile(info, io.BytesIO(content))
-        container.put_archive("/", archive.getvalue())
+            end = tar.offset + 2 * tarfile.BLOCKSIZE
+        # Nothing after the two blocks that end an archive: Podman's reader stops there, and
+        # what it leaves unread may come back as "broken pipe".
+        container.put_archive("/", archive.getvalue()[:end])
 
     def run(self, container: Any, script: str, privileged: bool = False, timeout: int = 30) -> str:
         """Run a shell script as root in a host and return what it printed.
@@ -194,6 +204,31 @@ class Engine:
                     found.append(pool["Subnet"])
         return found
 
+    # -- images --------------------------------------------------------------
+
+    def fetch_base(self, image: str) -> None:
+        """Fetch an image that a build cannot fetch by itself; raise LabError if that fails.
+
+        A registry on loopback speaks plain HTTP. Docker knows that; Podman has to be told,
+        which only its own API can do (podman-system-service(1), libpod's ImagePullLibpod).
+        """
+        if not (self.is_podman and is_on_loopback(image)):
+            return
+        answer = self.client.api.post(
+            f"{self.client.api.base_url}/v4.0.0/libpod/images/pull",
+            params={"reference": image, "tlsVerify": "false"},
+        )
+        told = [json.loads(line) for line in answer.text.splitlines() if line.startswith("{")]
+        errors = [part["error"] for part in told if part.get("error")]
+        errors += [part["message"] for part in told if part.get("message")]
+        if errors or not answer.ok:
+            raise LabError(
+                _("The image {image} could not be fetched: {reason}").format(
+                    image=image, reason=errors[-1] if errors else answer.reason
+                ),
+                _("Is the registry within reach? `--base IMAGE` chooses another Debian 12 image."),
+            )
+
     # -- the end -------------------------------------------------------------
 
     def remove_all(self) -> int:
@@ -210,6 +245,16 @@ class Engine:
         for volume in volumes:
             volume.remove(force=True)
         return len(hosts) + len(networks) + len(volumes)
+
+
+def is_on_loopback(image: str) -> bool:
+    """Tell whether an image's name says that its registry is on this machine.
+
+    >>> is_on_loopback("127.0.0.1:5000/debian:12"), is_on_loopback("debian:12")
+    (True, False)
+    """
+    host = image.partition("/")[0].rpartition(":")[0].strip("[]")
+    return "/" in image and (host.startswith("127.") or host in ("localhost", "::1"))
 
 
 def connect(name: str) -> Engine:
@@ -282,15 +327,18 @@ def _addresses() -> Iterator[str | None]:
 
 
 def _client(address: str | None, seconds: int = 120) -> docker.DockerClient | None:
-    try:
+    with contextlib.suppress(DockerException, OSError):
         if address is None:
             client = docker.from_env(timeout=seconds, use_context=True)
         else:
             client = docker.DockerClient(base_url=address, timeout=seconds)
-        client.ping()
-    except (DockerException, OSError):
-        return None
-    return client
+        try:
+            client.ping()
+            return client
+        except BaseException:
+            client.close()
+            raise
+    return None
 
 
 def _socket(name: str) -> Path:
@@ -364,4 +412,3 @@ def _may_raise_limits() -> bool:
         return True
     effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
     return os.geteuid() != 0 or bool(int(effective, 16) >> CAP_SYS_RESOURCE & 1)
-

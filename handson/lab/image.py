@@ -163,6 +163,7 @@ def _follow(command: list[str], say: Say) -> None:
 
 def _build(engine: Engine, image: str, base: str, say: Say) -> None:
     say(_("Building the host image upon {base}").format(base=base))
+    engine.fetch_base(base)
     try:
         # The machine's own network: a mirror or a proxy may listen on loopback only.
         engine.client.images.build(

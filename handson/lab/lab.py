@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Lab:
     def is_up(self) -> bool:
         """Tell whether the lab answers."""
         try:
-            return _answers(LabState.load(self.name).endpoint)
+            return self._answers(LabState.load(self.name).endpoint)
         except LabDown:
             return False
 
@@ -60,17 +61,22 @@ class Lab:
         EngineMissing or LabError.
         """
         runtime_folder(self.name, create=True)
-        engine = engines.connect(self.name)
-        if state := self._running(engine):
-            internet.authorize(engine, public_key)
-            return state
-        self._clear(engine)
-        image = images.ensure(engine, say, base)
-        try:
-            return self._start(engine, image, public_key, say)
-        except BaseException:
+        with engines.connect(self.name) as engine:
+            if state := self._running(engine):
+                internet.authorize(engine, public_key)
+                return state
             self._clear(engine)
-            raise
+            image = images.ensure(engine, say, base)
+            try:
+                return self._start(engine, image, public_key, say)
+            except BaseException:
+                self._clear(engine)
+                raise
+
+    def build(self, say: Say = _nothing, base: str = "") -> str:
+        """Build the host image where it is missing, and return its name; nothing else stays."""
+        with self._tidy(), engines.connect(self.name) as engine:
+            return images.ensure(engine, say, base)
 
     def down(self, say: Say = _nothing) -> bool:
         """Remove all that the lab made, whatever state it is in; tell whether there was any.
@@ -85,22 +91,18 @@ class Lab:
                 raise
         else:
             say(_("Removing the lab's hosts and networks"))
-            found = self._clear(engine)
-            engine.client.close()
-        found += engines.end(engines.service_processes(self.name))
-        folder = runtime_folder(self.name)
-        found += folder.exists()
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()  # only when no other lab's folder is in it
-        return bool(found)
+            with engine:
+                found = self._clear(engine)
+        return bool(found + self._close())
 
     def left_over(self) -> list[str]:
         """Return what exists of the lab on this machine: containers, networks, processes."""
-        engine = engines.connect(self.name)
-        names = [host.name for host in engine.hosts()]
-        names += [net.name for net in engine.networks()]
+        with self._tidy(), engines.connect(self.name) as engine:
+            names = [host.name for host in engine.hosts()]
+            names += [net.name for net in engine.networks()]
         names += [f"process {process.pid}" for process in engines.processes(SERVER, self.name)]
+        if not was_there:
+            self._close()  # looking may have started a service
         return names
 
     def memory(self) -> dict[str, int]:
@@ -108,14 +110,34 @@ class Lab:
 
         An instance goes by its tag Name, and by its id where it has none.
         """
-        engine = engines.connect(self.name)
-        return {
-            host.labels.get("handson.name") or host.labels["handson.host"]: engine.memory(host)
-            for host in engine.hosts()
-            if host.status == "running"
-        }
+        with engines.connect(self.name) as engine:
+            return {
+                host.labels.get("handson.name") or host.labels["handson.host"]: engine.memory(host)
+                for host in engine.hosts()
+                if host.status == "running"
+            }
 
     # -- parts ---------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _tidy(self) -> Iterator[None]:
+        """Leave no folder and no Podman service behind where there were none before."""
+        was_there = runtime_folder(self.name).exists()
+        try:
+            yield
+        finally:
+            if not was_there:
+                self._close()
+
+    def _close(self) -> int:
+        """End the lab's own Podman service, remove its folder; return how many there were."""
+        found = engines.end(engines.service_processes(self.name))
+        folder = runtime_folder(self.name)
+        found += folder.exists()
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()  # only when no other lab's folder is in it
+        return found
 
     def _running(self, engine: Engine) -> LabState | None:
         if not self.is_up:
@@ -179,7 +201,7 @@ class Lab:
         while time.monotonic() < deadline and server.poll() is None:
             with contextlib.suppress(OSError):
                 endpoint = file.read_text()
-                if endpoint and _answers(endpoint):
+                if endpoint and self._answers(endpoint):
                     return endpoint
             time.sleep(0.05)
         tail = self._log().read_text(errors="replace").strip().splitlines()[-5:]
@@ -188,16 +210,15 @@ class Lab:
             _("Run `handson down`, then `handson up`."),
         )
 
+    def _answers(self, endpoint: str) -> bool:
+        try:
+            with urllib.request.urlopen(f"{endpoint}/handson-lab", timeout=5) as answer:
+                return bool(answer.read(100) == self.name.encode())
+        except (OSError, HTTPException):
+            return False
+
     def _log(self) -> Path:
         return runtime_folder(self.name) / "server.log"
-
-
-def _answers(endpoint: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{endpoint}/moto-api/data.json", timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def _promised(name: str) -> list[str]:

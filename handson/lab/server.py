@@ -27,51 +27,71 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from handson.errors import HandsonError
 from handson.lab import engine, mends, network
-from handson.lab.cloud import Hardware
+from handson.lab.cloud import Hardware, NotMade
 from handson.lab.state import runtime_folder
 
+# Where the API tells whose it is: another lab may have got the port of one that crashed.
+NAME = "/handson-lab"
 READS = re.compile(r"(Describe|Get|List|Validate|Estimate|Detect)")
 
 StartResponse = Callable[..., Any]
+WSGIApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class Application:
     """moto's application, with the lab's hardware brought in line after each change."""
 
     def __init__(self, hardware: Hardware) -> None:
-        self.moto = DomainDispatcherApplication(create_backend_app)
+        self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
         self.hardware = hardware
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == NAME:
+            return _answer(start_response, "200 OK", "text/plain", self.hardware.engine.name)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         query = parse_qs(body.decode(errors="replace")) if body[:1] != b"{" else {}
         action = query.get("Action", [""])[0]
         if not action or READS.match(action):
-            return self.moto(environ, start_response)
+            return self._moto(environ, start_response)
         held: list[Any] = []
-        answer = b"".join(self.moto(environ, lambda *args: held.append(args)))
+        answer = b"".join(self._moto(environ, lambda *args: held.append(args)))
         status = str(held[0][0])
         try:
-            self.hardware.follow()
-            if action == "RebootInstances" and status.startswith("200"):
-                ids = [values[0] for key, values in query.items() if key.startswith("InstanceId")]
-                self.hardware.reboot(ids)
+            self._bring_in_line(query, is_done=status.startswith("200"))
         except Exception as error:
             # Whatever goes wrong below, the caller gets an answer in the API's own form.
             traceback.print_exc()
-            text = str(error) if isinstance(error, HandsonError) else f"{error!r}"
-            answer = (
+            text = error.what if isinstance(error, HandsonError) else f"{error!r}"
+            fault = (
                 "<Response><Errors><Error><Code>InternalError</Code>"
                 f"<Message>{escape(text)}</Message></Error></Errors></Response>"
-            ).encode()
-            start_response(
-                "400 Bad Request",
-                [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))],
             )
-            return [answer]
+            return _answer(start_response, "400 Bad Request", "text/xml", fault)
         start_response(*held[0])
         return [answer]
+
+    def _bring_in_line(self, query: dict[str, list[str]], is_done: bool) -> None:
+        try:
+            self.hardware.follow()
+            if is_done and query["Action"] == ["RebootInstances"]:
+                ids = [values[0] for key, values in query.items() if key.startswith("InstanceId")]
+                self.hardware.reboot(ids)
+        except NotMade as failure:
+            # A stack says itself that it failed; any other request is answered with an error.
+            traceback.print_exc()
+            is_told = mends.roll_back(failure.resource_id, failure.what)
+            if not is_told:
+                self.hardware.withdraw(failure.resource_id)
+            self.hardware.follow()
+            if not is_told:
+                raise
+
+
+def _answer(start_response: StartResponse, status: str, kind: str, text: str) -> list[bytes]:
+    body = text.encode()
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 class QuietHandler(WSGIRequestHandler):

@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterator
 
 from handson.lab.mends import resources, stacks, templates
 from handson.lab.mends.patch import Patch
+from handson.lab.mends.stacks import roll_back
+
+__all__ = ["PATCHES", "Patch", "mend", "roll_back"]
 
 PATCHES: tuple[Patch, ...] = (*templates.PATCHES, *stacks.PATCHES, *resources.PATCHES)
 

@@ -6,8 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.cloudformation import parsing
-from moto.cloudformation.models import CloudFormationBackend, Event, Stack
+from moto.cloudformation.models import (
+    CloudFormationBackend,
+    Event,
+    Stack,
+    cloudformation_backends,
+)
 from moto.core.exceptions import ServiceException
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.internet_gateways import InternetGateway
@@ -74,17 +80,44 @@ def create_resources(self: Any) -> None:
         _moto_create_resources(self)
     except ResourceFailed as failure:
         _tell_created(self)
-        _tell(self, failure.logical_id, "CREATE_FAILED", failure.reason)
-        self._add_stack_event(
-            "ROLLBACK_IN_PROGRESS",
-            f"The following resource(s) failed to create: [{failure.logical_id}]. "
-            "Rollback requested by user.",
-        )
-        _delete(self, "ROLLBACK")
+        _roll_back(self, failure.logical_id, failure.reason)
     else:
         complete = self.events.pop()
         _tell_created(self)
         self.events.append(complete)
+
+
+def roll_back(resource_id: str, reason: str) -> bool:
+    """Roll back the stack that made a resource which then did not come up; False if none did.
+
+    Such a failure comes after moto is done with the stack. On AWS there is no difference:
+    the stack is in progress until its instances run.
+    """
+    for backend in cloudformation_backends[DEFAULT_ACCOUNT_ID].values():
+        for stack in backend.stacks.values():
+            for logical_id, resource in stack.resource_map._parsed_resources.items():
+                made = _is_resource(stack, logical_id)
+                if made and getattr(resource, "physical_resource_id", "") == resource_id:
+                    stack.events = [
+                        event
+                        for event in stack.events
+                        if event.resource_status != "CREATE_COMPLETE"
+                        or event.logical_resource_id not in (logical_id, stack.name)
+                    ]
+                    for export in stack.exports:
+                        backend.exports.pop(export.name, None)
+                    _roll_back(stack, logical_id, reason)
+                    return True
+    return False
+
+
+def _roll_back(stack: Any, logical_id: str, reason: str) -> None:
+    _tell(stack, logical_id, "CREATE_FAILED", reason)
+    stack._add_stack_event(
+        "ROLLBACK_IN_PROGRESS",
+        f"The following resource(s) failed to create: [{logical_id}]. Rollback requested by user.",
+    )
+    _delete(stack, "ROLLBACK")
 
 
 def _tell_created(stack: Any) -> None:

@@ -1,0 +1,242 @@
+"""The whole course without a browser: every notebook in its order, a table, a report."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from handson.course import STEPS, StepInfo
+from handson.errors import HandsonError
+from handson.i18n import _
+from handson.place import AwsPlace, LabPlace, RunPlace
+from handson.record import Record, find_unmet
+from handson.show import Show
+from handson.workspace import Workspace
+
+CELL_SECONDS = 180
+HEADLESS = "HANDSON_HEADLESS"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run, and where.
+
+    `root` holds `notebooks/`; what is made goes to a folder of this moment under `runs`.
+    `target` is 'lab' or 'aws', `name` the lab's. With `keep` the hosts stay where
+    something failed. `since` (seconds of the epoch) is when the clock was started; when
+    0, now.
+    """
+
+    root: Path
+    runs: Path
+    target: str = "lab"
+    name: str = "course"
+    base: str = ""
+    cell_seconds: int = CELL_SECONDS
+    keep: bool = False
+    since: float = 0
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody, or the system, asked the run to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
+def run_course(plan: Plan) -> int:
+    """Run the course and return a status: 0 only if every cell ran and every check passed.
+
+    The hosts are gone at the end, whatever happened, unless the plan keeps them. Raises
+    HandsonError when the run could not begin, Stopped when it was asked to end.
+    """
+    since = plan.since or time.time()
+    notebooks = find_notebooks(plan.root)
+    with _only_run(plan), _signals():
+        folder = _new_folder(plan.runs)
+        show = Show(folder)
+        place = _place(plan, folder)
+        records: list[Record] = []
+        try:
+            place.prepare()
+            for record in run_notebooks(notebooks, folder, place, plan.cell_seconds, show):
+                records.append(record)
+        except HandsonError as error:
+            show.failed(error)
+        finally:
+            with _undisturbed():
+                complete = [record.passed for record in records] == [True] * len(STEPS)
+                show.end(records)
+                left = _finish(place, plan, records, complete, folder, show)
+                show.total(records, time.time() - since)
+    return 0 if complete and not left else 1
+
+
+def find_notebooks(root: Path) -> list[tuple[StepInfo, Path]]:
+    """Return each step with its notebook; raise HandsonError when one is not there."""
+    found = [(step, root / "notebooks" / f"{step.slug}.ipynb") for step in STEPS]
+    for _step, path in found:
+        if not path.is_file():
+            raise HandsonError(
+                _("There is no notebook {path}.").format(path=path),
+                _("Run this in a checkout of the course, or name it with --root."),
+            )
+    return found
+
+
+def run_notebooks(
+    notebooks: Sequence[tuple[StepInfo, Path]],
+    folder: Path,
+    place: RunPlace,
+    cell_seconds: int,
+    show: Show,
+) -> Iterator[Record]:
+    """Run notebooks one after the other, and stop after the first that does not pass."""
+    with show.running([path for _step, path in notebooks]):
+        for step, path in notebooks:
+            show.begin(step)
+            record = run_step(step, path, folder, place.workspace, place.name, cell_seconds, show)
+            show.done(record)
+            yield record
+            if not record.passed:
+                return
+
+
+def run_step(
+    step: StepInfo,
+    source: Path,
+    folder: Path,
+    workspace: Workspace,
+    target: str,
+    cell_seconds: int,
+    show: Show,
+) -> Record:
+    """Run one step's notebook and return its record."""
+    # Imported here: the command's other parts need no kernel.
+    from handson.kernel import run_notebook
+
+    workspace.forget(step.slug)  # only a report of this run counts
+    executed = folder / source.name
+    started = time.monotonic()
+    fault = run_notebook(
+        source, executed, kernel_environment(workspace, target), cell_seconds, show.cell
+    )
+    progress = workspace.progress()
+    fault = fault or find_unmet(progress, step.slug)
+    checks = progress.get(step.slug, {}).get("checks", ())
+    return Record(step, executed, time.monotonic() - started, fault, tuple(checks))
+
+
+def kernel_environment(workspace: Workspace, target: str) -> dict[str, str]:
+    """Return the variables that a notebook's kernel gets besides this process's own."""
+    environment = {
+        HEADLESS: "1",
+        "HANDSON_NAME": workspace.name,
+        "HANDSON_WORKSPACE": str(workspace.path.absolute()),
+        "HANDSON_TARGET": target,
+        # A kernel finds this very package, wherever it was started from.
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
+    }
+    if target == "lab":
+        # Nothing of boto3 may look for an EC2 outside the lab.
+        environment["AWS_EC2_METADATA_DISABLED"] = "true"
+    return environment
+
+
+# -- the beginning and the end ------------------------------------------------
+
+
+def _place(plan: Plan, folder: Path) -> RunPlace:
+    if plan.target == "aws":
+        return AwsPlace(Workspace(plan.name))
+    return LabPlace(Workspace(plan.name, folder / "workspace"), plan.base)
+
+
+def _finish(
+    place: RunPlace,
+    plan: Plan,
+    records: Sequence[Record],
+    complete: bool,
+    folder: Path,
+    show: Show,
+) -> bool:
+    """Take the hosts down, write the report; tell whether something is left of the hosts."""
+    from handson.report_page import write_page
+
+    def run_teardown() -> Record:
+        step, source = find_notebooks(plan.root)[-1]
+        return run_step(step, source, folder, place.workspace, place.name, plan.cell_seconds, show)
+
+    left = False
+    if plan.keep and not complete:
+        show.say(place.kept)
+    else:
+        try:
+            show.say(place.tear_down(complete, run_teardown))
+        except HandsonError as error:
+            show.failed(error)
+            left = True
+    write_page(folder / "report.html", records)
+    return left
+
+
+def _new_folder(runs: Path) -> Path:
+    folder = runs.absolute() / time.strftime("%Y%m%d-%H%M%S")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _only_run(plan: Plan) -> Iterator[None]:
+    """Hold off a second run under the same name: it would take the first one's hosts down."""
+    plan.runs.mkdir(parents=True, exist_ok=True)
+    with (plan.runs / f".{plan.target}-{plan.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise HandsonError(
+                _("The course is running already under the name “{name}”.").format(name=plan.name),
+                _("Wait for its end, or run it beside that one with --name."),
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Turn the signals that end a program into an exception, so that it can clear up."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before: Mapping[int, object] = {number: signal.signal(number, stop) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no signal break off the clearing up; a program that hangs can still be killed."""
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: None) for number in wanted}
+    if isinstance(sys.exc_info()[1], Stopped):
+        print(_("Stopped; taking down what was started."), file=sys.stderr)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

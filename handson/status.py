@@ -1,0 +1,104 @@
+"""What `handson status` tells: the lab, its hosts, the steps, the instances on AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from handson.course import STEPS
+from handson.errors import LabDown
+from handson.i18n import _
+from handson.lab.state import LabState
+from handson.view import Note, Table, View
+from handson.workspace import Workspace
+
+
+def status(workspace: Workspace) -> Iterator[View]:
+    """Yield what there is to see, piece by piece; raise HandsonError where AWS says no."""
+    yield from _lab(workspace.name)
+    if workspace.settings().target == "aws":
+        yield _instances(workspace)
+    yield _steps(workspace)
+
+
+def _lab(name: str) -> Iterator[View]:
+    from handson.lab import Lab
+
+    try:
+        state = LabState.load(name)
+    except LabDown as down:
+        yield Note(str(down), tone="quiet")
+        return
+    if not Lab(name).is_up:
+        yield Note(
+            _(
+                "The lab “{name}” was started but does not answer. "
+                "`handson up --name {name}` puts it right."
+            ).format(name=name),
+            tone="bad",
+        )
+        return
+    yield Note(
+        _("The lab “{name}” is up ({engine}). AWS API: {endpoint}").format(
+            name=name, engine=state.engine, endpoint=state.endpoint
+        ),
+        tone="good",
+    )
+    yield _hosts(name)
+
+
+def _hosts(name: str) -> Table:
+    from handson.lab import engine as engines
+
+    engine = engines.connect(name)
+    hosts = sorted(engine.hosts(), key=lambda host: str(host.name))
+
+    def row(host: Any) -> list[str]:
+        host.reload()
+        running = host.status == "running"
+        memory = f"{engine.memory(host) / 2**20:.0f} MiB" if running else ""
+        shown = host.labels.get("handson.name") or host.labels.get("handson.host") or host.name
+        return [shown, host.status, ", ".join(_addresses(host)), memory]
+
+    # An engine takes its time to measure; it does so for all hosts at once.
+    with ThreadPoolExecutor() as pool:
+        rows = list(pool.map(row, hosts))
+    return Table([_("host"), _("state"), _("addresses"), _("memory")], rows)
+
+
+def _addresses(host: Any) -> list[str]:
+    networks = host.attrs["NetworkSettings"]["Networks"].values()
+    return sorted(network["IPAddress"] for network in networks if network.get("IPAddress"))
+
+
+def _instances(workspace: Workspace) -> Table:
+    from handson.cloud import Cloud
+    from handson.target import of
+
+    settings = workspace.settings()
+    cloud = Cloud(settings, of(settings, workspace.name).connection)
+    found = [cloud.instance(name) for name in (cloud.names.server, cloud.names.client)]
+    rows = [
+        [instance.name, instance.id, instance.state, instance.private_ip, instance.public_ip]
+        for instance in found
+        if instance
+    ]
+    return Table(
+        [_("instance"), _("id"), _("state"), _("private address"), _("public address")],
+        rows,
+        empty=_("There are no instances of the course on AWS in {region}.").format(
+            region=settings.region
+        ),
+    )
+
+
+def _steps(workspace: Workspace) -> Table:
+    progress = workspace.progress()
+    rows, tones = [], []
+    for step in STEPS:
+        report = progress.get(step.slug)
+        state = "" if report is None else _("done") if report["passed"] else _("not yet")
+        rows.append([step.slug, state, report["at"] if report else ""])
+        tones.append("good" if report and report["passed"] else "")
+    return Table([_("step"), _("state"), _("when (UTC)")], rows, tones=tones)

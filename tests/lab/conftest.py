@@ -1,0 +1,144 @@
+"""One lab for the session, with the course's four stacks; cases that break things use their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handson.cloud import Cloud
+from handson.errors import EngineMissing
+from handson.host import Host
+from handson.hosts import open_connection
+from handson.lab import Lab
+from handson.lab import engine as engines
+from handson.lab.engine import Engine
+from handson.step import Step, begin
+from handson.workspace import Workspace
+
+NAME = "tests"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The hook sees the items of the whole run, also those outside this folder.
+    here = Path(__file__).parent
+    mine = [item for item in items if here in item.path.parents]
+    reason = why_not() if mine else ""
+    for item in mine:
+        item.add_marker(pytest.mark.lab)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def why_not() -> str:
+    """Return why no lab can run on this machine, or nothing."""
+    sudo = ["sudo", "-n", "true"]
+    try:
+        if os.geteuid() and subprocess.run(sudo, check=False, capture_output=True).returncode:
+            return "the lab needs root, or a user who may use sudo without a password"
+    except FileNotFoundError:
+        return "the lab needs root, and there is no sudo"
+    lab = Lab(NAME)
+    try:
+        lab.left_over()
+    except EngineMissing as error:
+        return f"the lab needs a container engine: {error.what}"
+    return ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_environment() -> Iterator[None]:
+    """Take the choices of whoever runs the tests out of their way."""
+    taken = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("HANDSON_")}
+    yield
+    os.environ.update(taken)
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(NAME, tmp_path_factory.mktemp("workspace"))
+
+
+@pytest.fixture(scope="session")
+def lab(workspace: Workspace) -> Iterator[Lab]:
+    """The lab that most tests share, up."""
+    lab = Lab(NAME)
+    lab.down()
+    try:
+        lab.up(workspace.public_key, print)
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def step(lab: Lab, workspace: Workspace) -> Iterator[Step]:
+    """The first step, with its stacks made."""
+    step = begin("00_start", workspace)
+    step.save(step.form())
+    step.create()
+    yield step
+    step.hosts.close()
+
+
+@pytest.fixture(scope="session")
+def engine(lab: Lab) -> Iterator[Engine]:
+    with engines.connect(lab.name) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def server(step: Step) -> Host:
+    return step.server
+
+
+@pytest.fixture(scope="session")
+def client(step: Step) -> Host:
+    return step.client
+
+
+@pytest.fixture(scope="session")
+def pc(step: Step) -> Iterator[Host]:
+    """The learner's own place on the lab's Internet."""
+    place = step.target.jump
+    assert place is not None
+    host = Host("pc", lambda: open_connection(place, step.workspace.key_file))
+    yield host
+    host.close()
+
+
+@pytest.fixture(scope="session")
+def cloud(step: Step) -> Cloud:
+    return step.cloud
+
+
+@pytest.fixture(scope="session")
+def ec2(cloud: Cloud) -> Any:
+    """boto3's own client for EC2, as a learner's script would use it."""
+    return cloud._aws._client("ec2")
+
+
+@pytest.fixture(scope="session")
+def subnets(cloud: Cloud) -> dict[str, str]:
+    """The ids that the stacks gave out: VpcId, PublicSubnetId, PrivateSubnetId …"""
+    return {key: value for stack in cloud.stacks() for key, value in stack.outputs.items()}
+
+
+@pytest.fixture
+def own_lab() -> Iterator[Callable[[str], Lab]]:
+    """Return a maker of labs that are taken down at the end, whatever happens."""
+    made: list[Lab] = []
+
+    def make(name: str) -> Lab:
+        lab = Lab(name)
+        lab.down()
+        made.append(lab)
+        return lab
+
+    yield make
+    for lab in made:
+        lab.down()

@@ -1,0 +1,104 @@
+"""What the tests look with: packets from a host, and traces of a lab on this machine."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+
+from handson.host import Host
+from handson.lab import engine as engines
+from handson.lab.engine import Engine
+from handson.lab.state import runtime_folder
+
+CONNECT = r"""
+import socket, sys
+results = {}
+for address, port in TARGETS:
+    info = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    one = socket.socket(info[0], socket.SOCK_STREAM)
+    one.settimeout(SECONDS)
+    try:
+        one.connect(info[4])
+        results[f"{address} {port}"] = "open"
+    except ConnectionRefusedError:
+        results[f"{address} {port}"] = "refused"
+    except TimeoutError:
+        results[f"{address} {port}"] = "timed out"
+    except OSError as error:
+        results[f"{address} {port}"] = "unreachable"
+    finally:
+        one.close()
+import json; print(json.dumps(results))
+"""
+
+
+def connect_program(targets: list[tuple[str, int]], seconds: float) -> str:
+    return CONNECT.replace("TARGETS", repr(targets)).replace("SECONDS", repr(seconds))
+
+
+def connect(host: Host, address: str, port: int, seconds: float = 1.0) -> str:
+    """Return how a TCP connection from a host goes: open, refused, timed out, unreachable."""
+    program = connect_program([(address, port)], seconds)
+    status, output = host.probe("python3 -", stdin=program)
+    assert status == 0, output
+    return str(json.loads(output)[f"{address} {port}"])
+
+
+def python_on(engine: Engine, container: Any, program: str) -> Any:
+    """Run a program on any host of the lab over the engine, as its root; return its JSON."""
+    return json.loads(engine.run(container, f"python3 - <<'PROGRAM'\n{program}\nPROGRAM\n"))
+
+
+@contextmanager
+def listener(family: socket.AddressFamily = socket.AF_INET) -> Iterator[tuple[int, list[str]]]:
+    """Listen at every address of this machine; yield the port and the list of who came."""
+    everywhere = "" if family == socket.AF_INET else "::"
+    came: list[str] = []
+    with socket.create_server((everywhere, 0), family=family) as server:
+        server.settimeout(0.1)
+        over = threading.Event()
+
+        def accept() -> None:
+            while not over.is_set():
+                try:
+                    one, peer = server.accept()
+                except TimeoutError:
+                    continue
+                came.append(peer[0])
+                one.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield server.getsockname()[1], came
+        finally:
+            over.set()
+            thread.join()
+
+
+def traces(name: str) -> list[str]:
+    """Return everything of a lab that is on this machine: it has to be nothing after `down`."""
+    found = [] if not runtime_folder(name).exists() else [str(runtime_folder(name))]
+    for process in psutil.process_iter():
+        try:
+            line = process.cmdline()
+        except psutil.Error:
+            continue
+        is_of_host = any(part.startswith(f"{name}-") for part in line) and "conmon" in line[0]
+        is_service = f"unix://{runtime_folder(name)}/podman.sock" in line
+        if is_of_host or is_service or (name in line and "handson.lab.server" in line):
+            found.append(" ".join(line)[:300])
+    if runtime_folder("tests").exists():
+        # The shared lab's engine knows of all labs; asking for `name` would start a service.
+        with engines.connect("tests") as engine:
+            wanted = {"label": f"handson.lab={name}"}
+            found += [one.name for one in engine.client.containers.list(all=True, filters=wanted)]
+            found += [one.name for one in engine.client.networks.list(filters=wanted)]
+            found += [one.name for one in engine.client.volumes.list(filters=wanted)]
+    return found

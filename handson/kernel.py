@@ -20,6 +20,7 @@ from handson.record import Fault, find_fault, own_cells, read_notebook
 
 ATTEMPTS = 3
 START_SECONDS = 60
+LOG = "kernel.log"
 
 
 def run_notebook(
@@ -35,49 +36,38 @@ def run_notebook(
     is added to the kernel's. A cell may take `cell_seconds`. `on_cell` is called after
     each code cell.
     """
-    for attempt in range(ATTEMPTS):
-        try:
-            _execute(source, target, environment, cell_seconds, on_cell)
-        except PapermillExecutionError:
-            break  # the notebook says it itself
-        except CellTimeoutError:
-            return Fault(
-                _last_begun(target),
-                _("timeout"),
-                _("This cell took longer than {seconds} s.").format(seconds=cell_seconds),
-            )
-        except DeadKernelError:
-            return Fault(_last_begun(target), _("kernel"), _("The kernel died in this cell."))
-        except (RuntimeError, OSError) as error:
-            # A kernel that did not come up has run nothing, so it may be tried again.
-            if attempt == ATTEMPTS - 1 or _last_begun(target):
-                return Fault(_last_begun(target), _("kernel"), str(error))
-            time.sleep(0.5)
-        else:
-            break
+    for attempt in range(1, ATTEMPTS + 1):
+        # A folder with a short path: a socket's may have 107 characters (unix(7)).
+        with tempfile.TemporaryDirectory(prefix="handson-kernel-") as name:
+            folder = Path(name)
+            try:
+                papermill.execute_notebook(
+                    _literal(source),
+                    _literal(target),
+                    kernel_name="python3",
+                    progress_bar=False,
+                    cwd=str(source.parent),
+                    start_timeout=START_SECONDS,
+                    execution_timeout=cell_seconds,
+                    kernel_manager_class=_manager(environment, folder),
+                    on_cell_complete=lambda cell, cell_index: on_cell(),
+                )
+                break
+            except PapermillExecutionError:
+                break  # the notebook says it itself
+            except CellTimeoutError:
+                sentence = _("This cell took longer than {seconds} s.")
+                return Fault(
+                    _last_begun(target), _("timeout"), sentence.format(seconds=cell_seconds)
+                )
+            except (DeadKernelError, RuntimeError, OSError) as error:
+                # A kernel that did not come up has run nothing: it may be tried again.
+                cell = _last_begun(target)
+                if cell or attempt == ATTEMPTS:
+                    text = "\n".join([str(error), *_last_words(folder)])
+                    return Fault(cell, _("kernel"), text)
+                time.sleep(0.5)
     return find_fault(read_notebook(target))
-
-
-def _execute(
-    source: Path,
-    target: Path,
-    environment: Mapping[str, str],
-    cell_seconds: int,
-    on_cell: Callable[[], None],
-) -> None:
-    # A folder with a short path: a socket's may have 107 characters (unix(7)).
-    with tempfile.TemporaryDirectory(prefix="handson-kernel-") as sockets:
-        papermill.execute_notebook(
-            _literal(source),
-            _literal(target),
-            kernel_name="python3",
-            progress_bar=False,
-            cwd=str(source.parent),
-            start_timeout=START_SECONDS,
-            execution_timeout=cell_seconds,
-            kernel_manager_class=_manager(environment, sockets),
-            on_cell_complete=lambda cell, cell_index: on_cell(),
-        )
 
 
 def _literal(path: Path) -> str:
@@ -85,15 +75,15 @@ def _literal(path: Path) -> str:
     return str(path.absolute()).replace("{", "{{").replace("}", "}}")
 
 
-def _manager(environment: Mapping[str, str], sockets: str) -> type[AsyncKernelManager]:
+def _manager(environment: Mapping[str, str], folder: Path) -> type[AsyncKernelManager]:
     class OwnKernel(AsyncKernelManager):
-        """Starts kernels of the interpreter that runs this, each with sockets of its own."""
+        """Starts a kernel of the interpreter that runs this, with sockets of its own."""
 
         def __init__(self, **arguments: Any) -> None:
             # Sockets in a folder that only we may enter, not TCP ports: those others on the
             # machine can listen to, and kernels that start together may choose the same.
             super().__init__(
-                transport="ipc", connection_file=f"{sockets}/kernel.json", **arguments
+                transport="ipc", connection_file=str(folder / "kernel.json"), **arguments
             )
 
         def _kernel_spec_manager_default(self) -> KernelSpecManager:
@@ -101,11 +91,21 @@ def _manager(environment: Mapping[str, str], sockets: str) -> type[AsyncKernelMa
             # name in somebody's home folder may be any Python.
             return KernelSpecManager(parent=self, kernel_dirs=[])
 
-        async def _async_pre_start_kernel(self, **arguments: Any) -> Any:
-            arguments["env"] = {**os.environ, **environment}
-            return await super()._async_pre_start_kernel(**arguments)
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
+            options["env"] = {**options.get("env", os.environ), **environment}
+            with (folder / LOG).open("wb") as log:
+                options |= {"stdout": log, "stderr": log}
+                await super()._async_launch_kernel(kernel_cmd, **options)
 
     return OwnKernel
+
+
+def _last_words(folder: Path) -> list[str]:
+    """Return the last lines that a kernel itself, not a cell of it, has written."""
+    try:
+        return (folder / LOG).read_text(errors="replace").strip().splitlines()[-5:]
+    except OSError:
+        return []
 
 
 def _last_begun(target: Path) -> int:

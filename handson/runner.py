@@ -53,8 +53,10 @@ class Stopped(KeyboardInterrupt):
         super().__init__(number)
 
 
-def run_course(plan: Plan) -> int:
+def run_course(plan: Plan, place: RunPlace | None = None) -> int:
     """Run the course and return a status: 0 only if every cell ran and every check passed.
+
+    `place` is made from the plan when none is given.
 
     The hosts are gone at the end, whatever happened, unless the plan keeps them. Raises
     HandsonError when the run could not begin, Stopped when it was asked to end.
@@ -64,7 +66,7 @@ def run_course(plan: Plan) -> int:
     with _only_run(plan), _signals():
         folder = _new_folder(plan.runs)
         show = Show(folder)
-        place = _place(plan, folder)
+        place = place or _place(plan, folder)
         records: list[Record] = []
         try:
             place.prepare()

@@ -32,6 +32,8 @@ from handson.lab.state import runtime_folder
 
 LABEL = "handson.lab"
 CAP_SYS_RESOURCE = 24
+# Python warns of a process that is forgotten while it runs; these are meant to run on.
+STARTED: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,21 @@ def processes(*words: str) -> list[psutil.Process]:
     return found
 
 
+def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one; what it says is added to the file `log`."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            cwd="/",
+        )
+    STARTED.append(process)
+    return process
+
+
 def end(found: list[psutil.Process]) -> int:
     """End processes, politely first; return how many there were."""
     for process in found:
@@ -354,14 +371,7 @@ def _start_podman(name: str) -> docker.DockerClient:
     (folder / "containers.conf").write_text(_containers_conf())
     settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
     service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
-    with (folder / "podman.log").open("ab") as log:
-        subprocess.Popen(
-            [*as_root(), "env", settings, *service],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    start([*as_root(), "env", settings, *service], folder / "podman.log")
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         if as_root() and _socket(name).exists():

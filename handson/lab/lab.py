@@ -101,8 +101,6 @@ class Lab:
             names = [host.name for host in engine.hosts()]
             names += [net.name for net in engine.networks()]
         names += [f"process {process.pid}" for process in engines.processes(SERVER, self.name)]
-        if not was_there:
-            self._close()  # looking may have started a service
         return names
 
     def memory(self) -> dict[str, int]:
@@ -185,15 +183,9 @@ class Lab:
         return state
 
     def _start_server(self, image: str, cidr: str) -> subprocess.Popen[bytes]:
-        with self._log().open("wb") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", SERVER, self.name, "--image", image, "--internet", cidr],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
-            )
+        command = [sys.executable, "-m", SERVER, self.name, "--image", image, "--internet", cidr]
+        self._log().unlink(missing_ok=True)
+        return engines.start(command, self._log())
 
     def _wait_for_server(self, server: subprocess.Popen[bytes]) -> str:
         file = runtime_folder(self.name) / "endpoint"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -26,12 +27,15 @@ NAME = "tests"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The hook sees the items of the whole run, also those outside this folder.
     here = Path(__file__).parent
-    mine = [item for item in items if here in item.path.parents]
-    reason = why_not() if mine else ""
-    for item in mine:
+    for item in items:
+        if here not in item.path.parents:
+            continue
         item.add_marker(pytest.mark.lab)
-        if reason:
-            item.add_marker(pytest.mark.skip(reason=reason))
+        # The docker SDK leaves its sockets to the garbage collector.
+        item.add_marker(pytest.mark.filterwarnings("ignore:.*:ResourceWarning"))
+        item.add_marker(
+            pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+        )
 
 
 def why_not() -> str:
@@ -51,11 +55,14 @@ def why_not() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_environment() -> Iterator[None]:
-    """Take the choices of whoever runs the tests out of their way."""
+def place_for_labs() -> Iterator[None]:
+    """Skip where no lab can run; take the choices of whoever runs the tests out of the way."""
+    if reason := why_not():
+        pytest.skip(reason)
     taken = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("HANDSON_")}
     yield
     os.environ.update(taken)
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -17,24 +17,27 @@ from handson.lab.engine import Engine
 from handson.lab.state import runtime_folder
 
 CONNECT = r"""
-import socket, sys
-results = {}
-for address, port in TARGETS:
-    info = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-    one = socket.socket(info[0], socket.SOCK_STREAM)
-    one.settimeout(SECONDS)
-    try:
-        one.connect(info[4])
-        results[f"{address} {port}"] = "open"
-    except ConnectionRefusedError:
-        results[f"{address} {port}"] = "refused"
-    except TimeoutError:
-        results[f"{address} {port}"] = "timed out"
-    except OSError as error:
-        results[f"{address} {port}"] = "unreachable"
-    finally:
-        one.close()
-import json; print(json.dumps(results))
+import json, socket
+from concurrent.futures import ThreadPoolExecutor
+
+def attempt(target):
+    info = socket.getaddrinfo(*target, type=socket.SOCK_STREAM)[0]
+    with socket.socket(info[0], socket.SOCK_STREAM) as one:
+        one.settimeout(SECONDS)
+        try:
+            one.connect(info[4])
+        except ConnectionRefusedError:
+            return "refused"
+        except TimeoutError:
+            return "timed out"
+        except OSError:
+            return "unreachable"
+        return "open"
+
+targets = TARGETS
+with ThreadPoolExecutor(len(targets)) as pool:
+    answers = list(pool.map(attempt, targets))
+print(json.dumps({f"{a} {p}": answer for (a, p), answer in zip(targets, answers)}))
 """
 
 
@@ -42,12 +45,17 @@ def connect_program(targets: list[tuple[str, int]], seconds: float) -> str:
     return CONNECT.replace("TARGETS", repr(targets)).replace("SECONDS", repr(seconds))
 
 
-def connect(host: Host, address: str, port: int, seconds: float = 1.0) -> str:
-    """Return how a TCP connection from a host goes: open, refused, timed out, unreachable."""
-    program = connect_program([(address, port)], seconds)
-    status, output = host.probe("python3 -", stdin=program)
+def connect_all(host: Host, targets: list[tuple[str, int]], seconds: float = 1.0) -> dict[str, str]:
+    """Return how TCP connections from a host go: open, refused, timed out, unreachable."""
+    status, output = host.probe("python3 -", stdin=connect_program(targets, seconds))
     assert status == 0, output
-    return str(json.loads(output)[f"{address} {port}"])
+    answers: dict[str, str] = json.loads(output)
+    return answers
+
+
+def connect(host: Host, address: str, port: int, seconds: float = 1.0) -> str:
+    """Return how one TCP connection from a host goes."""
+    return connect_all(host, [(address, port)], seconds)[f"{address} {port}"]
 
 
 def python_on(engine: Engine, container: Any, program: str) -> Any:
@@ -71,6 +79,7 @@ def listener(family: socket.AddressFamily = socket.AF_INET) -> Iterator[tuple[in
                 except TimeoutError:
                     continue
                 came.append(peer[0])
+                one.sendall(b"x")
                 one.close()
 
         thread = threading.Thread(target=accept)

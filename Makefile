@@ -1,0 +1,46 @@
+# SMTP AUTH, step by step. `make` or `make help` lists what there is.
+
+SHELL := /bin/sh
+PYTHON_IN_VENV := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help course learn setup test lint bench down clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+course: ## run the whole course by itself on the embedded lab, and prove each step
+	@since=$$(date +%s) && scripts/setup.sh && \
+	exec .venv/bin/handson run --target lab --since $$since
+
+learn: setup ## open JupyterLab on the first notebook, with the lab up
+	@exec .venv/bin/handson lab
+
+setup: ## make this machine ready: .venv, container engine, host image
+	@scripts/setup.sh
+
+test: ## run all tests
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory lint
+	@echo "== pytest"
+	@$(PYTHON_IN_VENV) -m pytest
+
+lint: ## look over code, types and templates
+	@scripts/setup.sh
+	@echo "== ruff"
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@echo "== mypy"
+	@.venv/bin/mypy
+	@echo "== cfn-lint"
+	@.venv/bin/cfn-lint cfn/*.yml
+
+bench: setup ## measure how long the lab and the course take
+	@$(PYTHON_IN_VENV) tests/bench/course.py
+
+down: ## remove the labs of `make learn` and `make course`
+	@.venv/bin/handson down
+	@.venv/bin/handson down --name course
+
+clean: ## remove .venv and what runs and tests left behind
+	rm -rf .venv runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

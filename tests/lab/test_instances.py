@@ -1,0 +1,281 @@
+"""An instance is a host: it boots, stops, starts, reboots and goes, as the API is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from looking import connect
+
+from handson import mail
+from handson.cloud import Cloud
+from handson.errors import StackFailed
+from handson.host import Host
+from handson.hosts import open_connection
+from handson.lab import Lab
+from handson.lab.engine import Engine
+from handson.lab.state import LabState
+from handson.step import Step
+from handson.target import Place
+
+USER_DATA = """#!/bin/sh
+id -un >> /root/who-ran-it
+date > /root/first-boot
+"""
+IMAGE = "ami-12345678"
+
+
+def number(cidr: str, last: str) -> str:
+    """Return an address of a /16: number("10.87.0.0/16", "2.60") is 10.87.2.60."""
+    return ".".join([*cidr.split(".")[:2], last])
+
+
+def run_instance(ec2: Any, **arguments: Any) -> str:
+    answer = ec2.run_instances(
+        ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1, **arguments
+    )
+    return str(answer["Instances"][0]["InstanceId"])
+
+
+def describe(ec2: Any, instance_id: str) -> dict[str, Any]:
+    found = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+    return dict(found)
+
+
+@pytest.fixture(scope="module")
+def third(
+    step: Step, ec2: Any, cloud: Cloud, subnets: dict[str, str], lab: Lab
+) -> Iterator[str]:
+    """The id of one more instance, started by boto3 alone, which nobody's mynetworks names."""
+    vpc_cidr = LabState.load(lab.name).vpc_cidr
+    group = ec2.create_security_group(
+        GroupName="third", Description="a stranger", VpcId=subnets["VpcId"]
+    )["GroupId"]
+    ec2.authorize_security_group_ingress(
+        GroupId=group,
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": source}]}
+            for source in (vpc_cidr, f"{step.settings.own_ip}/32")
+        ],
+    )
+    instance = run_instance(
+        ec2,
+        KeyName=cloud.names.key,
+        UserData=USER_DATA,
+        NetworkInterfaces=[
+            {
+                "DeviceIndex": 0,
+                "SubnetId": subnets["PublicSubnetId"],
+                "PrivateIpAddress": number(vpc_cidr, "2.60"),
+                "AssociatePublicIpAddress": True,
+                "Groups": [group],
+            }
+        ],
+    )
+    yield instance
+    if describe(ec2, instance)["State"]["Name"] != "terminated":
+        ec2.terminate_instances(InstanceIds=[instance])
+    ec2.delete_security_group(GroupId=group)
+
+
+@pytest.fixture
+def login(step: Step, ec2: Any, third: str, pc: Host) -> Iterator[Callable[[], Host]]:
+    """Return a way to log in to the third instance at the address that it has now."""
+    opened: list[Host] = []
+
+    def log_in() -> Host:
+        address = describe(ec2, third)["PublicIpAddress"]
+        place = Place(address, 22, "admin", tuple(step.cloud.host_keys(third)))
+        host = Host(
+            "third", lambda: open_connection(place, step.workspace.key_file, pc.connection)
+        )
+        opened.append(host)
+        return host
+
+    yield log_in
+    for host in opened:
+        host.close()
+
+
+def booted_at(engine: Engine, instance: str) -> str:
+    """Return when the host's first process started: another value, another boot."""
+    return engine.run(engine.host(instance), "stat -c %y /proc/1")
+
+
+def settled(engine: Engine, instance: str) -> None:
+    """Wait until the host has nothing left to start."""
+    engine.run(engine.host(instance), "systemctl is-system-running --wait || true")
+
+
+def test_it_boots_as_it_was_told(
+    third: str, ec2: Any, engine: Engine, login: Callable[[], Host], lab: Lab
+) -> None:
+    told = describe(ec2, third)
+    assert told["State"]["Name"] == "running"
+    host = login()
+    addresses = host.read("hostname -I").split()
+    assert addresses == [told["PrivateIpAddress"], told["PublicIpAddress"]]
+    assert told["PrivateIpAddress"] == number(LabState.load(lab.name).vpc_cidr, "2.60")
+    settled(engine, third)
+    assert host.read("sudo cat /root/who-ran-it") == "root\n"
+
+
+def test_a_stranger_is_not_relayed_for(third: str, login: Callable[[], Host], step: Step) -> None:
+    answer = mail.ask(
+        login(),
+        step.settings.server_ip,
+        25,
+        sender=step.settings.sender,
+        recipient=step.settings.recipient,
+    )
+    assert answer.is_open and answer.rcpt is not None
+    assert "Relay access denied" in answer.rcpt.text
+    assert step.talk(25).is_accepted  # while the client is relayed for
+
+
+def test_a_reboot_is_a_boot(
+    third: str, ec2: Any, engine: Engine, login: Callable[[], Host]
+) -> None:
+    before, address = booted_at(engine, third), describe(ec2, third)["PublicIpAddress"]
+    login().run("echo kept > ~/kept")
+    keys = login().read("cat /etc/ssh/ssh_host_ed25519_key.pub")
+    ec2.reboot_instances(InstanceIds=[third])
+    assert booted_at(engine, third) != before
+    assert describe(ec2, third)["PublicIpAddress"] == address
+    settled(engine, third)
+    host = login()
+    assert host.read("cat ~/kept") == "kept\n"
+    assert host.read("cat /etc/ssh/ssh_host_ed25519_key.pub") == keys
+    assert host.read("sudo cat /root/who-ran-it") == "root\n"  # user data did not run again
+
+
+def test_stop_and_start(
+    third: str, ec2: Any, engine: Engine, login: Callable[[], Host], step: Step
+) -> None:
+    address = describe(ec2, third)["PublicIpAddress"]
+    boot = booted_at(engine, third)
+    login().run("echo kept > ~/kept")
+    ec2.stop_instances(InstanceIds=[third])
+    assert describe(ec2, third)["State"]["Name"] == "stopped"
+    container = engine.host(third)
+    assert container is not None and container.status != "running"
+    ec2.start_instances(InstanceIds=[third])
+    told = describe(ec2, third)
+    assert told["State"]["Name"] == "running"
+    assert told["PublicIpAddress"] != address  # as on EC2
+    assert booted_at(engine, third) != boot
+    settled(engine, third)
+    host = login()
+    assert host.read("cat ~/kept") == "kept\n"
+    assert host.read("hostname -I").split() == [told["PrivateIpAddress"], told["PublicIpAddress"]]
+    assert host.read("sudo cat /root/who-ran-it") == "root\n"
+    assert host.read("getent hosts example.net").split()[0] == LabState.load("tests").mailbox_ip
+    # Its security group is there again: what it does not open is closed.
+    assert connect(step.server, told["PrivateIpAddress"], 22) == "open"
+    assert connect(step.server, told["PrivateIpAddress"], 25) == "timed out"
+
+
+def test_the_server_comes_back_from_a_stop(step: Step, ec2: Any) -> None:
+    name = f"{step.settings.date}-smtp-handson-server"
+    before = step.cloud.instance(name)
+    assert before is not None
+    ec2.stop_instances(InstanceIds=[before.id])
+    ec2.start_instances(InstanceIds=[before.id])
+    after = step.cloud.instance(name)
+    assert after is not None and after.public_ip != before.public_ip
+    for host in (step.client, step.server):
+        host.close()  # as a kernel that starts anew
+    assert step.client.read("hostname").startswith("ip-")
+    assert connect(step.client, step.settings.server_ip, 587) == "timed out"
+    assert connect(step.client, step.settings.server_ip, 25, 5) in ("open", "refused")
+
+
+def test_terminated_is_gone(third: str, ec2: Any, engine: Engine) -> None:
+    assert engine.host(third) is not None
+    ec2.terminate_instances(InstanceIds=[third])
+    assert engine.host(third) is None
+    assert describe(ec2, third)["State"]["Name"] == "terminated"
+
+
+# --- what cannot be made ---
+
+
+
+def stack_template(tmp_path: Path, subnet: str, address: str) -> Path:
+    template = {
+        "Resources": {
+            "Host": {
+                "Type": "AWS::EC2::Instance",
+                "Properties": {
+                    "ImageId": IMAGE,
+                    "SubnetId": subnet,
+                    "PrivateIpAddress": address,
+                },
+            }
+        }
+    }
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(template))
+    return file
+
+
+@pytest.fixture
+def low_subnet(ec2: Any, subnets: dict[str, str], lab: Lab) -> Iterator[tuple[str, str]]:
+    """A subnet that holds the machine's own address in the VPC, and that address."""
+    cidr = LabState.load(lab.name).vpc_cidr
+    subnet = ec2.create_subnet(VpcId=subnets["VpcId"], CidrBlock=number(cidr, "0.0/24"))
+    yield subnet["Subnet"]["SubnetId"], number(cidr, "0.1")
+    ec2.delete_subnet(SubnetId=subnet["Subnet"]["SubnetId"])
+
+
+def test_a_stack_whose_host_cannot_boot_rolls_back(
+    cloud: Cloud, ec2: Any, engine: Engine, tmp_path: Path, low_subnet: tuple[str, str]
+) -> None:
+    subnet, address = low_subnet
+    hosts = {host.name for host in engine.hosts()}
+    with pytest.raises(StackFailed) as caught:
+        cloud.create_stack("no-boot", stack_template(tmp_path, subnet, address), {})
+    said = str(caught.value)
+    assert "The stack no-boot ended in ROLLBACK_COMPLETE. Host: i-" in said
+    assert address in said and "Traceback" not in said and "run the cell again" in said
+    assert {host.name for host in engine.hosts()} == hosts
+    # What is left of the attempt is replaced, and nothing of it stands in the way.
+    good = address.rpartition(".")[0] + ".77"
+    made = cloud.create_stack("no-boot", stack_template(tmp_path, subnet, good), {})
+    assert made.status == "CREATE_COMPLETE"
+    assert len({host.name for host in engine.hosts()}) == len(hosts) + 1
+    cloud.delete_stack("no-boot")
+    assert {host.name for host in engine.hosts()} == hosts
+
+
+def test_an_instance_that_cannot_boot_is_no_instance(
+    ec2: Any, engine: Engine, low_subnet: tuple[str, str]
+) -> None:
+    subnet, address = low_subnet
+    hosts = {host.name for host in engine.hosts()}
+    with pytest.raises(ClientError, match=f"(?s)i-.* could not be made: .*{address}"):
+        run_instance(ec2, SubnetId=subnet, PrivateIpAddress=address)
+    assert {host.name for host in engine.hosts()} == hosts
+    alive = {"Name": "instance-state-name", "Values": ["pending", "running"]}
+    inside = {"Name": "subnet-id", "Values": [subnet]}
+    assert ec2.describe_instances(Filters=[alive, inside])["Reservations"] == []
+
+
+def test_a_vpc_is_a_network(ec2: Any, engine: Engine) -> None:
+    before = {net.name for net in engine.networks()}
+    vpc = ec2.create_vpc(CidrBlock="10.250.0.0/16")["Vpc"]["VpcId"]
+    assert {net.name for net in engine.networks()} == {*before, f"{engine.name}-{vpc}"}
+    ec2.delete_vpc(VpcId=vpc)
+    assert {net.name for net in engine.networks()} == before
+
+
+def test_a_vpc_where_this_machine_is_cannot_be(ec2: Any, lab: Lab, engine: Engine) -> None:
+    cidr = LabState.load(lab.name).internet_cidr
+    vpcs = ec2.describe_vpcs()["Vpcs"]
+    with pytest.raises(ClientError, match="could not be made"):
+        ec2.create_vpc(CidrBlock=cidr)
+    assert ec2.describe_vpcs()["Vpcs"] == vpcs

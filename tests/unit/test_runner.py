@@ -1,0 +1,240 @@
+"""The course by itself, with small notebooks in real kernels."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import notebooks
+import pytest
+
+from handson import runner, show
+from handson.course import STEPS
+from handson.errors import HandsonError
+from handson.kernel import run_notebook
+from handson.runner import Plan, kernel_environment, run_course
+from handson.workspace import Workspace
+
+CANARY = "Canary-7f3a9c"
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course of two steps; its notebooks pass unless a test writes others."""
+    monkeypatch.setattr(runner, "STEPS", STEPS[:2])
+    monkeypatch.setattr(show, "STEPS", STEPS[:2])
+    for step in STEPS[:2]:
+        path = tmp_path / "notebooks" / f"{step.slug}.ipynb"
+        notebooks.write(path, "print('hello')", notebooks.record(step.slug))
+    return tmp_path
+
+
+def run(root: Path, place: notebooks.Meadow | None = None, **more: object) -> int:
+    plan = Plan(root, root / "runs", name="meadow", **more)  # type: ignore[arg-type]
+    return run_course(plan, place or meadow(root))
+
+
+def meadow(root: Path, refuse: str = "") -> notebooks.Meadow:
+    return notebooks.Meadow(Workspace("meadow", root / "workspace"), refuse)
+
+
+def made(root: Path) -> Path:
+    (folder,) = [path for path in (root / "runs").iterdir() if path.is_dir()]
+    return folder
+
+
+def test_a_course_that_passes(
+    course: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDSON_PASSWORD", CANARY)
+    place = meadow(course)
+    assert run(course, place) == 0
+    said, errors = capfd.readouterr()
+    assert place.is_torn_down
+    assert errors == ""
+    lines = said.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("✔ 0")] == [
+        ["✔", "00_start"],
+        ["✔", "01_security_group"],
+    ]
+    assert "1 of 1 checks passed" in lines[0]
+    assert "It is so in 01_security_group." in said
+    assert "The meadow is empty." in lines
+    assert lines[-1].startswith("Passed: 2 of 2 notebooks, 2 of 2 checks passed;")
+    files = sorted(path.name for path in made(course).iterdir())
+    assert files == ["00_start.ipynb", "01_security_group.ipynb", "report.html"]
+    for file in files:
+        assert CANARY not in (made(course) / file).read_text()
+
+
+def test_a_cell_that_fails(course: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    notebooks.write(
+        course / "notebooks" / "00_start.ipynb",
+        "1",
+        "from handson.errors import HandsonError\n"
+        "raise HandsonError('The <disk> is full.', 'Delete old runs.')",
+        notebooks.record("00_start"),
+    )
+    place = meadow(course)
+    assert run(course, place) == 1
+    said, errors = capfd.readouterr()
+    assert place.is_torn_down
+    executed = made(course) / "00_start.ipynb"
+    assert errors.splitlines() == [
+        "✘ 00_start, cell 3: HandsonError",
+        "  The <disk> is full.",
+        "  → Delete old runs.",
+        f"  The executed notebook: {executed}",
+    ]
+    assert not (made(course) / "01_security_group.ipynb").exists()
+    assert "not reached" in said
+    assert said.splitlines()[-1].startswith("Failed: 0 of 2 notebooks")
+    page = (made(course) / "report.html").read_text()
+    assert page.count('class="failed"') == 1
+    assert "The &lt;disk&gt; is full." in page and "The <disk> is full." not in page
+
+
+def test_a_notebook_that_leaves_early_does_not_pass(
+    course: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    early = course / "notebooks" / "00_start.ipynb"
+    notebooks.write(early, notebooks.record("00_start"), "import sys; sys.exit(0)", "1 / 0")
+    assert run(course) == 1
+    assert "00_start, cell 3: SystemExit" in capfd.readouterr().err
+
+
+def test_a_step_without_a_report_of_this_run_does_not_pass(
+    course: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = meadow(course)
+    check = {"id": "so", "sentence": "It was so.", "ok": True}
+    place.workspace.record("00_start", {"passed": True, "checks": [check]})
+    notebooks.write(course / "notebooks" / "00_start.ipynb", "1")
+    assert run(course, place) == 1
+    assert "The step has recorded no checks." in capfd.readouterr().err
+
+
+def test_a_check_that_fell_short_does_not_pass(
+    course: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    notebooks.write(course / "notebooks" / "00_start.ipynb", notebooks.record("00_start", False))
+    assert run(course) == 1
+    said, errors = capfd.readouterr()
+    assert "✘ 00_start: checks\n  It is so in 00_start." in errors
+    assert "0 of 1 checks passed" in said
+
+
+def test_a_cell_that_takes_too_long(course: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    notebooks.write(course / "notebooks" / "00_start.ipynb", "1", "import time; time.sleep(60)")
+    began = time.monotonic()
+    assert run(course, cell_seconds=1) == 1
+    assert time.monotonic() - began < 15
+    assert "00_start, cell 3: timeout\n  This cell took longer than 1 s." in capfd.readouterr().err
+
+
+def test_a_kernel_that_dies(tmp_path: Path) -> None:
+    source = notebooks.write(tmp_path / "a.ipynb", "1", "import os; os._exit(3)")
+    fault = run_notebook(source, tmp_path / "b.ipynb", {}, 10)
+    assert fault and (fault.cell, fault.name) == (3, "kernel")
+
+
+def test_a_place_that_is_not_there(course: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    place = meadow(course, "There is no grass.")
+    assert run(course, place) == 1
+    said, errors = capfd.readouterr()
+    assert errors == "There is no grass.\n→ Try another meadow.\n"
+    assert place.is_torn_down and "Failed: 0 of 2" in said
+
+
+def test_hosts_are_kept_only_when_asked_and_when_something_failed(course: Path) -> None:
+    place = meadow(course, "There is no grass.")
+    assert run(course, place, keep=True) == 1
+    assert not place.is_torn_down
+    place.refuse = ""
+    assert run(course, place, keep=True) == 0
+    assert place.is_torn_down
+
+
+def test_a_missing_notebook_is_said_before_anything_starts(course: Path) -> None:
+    (course / "notebooks" / "01_security_group.ipynb").unlink()
+    place = meadow(course)
+    with pytest.raises(HandsonError, match="There is no notebook .*01_security_group"):
+        run(course, place)
+    assert not place.is_torn_down
+
+
+def test_two_runs_of_one_name_do_not_meet(course: Path) -> None:
+    plan = Plan(course, course / "runs", name="meadow")
+    with (
+        runner._only_run(plan),
+        pytest.raises(HandsonError, match="The course is running already"),
+    ):
+        run(course)
+
+
+def test_the_kernel_is_this_interpreter_whatever_the_home_folder_offers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("home/kernels/python3", "path/kernels/python3"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "kernel.json").write_text(
+            '{"argv": ["/bin/false", "{connection_file}"], "display_name": "", "language": ""}'
+        )
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "path"))
+    code = f"import sys; assert sys.executable == {sys.executable!r}, sys.executable"
+    source = notebooks.write(tmp_path / "a.ipynb", code)
+    assert run_notebook(source, tmp_path / "b.ipynb", {}, 10) is None
+
+
+def test_the_kernel_is_told_where_it_runs(tmp_path: Path) -> None:
+    workspace = Workspace("meadow", tmp_path / "workspace")
+    given = kernel_environment(workspace, "lab")
+    assert given["HANDSON_HEADLESS"] == "1"
+    assert given["HANDSON_NAME"] == "meadow"
+    assert given["HANDSON_WORKSPACE"] == str(tmp_path / "workspace")
+    assert given["AWS_EC2_METADATA_DISABLED"] == "true"
+    assert "AWS_EC2_METADATA_DISABLED" not in kernel_environment(workspace, "aws")
+    code = f"import os; given = {given!r}; assert {{**given, **os.environ}} == dict(os.environ)"
+    source = notebooks.write(tmp_path / "a {b}.ipynb", code)
+    assert run_notebook(source, tmp_path / "c {d}.ipynb", given, 10) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_run_that_is_stopped_clears_up(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    begun = tmp_path / "begun"
+    for step in STEPS:
+        code = f"open({str(begun)!r}, 'w').close(); import time; time.sleep(60)"
+        notebooks.write(tmp_path / "notebooks" / f"{step.slug}.ipynb", code)
+    program = (
+        "import sys; from pathlib import Path; import test_runner as t\n"
+        "from handson import cli, runner\n"
+        "root = Path(sys.argv[1])\n"
+        "runner._place = lambda plan, folder: t.meadow(root)\n"
+        "sys.exit(cli.main(['run', '--root', str(root), '--runs', str(root / 'runs')]))\n"
+    )
+    path = os.pathsep.join([str(Path(runner.__file__).parents[1]), str(Path(__file__).parent)])
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    said, errors = process.communicate(timeout=20)
+    assert process.returncode == status, errors
+    assert "The meadow is empty." in said
+    assert errors.splitlines()[-1] == "Stopped."
+    assert "Traceback" not in errors

@@ -28,7 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     config.option.nbval_sanitize_with = config.option.nbval_sanitize_with or str(SANITIZE)
     config.option.nbval_cell_timeout = min(config.option.nbval_cell_timeout, 180)
-    config.option.nbval_current_env = True  # this interpreter, whatever kernels a user has installed
+    config.option.nbval_current_env = (
+        True  # this interpreter, whatever kernels a user has installed
+    )
     # Later notebooks say nothing more once an earlier one has failed.
     config.option.maxfail = config.option.maxfail or 1
     os.environ.update(

@@ -1,7 +1,7 @@
-"""The hosts of the course and the way to each: the server, and the client behind it.
+"""The hosts of the course and the way to each: the server, and client and stranger behind it.
 
 The server is reached at its public address (in the lab from the learner's place on the
-lab's Internet), the client through the server, which is its bastion. Host keys are
+lab's Internet), the others through the server, which is their bastion. Host keys are
 pinned from the console output of the instance; an unknown key is refused.
 """
 
@@ -17,8 +17,10 @@ from fabric import Config, Connection
 
 from handson.cloud import Cloud
 from handson.errors import HostUnreachable
+from handson.here import Here
 from handson.host import BulkRemote, Host
 from handson.i18n import _
+from handson.mail import Speaker
 from handson.secret import Secret
 from handson.settings import Settings
 from handson.target import Place, Target
@@ -42,6 +44,18 @@ class Hosts:
         return self._host("client", self._to_client)
 
     @cached_property
+    def stranger(self) -> Host:
+        """A host next to the client, which the server has no reason to trust."""
+        return self._host("stranger", self._to_stranger)
+
+    @cached_property
+    def internet(self) -> Speaker:
+        """The learner's own place on the Internet, from which the server can be tried."""
+        if self.target.jump is None:
+            return Here()
+        return self._host("internet", self._to_pc)
+
+    @cached_property
     def mailbox(self) -> Host | None:
         """The recipient's mail host, where the course may look into it, else None."""
         place = self.target.mailbox
@@ -51,9 +65,9 @@ class Hosts:
 
     def close(self) -> None:
         """Close every connection."""
-        for name in ("client", "server", "mailbox", "_jump"):
+        for name in ("client", "stranger", "server", "mailbox", "internet", "_jump"):
             thing = self.__dict__.pop(name, None)
-            if isinstance(thing, Host) or thing is not None:
+            if isinstance(thing, Host | Connection):
                 thing.close()
 
     # -- the way -------------------------------------------------------------
@@ -68,6 +82,7 @@ class Hosts:
             "recipient": settings.recipient,
             "server_ip": settings.server_ip,
             "client_ip": settings.client_ip,
+            "stranger_ip": settings.stranger_ip,
             "date": settings.date,
         }
         return Host(name, connect, words, self._hidden, self.workspace.log)  # type: ignore[arg-type]
@@ -84,6 +99,13 @@ class Hosts:
 
     def _to_client(self) -> Connection:
         return self._open(self.place("client"), self.server.connection)
+
+    def _to_stranger(self) -> Connection:
+        return self._open(self.place("stranger"), self.server.connection)
+
+    def _to_pc(self) -> Connection:
+        assert self.target.jump is not None
+        return self._open(self.target.jump, None)
 
     def place(self, name: str) -> Place:
         """Return where a host of the course is; raise HostUnreachable when it is not there."""

@@ -34,6 +34,8 @@ def command(root: Path, arguments: Sequence[str] = ()) -> list[str]:
         "--LabApp.extension_manager=readonly",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=",
+        # Its address is told all the same.
+        "--Application.log_level=WARN",
         # Ctrl-C ends it at once; notebooks are saved as one goes.
         "--ServerApp.answer_yes=True",
         *(["--ServerApp.allow_root=True"] if os.geteuid() == 0 else []),

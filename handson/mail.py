@@ -8,85 +8,18 @@ is a `Dialogue`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from handson.errors import HandsonError, InvalidInput
 from handson.i18n import _
+from handson.mail_program import PROGRAM
 from handson.secret import MASK, Secret
 from handson.view import View, escape
 
 COMMAND = "python3 -"
-_REPLIES = ("banner", "ehlo", "auth", "mail", "rcpt", "data", "sent")
-
-# Runs on a host: the standard library only, and nothing newer than Python 3.7.
-_PROGRAM = r"""
-import base64, smtplib, socket, time
-out = {key: given[key] for key in ("host", "port", "sender", "recipient", "login", "name")}
-out.update({"connected": "open", "banner": None, "ehlo": None, "auth": None, "mail": None,
-       "rcpt": None, "data": None, "sent": None, "error": ""})
-deadline = time.monotonic() + 20
-
-def reply(answer):
-    code, text = answer
-    return [code, text.decode("utf-8", "replace")]
-
-def ask(server, *words):
-    server.sock.settimeout(max(0.1, min(10, deadline - time.monotonic())))
-    return reply(server.docmd(*words))
-
-def converse(server):
-    out["banner"] = reply(server.getreply())
-    if out["banner"][0] != 220:
-        return
-    out["ehlo"] = ask(server, "EHLO", given["name"])
-    if out["ehlo"][0] != 250:
-        return
-    if given["login"]:
-        plain = "\0" + given["login"] + "\0" + given["password"]
-        coded = base64.b64encode(plain.encode("utf-8")).decode("ascii")
-        out["auth"] = ask(server, "AUTH", "PLAIN " + coded)
-        if out["auth"][0] != 235:
-            return
-    for name, words in (("mail", ("MAIL", "FROM:<" + given["sender"] + ">")),
-                        ("rcpt", ("RCPT", "TO:<" + given["recipient"] + ">"))):
-        out[name] = ask(server, *words)
-        if out[name][0] >= 400:
-            return
-    if given["message"] is None:
-        ask(server, "RSET")
-        return
-    out["data"] = ask(server, "DATA")
-    if out["data"][0] == 354:
-        text = smtplib.quotedata(given["message"]).rstrip("\r\n")
-        server.send((text + "\r\n.\r\n").encode("utf-8"))
-        out["sent"] = reply(server.getreply())
-
-sock = None
-try:
-    sock = socket.create_connection((given["host"], given["port"]), given["timeout"])
-except ConnectionRefusedError:
-    out["connected"] = "refused"
-except socket.timeout:
-    out["connected"] = "timed out"
-except OSError as error:
-    out["connected"] = "unreachable"
-    out["error"] = error.strerror or str(error)
-if sock is not None:
-    server = smtplib.SMTP()
-    server.sock = sock
-    server.sock.settimeout(10)
-    try:
-        converse(server)
-        ask(server, "QUIT")
-    except socket.timeout:
-        out["error"] = "no answer"
-    except (smtplib.SMTPException, OSError):
-        out["error"] = "connection closed by the server"
-    finally:
-        server.close()
-print(json.dumps(out))
-"""
+_REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
 
 
 class Speaker(Protocol):
@@ -119,6 +52,63 @@ class Reply(NamedTuple):
         return "\n".join(self.lines())
 
 
+@dataclass(frozen=True)
+class Job:
+    """A dialogue to be held: with whom, as whom, and for whom.
+
+    It says EHLO with `name`, AUTH PLAIN if there is a login, MAIL and RCPT, stops at the
+    first refusal and takes its leave. Only with a `message` (header and body) does it send
+    one. With a `certificate` (the server's own, in PEM) and where STARTTLS is offered, the
+    line is encrypted first. Where no login is offered, it is tried all the same if `insist`.
+    `timeout` are seconds for the connection, `patience` for each answer.
+
+    Raises InvalidInput for an address that could carry a command.
+    """
+
+    host: str
+    port: int
+    sender: str
+    recipient: str
+    login: str = ""
+    password: Secret | None = None
+    message: str | None = None
+    name: str = "handson.invalid"
+    certificate: str = ""
+    insist: bool = True
+    timeout: float = 3
+    patience: float = 10
+
+    def __post_init__(self) -> None:
+        for text in (self.host, self.sender, self.recipient, self.login, self.name):
+            if any(sign in text for sign in "\r\n<>\0"):
+                raise InvalidInput(
+                    _("An address in a mail dialogue may hold no line ends and no angle brackets."),
+                    _("Correct the address and run the cell again."),
+                )
+
+    def given(self) -> dict[str, Any]:
+        """Return the job for the program; it holds the password in clear."""
+        password = self.password.reveal() if self.password else ""
+        return {**vars(self), "password": password}
+
+
+def program(jobs: Sequence[Job], seconds: float = 20, pause: float = 0) -> str:
+    """Return the program that holds dialogues one after the other; feed it to `COMMAND`.
+
+    It ends within some `seconds`, waits for a `pause` (seconds) after each dialogue, and
+    waits once only for a place that does not answer.
+
+    The text holds the passwords: it must not be printed or stored.
+    """
+    given = {
+        "jobs": [job.given() for job in jobs],
+        "seconds": seconds,
+        "pause": pause,
+        "replies": _REPLIES,
+    }
+    return f"import json; given = json.loads({json.dumps(given)!r})\n{PROGRAM}"
+
+
 def dialogue_program(
     host: str,
     port: int,
@@ -131,37 +121,29 @@ def dialogue_program(
     name: str = "handson.invalid",
     timeout: float = 3,
 ) -> str:
-    """Return the program that talks to `host`:`port`; feed it to `COMMAND` on a host.
-
-    It says EHLO, AUTH PLAIN if there is a login, MAIL and RCPT, stops at the first refusal
-    and takes its leave. Only with a `message` (header and body) does it send one. `timeout`
-    are seconds for the connection; the rest ends within some twenty.
+    """Return the program of one dialogue with `host`:`port`; see `Job`.
 
     The text holds the password: it must not be printed or stored.
     """
-    for text in (host, sender, recipient, login, name):
-        if any(sign in text for sign in "\r\n<>\0"):
-            raise InvalidInput(
-                _("An address in a mail dialogue may hold no line ends and no angle brackets."),
-                _("Correct the address and run the cell again."),
-            )
-    given = {
-        "host": host,
-        "port": port,
-        "sender": sender,
-        "recipient": recipient,
-        "login": login,
-        "password": password.reveal() if password else "",
-        "message": message,
-        "name": name,
-        "timeout": timeout,
-    }
-    return f"import json; given = json.loads({json.dumps(given)!r})\n{_PROGRAM}"
+    job = Job(
+        host,
+        port,
+        sender,
+        recipient,
+        login=login,
+        password=password,
+        message=message,
+        name=name,
+        timeout=timeout,
+    )
+    return program([job])
 
 
 @dataclass(frozen=True, repr=False)
 class Dialogue(View):
     """What a mail server answered to a client, command by command.
+
+    After STARTTLS, `ehlo` is the answer to the second EHLO, on the encrypted line.
 
     `connected` is 'open', 'refused' (nothing listens), 'timed out' (something on the way
     swallows the packets) or 'unreachable' (`error` says why). A reply that is None was not
@@ -176,6 +158,7 @@ class Dialogue(View):
     name: str
     connected: str
     banner: Reply | None = None
+    starttls: Reply | None = None
     ehlo: Reply | None = None
     auth: Reply | None = None
     mail: Reply | None = None
@@ -240,6 +223,7 @@ class Dialogue(View):
         """Return what the client said, with a mask for the login, and each answer."""
         said = [
             ("", self.banner),
+            ("STARTTLS", self.starttls),
             (f"EHLO {self.name}", self.ehlo),
             (f"AUTH PLAIN {MASK}", self.auth),
             (f"MAIL FROM:<{self.sender}>", self.mail),
@@ -295,19 +279,35 @@ def ask(
     login: str = "",
     password: Secret | None = None,
     message: str | None = None,
+    certificate: str = "",
 ) -> Dialogue:
-    """Talk to `host`:`port` from the host `speaker`, and return the dialogue.
+    """Talk to `host`:`port` from the host `speaker`, and return the dialogue; see `Job`.
 
     Without a `message` nothing is sent: the dialogue ends when the server has said whether
     it would take one. Raises HandsonError when the host cannot run the program.
     """
-    program = dialogue_program(
+    job = Job(
         host,
         port,
-        sender=sender,
-        recipient=recipient,
+        sender,
+        recipient,
         login=login,
         password=password,
         message=message,
+        certificate=certificate,
     )
-    return Dialogue.parse(speaker.probe(COMMAND, stdin=program)[1])
+    return ask_all(speaker, [job])[0]
+
+
+def ask_all(
+    speaker: Speaker, jobs: Sequence[Job], seconds: float = 20, pause: float = 0
+) -> list[Dialogue]:
+    """Hold several dialogues from the host `speaker`, all by one command; see `program`.
+
+    Raises HandsonError when the host cannot run the program.
+    """
+    output = speaker.probe(COMMAND, stdin=program(jobs, seconds, pause))[1]
+    lines = output.strip().splitlines()
+    if len(lines) < len(jobs):
+        lines = [output]  # an error: parsing it tells
+    return [Dialogue.parse(line) for line in lines[-len(jobs) :]]

@@ -34,6 +34,10 @@ class Names:
         return f"{PROJECT}-client-{self.date}"
 
     @property
+    def stranger_stack(self) -> str:
+        return f"{PROJECT}-stranger-{self.date}"
+
+    @property
     def server(self) -> str:
         return f"{self.date}-{PROJECT}-server"
 
@@ -42,12 +46,20 @@ class Names:
         return f"{self.date}-{PROJECT}-client"
 
     @property
+    def stranger(self) -> str:
+        return f"{self.date}-{PROJECT}-stranger"
+
+    @property
     def server_group(self) -> str:
         return f"sg_{self.date}-{PROJECT}-smtp-server"
 
     @property
     def client_group(self) -> str:
         return f"sg_{self.date}-{PROJECT}-smtp-client"
+
+    @property
+    def stranger_group(self) -> str:
+        return f"sg_{self.date}-{PROJECT}-smtp-stranger"
 
     @property
     def key(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from handson.errors import HandsonError
@@ -68,6 +69,20 @@ def read_services(text: str) -> dict[str, Service]:
         )
         services[service.key] = service
     return services
+
+
+def find_submission(services: Mapping[str, Service]) -> Service | None:
+    """Return the service on TCP port 587, by whatever name master.cf gives it.
+
+    >>> line = "10.87.2.44:587 inet n - n - - smtpd"
+    >>> find_submission(read_services(line)).key
+    '10.87.2.44:587/inet'
+    """
+    for service in services.values():
+        name = service.name.rpartition(":")[2]
+        if service.type in ("inet", "pass") and name in ("submission", "587"):
+            return service
+    return None
 
 
 def _logical_lines(text: str) -> list[str]:
@@ -140,6 +155,10 @@ class Postfix:
         than the oldest Postfix of the course (2.10).
         """
         return read_services(self._runner.read("sudo -n postconf -M"))
+
+    def submission(self) -> Service | None:
+        """Return the service on port 587, by whatever name, or None."""
+        return find_submission(self.services())
 
     def service_parameter(self, service: str, name: str) -> str:
         """Return the value that a service goes by: its own `-o`, else the one of main.cf."""

@@ -194,9 +194,12 @@ def _finish(
 
 
 def _new_folder(runs: Path) -> Path:
-    folder = runs.absolute() / time.strftime("%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    while True:
+        folder = runs.absolute() / time.strftime("%Y%m%d-%H%M%S")
+        with contextlib.suppress(FileExistsError):  # a run beside this one took this second
+            folder.mkdir(parents=True)
+            return folder
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager

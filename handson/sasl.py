@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import NamedTuple
 
 from handson.errors import HandsonError
@@ -25,18 +24,6 @@ class Ownership(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.owner}:{self.group} {self.mode:04o}"
-
-    def can_read(self, user: str, groups: Collection[str]) -> bool:
-        """Tell whether a user in `groups` may read the file (path_resolution(7)).
-
-        The first class that fits decides: an owner without the r bit is not helped by
-        the group's.
-        """
-        if user == self.owner:
-            return bool(self.mode & 0o400)
-        if self.group in groups:
-            return bool(self.mode & 0o040)
-        return bool(self.mode & 0o004)
 
     @property
     def is_world_readable(self) -> bool:
@@ -83,10 +70,14 @@ def read_configuration(text: str) -> dict[str, str]:
 
 
 class Sasl:
-    """Cyrus SASL on one host. Everything is read anew at each call; nothing is changed."""
+    """Cyrus SASL on one host. Everything is read anew at each call; nothing is changed.
 
-    def __init__(self, runner: Runner, system: System) -> None:
+    `database` is the path of the password database, where it is not the system's own.
+    """
+
+    def __init__(self, runner: Runner, system: System, database: str = "") -> None:
         self._runner, self._system = runner, system
+        self.database = database or system.sasldb
 
     def configuration(self) -> dict[str, str]:
         """Return the settings of smtpd.conf; without that file there are none."""
@@ -98,35 +89,20 @@ class Sasl:
     @property
     def has_database(self) -> bool:
         """Tell whether there is a password database."""
-        return exists(self._runner, self._system.sasldb)
+        return exists(self._runner, self.database)
 
     def users(self) -> list[str]:
         """Return the full names in the password database, such as 'smtp-auth@example.com'."""
         if not self.has_database:
             return []
         _status, output = self._runner.probe(
-            "sudo -n sasldblistusers2 -f {path}", path=self._system.sasldb
+            "sudo -n sasldblistusers2 -f {path}", path=self.database
         )
         return read_users(output)
 
     def database_mode(self) -> Ownership:
         """Return owner, group and mode of the password database; raise CommandFailed."""
-        return self._ownership(self._system.sasldb)
-
-    def smtpd_groups(self) -> tuple[str, ...]:
-        """Return the groups that smtpd is in: those of the user `mail_owner` of Postfix.
-
-        Postfix gives its processes all of them (initgroups(3)), not the first one alone.
-        """
-        return tuple(self._runner.read("id -Gn {user}", user=self._smtpd_user()).split())
-
-    @property
-    def smtpd_can_read(self) -> bool:
-        """Tell whether the smtpd process may read the password database."""
-        return self.database_mode().can_read(self._smtpd_user(), self.smtpd_groups())
-
-    def _smtpd_user(self) -> str:
-        return self._runner.read("sudo -n postconf -h mail_owner").strip()
+        return self._ownership(self.database)
 
     def _ownership(self, path: str) -> Ownership:
         owner, group, mode = self._runner.read(

@@ -43,6 +43,18 @@ class Rule:
         return self.port == _("all") or int(first) <= port <= int(last or first)
 
 
+def covers(source: str, address: str) -> bool:
+    """Tell whether a CIDR holds an address; a group as a source is not looked into.
+
+    >>> covers("10.87.0.0/16", "10.87.3.20")
+    True
+    """
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(source)
+    except ValueError:
+        return False
+
+
 class SecurityGroups:
     """The security groups with the course's tag in one region."""
 

@@ -203,6 +203,11 @@ class Settings:
         return self._address(3, 20)
 
     @property
+    def stranger_ip(self) -> str:
+        """The private address of the host next to the client that `mynetworks` never names."""
+        return self._address(3, 30)
+
+    @property
     def server_ip(self) -> str:
         """The server's private address."""
         return self._address(2, 44)

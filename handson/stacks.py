@@ -1,4 +1,4 @@
-"""CloudFormation stacks: the four of the course, made and deleted in their order."""
+"""CloudFormation stacks: the five of the course, made and deleted in their order."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class StackPlan:
                 _("The stack {name} needs {lacking}, which is not there.").format(
                     name=self.name, lacking=", ".join(lacking)
                 ),
-                _("Make the stacks in their order: network, server, pri-sub, client."),
+                _("Make the stacks in their order: network, server, pri-sub, client, stranger."),
             )
         return self.given | {name: outputs[s][output] for name, (s, output) in self.taken.items()}
 
 
 def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
-    """Return the four stacks of the course in the order in which they are made."""
+    """Return the five stacks of the course in the order in which they are made."""
     names = Names(settings.date)
     network, server, pri_sub = names.network_stack, names.server_stack, names.pri_sub_stack
     host = {"KeyName": key_name, "ImageId": IMAGES[settings.system]}
@@ -80,6 +80,11 @@ def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
     cidr = {"VpcCidr": settings.vpc_cidr}
     client_ip = {"ClientIp": settings.client_ip}
     vpc = {"VpcId": (network, "VpcId")}
+    private = vpc | {
+        "SubnetId": (pri_sub, "PrivateSubnetId"),
+        "ServerSecurityGroupId": (server, "SecurityGroupId"),
+    }
+    client = TEMPLATES / "cfn-template-client.yml"
     return [
         StackPlan(network, TEMPLATES / "cfn-template-network.yml", date | cidr),
         StackPlan(
@@ -93,15 +98,12 @@ def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
             vpc | {"SubnetId": (network, "PublicSubnetId")},
         ),
         StackPlan(pri_sub, TEMPLATES / "cfn-template-pri-sub.yml", date | cidr, vpc),
+        StackPlan(names.client_stack, client, date | client_ip | host, private),
         StackPlan(
-            names.client_stack,
-            TEMPLATES / "cfn-template-client.yml",
-            date | client_ip | host,
-            vpc
-            | {
-                "SubnetId": (pri_sub, "PrivateSubnetId"),
-                "ServerSecurityGroupId": (server, "SecurityGroupId"),
-            },
+            names.stranger_stack,
+            client,
+            date | host | {"Role": "stranger", "ClientIp": settings.stranger_ip},
+            private,
         ),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.utils import formatdate
 from functools import cached_property
 
-from handson import checks, course, mail, target
+from handson import checks, course, mail, matrix, target
 from handson.cloud import Cloud, plan
 from handson.course import STEPS, StepInfo
 from handson.errors import CheckFailed
@@ -13,6 +13,7 @@ from handson.host import Host
 from handson.hosts import Hosts
 from handson.i18n import _
 from handson.maillog import Message, Refusal
+from handson.matrix import Matrix
 from handson.picture import draw
 from handson.secret import Secret
 from handson.settings import Settings
@@ -75,6 +76,11 @@ class Step(View):
     def client(self) -> Host:
         return self.hosts.client
 
+    @property
+    def stranger(self) -> Host:
+        """A host in the VPC that the server has no reason to trust."""
+        return self.hosts.stranger
+
     # -- 00 and 08: choices and stacks ---------------------------------------
 
     def form(self) -> SettingsForm:
@@ -104,7 +110,7 @@ class Step(View):
         return Table([_("choice"), _("value")], rows)
 
     def create(self) -> Table:
-        """Create the four stacks that are not there yet, and wait until both hosts are ready."""
+        """Create the five stacks that are not there yet, and wait until all hosts are ready."""
         rows = []
         key = self.cloud.import_key(self.workspace.public_key)
         with progress(_("Creating the stacks")) as shown:
@@ -112,7 +118,7 @@ class Step(View):
                 shown.say(stack.name)
                 made = self.cloud.create(stack, shown.say)
                 rows.append([made.name, f"cfn/{stack.template.name}", made.status])
-            for host in (self.server, self.client):
+            for host in (self.server, self.client, self.stranger):
                 shown.say(_("waiting for {host}").format(host=host.name))
                 wait_until_ready(host)
         return Table([_("stack"), _("template"), _("status")], rows)
@@ -170,6 +176,13 @@ class Step(View):
             password=self.password if login else None,
             message=self._message(send) if send else None,
         )
+
+    def relay_matrix(self, stage: str) -> Matrix:
+        """Try who may relay, and compare with what is right at a stage of the course.
+
+        `stage` is 'start', 'after_login' or 'hardened'; no mail is sent by it.
+        """
+        return matrix.relay_matrix(self, stage)
 
     def _message(self, subject: str) -> str:
         headers = {

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from handson.checks.scene import Scene
+from handson.diagnosis import diagnose
 from handson.errors import HandsonError
 from handson.i18n import _
 
@@ -22,7 +23,8 @@ class Result:
     """What one check found.
 
     `kind` is 'now' (true at this moment, computed anew each time) or 'happened' (found in
-    the log). `cause` and `cure` are filled in when the check does not pass.
+    the log). `cause` and `cure` are filled in when the check does not pass; `cause_id` is
+    that of the diagnosis, where it recognised the cause.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Result:
     evidence: str = ""
     cause: str = ""
     cure: str = ""
+    cause_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,22 @@ def bad(evidence: str, cause: str, cure: str) -> Finding:
     return Finding(False, evidence, cause, cure)
 
 
+Look = Callable[[Scene], Finding]
+
+
 @dataclass(frozen=True)
 class Rule:
-    """An id, one sentence, the manual's address, and a function that looks."""
+    """An id, one sentence, the manual's address, and a function that looks.
+
+    `causes` are the ids of what may lie behind it when it does not hold.
+    """
 
     id: str
     sentence: str
     manual: str
     kind: str
-    look: Callable[[Scene], Finding]
+    look: Look
+    causes: tuple[str, ...] = ()
 
     def apply(self, scene: Scene) -> Result:
         """Look, and return the result; a host or an API that says no is a result too."""
@@ -69,6 +79,19 @@ class Rule:
             found = self.look(scene)
         except HandsonError as error:
             found = bad(error.what, _("This could not be looked at."), error.cure)
+        if not found.ok and self.causes:
+            for known in diagnose(scene, self.causes, limit=1):
+                return Result(
+                    self.id,
+                    self.sentence,
+                    False,
+                    self.kind,
+                    known.manual,
+                    known.evidence,
+                    known.cause,
+                    known.cure,
+                    known.id,
+                )
         return Result(
             self.id,
             self.sentence,
@@ -84,21 +107,23 @@ class Rule:
 class Rules(list[Rule]):
     """The rules of one step, in the order in which they are shown."""
 
-    def now(self, id: str, sentence: str, manual: str) -> Callable[..., Callable[..., Finding]]:
+    def now(
+        self, id: str, sentence: str, manual: str, causes: tuple[str, ...] = ()
+    ) -> Callable[[Look], Look]:
         """Add the decorated function as a rule about what is true now."""
-        return self._add(id, sentence, manual, "now")
+        return self._add(id, sentence, manual, "now", causes)
 
     def happened(
-        self, id: str, sentence: str, manual: str
-    ) -> Callable[..., Callable[..., Finding]]:
+        self, id: str, sentence: str, manual: str, causes: tuple[str, ...] = ()
+    ) -> Callable[[Look], Look]:
         """Add the decorated function as a rule about what the log tells."""
-        return self._add(id, sentence, manual, "happened")
+        return self._add(id, sentence, manual, "happened", causes)
 
     def _add(
-        self, id: str, sentence: str, manual: str, kind: str
-    ) -> Callable[..., Callable[..., Finding]]:
-        def add(look: Callable[[Scene], Finding]) -> Callable[[Scene], Finding]:
-            self.append(Rule(id, sentence, manual, kind, look))
+        self, id: str, sentence: str, manual: str, kind: str, causes: tuple[str, ...]
+    ) -> Callable[[Look], Look]:
+        def add(look: Look) -> Look:
+            self.append(Rule(id, sentence, manual, kind, look, causes))
             return look
 
         return add

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handson.checks import Finding, Rules, Scene, bad, good
+from handson.checks.causes import SENT
 from handson.i18n import _
 
 RULES = Rules()
@@ -13,6 +14,7 @@ LOG = "https://www.postfix.org/postconf.5.html#maillog_file"
     "message-complete",
     _("The log shows a message from its login on port 587 to its removal from the queue."),
     LOG,
+    ("no-maillog", "port-25-blocked", *SENT),
 )
 def message_complete(scene: Scene) -> Finding:
     for message in reversed(scene.messages):
@@ -32,6 +34,7 @@ def message_complete(scene: Scene) -> Finding:
     "message-handed-on",
     _("The relay tried to hand that message to the recipient's mail host."),
     "https://www.postfix.org/smtp.8.html",
+    ("no-maillog", "port-25-blocked"),
 )
 def message_handed_on(scene: Scene) -> Finding:
     for message in reversed(scene.messages):
@@ -55,7 +58,10 @@ def message_handed_on(scene: Scene) -> Finding:
 
 
 @RULES.happened(
-    "refusals-found", _("The log shows the refused attempts, and why each was refused."), LOG
+    "refusals-found",
+    _("The log shows the refused attempts, and why each was refused."),
+    LOG,
+    ("no-maillog",),
 )
 def refusals_found(scene: Scene) -> Finding:
     kinds = sorted({f"{refusal.code} {refusal.dsn}" for refusal in scene.refusals})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from handson.checks import Finding, Rules, Scene, bad, good
-from handson.checks.security_group import covers
+from handson.checks.causes import RELAYS, SENT, STARTS
 from handson.i18n import _
 from handson.maillog import Refusal
+from handson.security_group import covers
 
 RULES = Rules()
 RESTRICTIONS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
@@ -20,13 +21,32 @@ RUN_ABOVE = _("Run the cells above in their order.")
     "https://man7.org/linux/man-pages/man1/chmod.1.html",
 )
 def mailrc_private(scene: Scene) -> Finding:
-    status, output = scene.client.probe("stat -c %a ~/.mailrc")
-    if status == 0 and output.strip().endswith("00"):
-        return good(f"~/.mailrc {output.strip()}")
+    found = scene.mailrc
+    # The password may as well be in ~/.netrc, and then ~/.mailrc is no secret.
+    file, mode = found.source or "~/.mailrc", found.secret_mode or found.mode
+    if mode and mode.endswith("00"):
+        return good(f"{file} {mode.lstrip('0')}")
     return bad(
-        output.strip(),
+        f"{file} {mode or _('is not there')}",
         _("The file is missing, or its mode lets others read it."),
-        "chmod 0600 ~/.mailrc",
+        f"chmod 0600 {file}",
+    )
+
+
+@RULES.now(
+    "mail-program-logs-in",
+    _("The login in the mail program's settings is taken by the server."),
+    "https://www.postfix.org/SASL_README.html",
+    SENT,
+)
+def mail_program_logs_in(scene: Scene) -> Finding:
+    found = scene.mailrc
+    if found.dialogue and found.dialogue.is_logged_in:
+        return good(f"{found.source}: {found.user}, AUTH {found.mechanism}")
+    return bad(
+        found.dialogue.outcome() if found.dialogue and found.is_there else "~/.mailrc",
+        _("The settings are missing, or what they say is not what the server takes."),
+        RUN_ABOVE,
     )
 
 
@@ -50,6 +70,7 @@ def refused_wrong_password(scene: Scene) -> Finding:
     "relayed-with-login",
     _("A mail was relayed to another domain after a login."),
     "https://www.postfix.org/SASL_README.html",
+    ("no-maillog", *SENT),
 )
 def relayed_with_login(scene: Scene) -> Finding:
     for message in reversed(scene.messages):
@@ -88,7 +109,9 @@ def client_not_trusted(scene: Scene) -> Finding:
     )
 
 
-@RULES.now("relays-with-login", _("With a login, port 587 relays to another domain."), RESTRICTIONS)
+@RULES.now(
+    "relays-with-login", _("With a login, port 587 relays to another domain."), RESTRICTIONS, RELAYS
+)
 def relays_with_login(scene: Scene) -> Finding:
     dialogue = scene.submission
     if dialogue.is_logged_in and dialogue.is_accepted:
@@ -104,6 +127,7 @@ def relays_with_login(scene: Scene) -> Finding:
     "port-25-refuses-client",
     _("Without a login, port 25 no longer relays for the client."),
     RESTRICTIONS,
+    STARTS,
 )
 def port_25_refuses_client(scene: Scene) -> Finding:
     dialogue = scene.talk(25, login=False)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from handson.checks import Finding, Rules, Scene, bad, good
+from handson.checks.causes import STARTS
 from handson.i18n import _
 
 RULES = Rules()
 POSTCONF = "https://www.postfix.org/postconf.5.html"
-REFUSALS = ("reject_unauth_destination", "defer_unauth_destination")
+REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 
 
-@RULES.now("main-cf-valid", _("Postfix finds no fault in its configuration."), f"{POSTCONF}")
+@RULES.now(
+    "main-cf-valid", _("Postfix finds no fault in its configuration."), f"{POSTCONF}", STARTS
+)
 def main_cf_valid(scene: Scene) -> Finding:
     status, output = scene.server.probe("sudo postfix check")
     if status == 0:
@@ -22,13 +25,15 @@ def main_cf_valid(scene: Scene) -> Finding:
     )
 
 
-@RULES.now("auth-enabled", _("SMTP AUTH is switched on."), f"{POSTCONF}#smtpd_sasl_auth_enable")
+@RULES.now(
+    "auth-enabled",
+    _("SMTP AUTH is switched on."),
+    f"{POSTCONF}#smtpd_sasl_auth_enable",
+    ("auth-not-offered",),
+)
 def auth_enabled(scene: Scene) -> Finding:
-    values = {scene.postfix.parameter("smtpd_sasl_auth_enable")}
-    submission = scene.postfix.services().get("submission/inet")
-    if submission:
-        values.add(submission.parameters.get("smtpd_sasl_auth_enable", ""))
-    if "yes" in values:
+    # What counts is what the submission service goes by, once there is one.
+    if scene.survey.value("smtpd_sasl_auth_enable") == "yes":
         return good("smtpd_sasl_auth_enable = yes")
     return bad(
         "smtpd_sasl_auth_enable = no",
@@ -58,10 +63,20 @@ def strangers_refused(scene: Scene) -> Finding:
     names = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
     values = {name: scene.postfix.parameter(name) for name in names}
     for name, value in values.items():
-        if any(refusal in value for refusal in REFUSALS):
+        if _refuses(value):
             return good(f"{name} = {value}")
     return bad(
         "; ".join(f"{name} = {value}" for name, value in values.items()),
         _("Nothing in either list refuses a foreign destination: an open relay."),
         _("End one of the lists with reject_unauth_destination."),
     )
+
+
+def _refuses(value: str) -> bool:
+    """Tell whether a list refuses a foreign destination before it permits everybody."""
+    for name in value.replace(",", " ").split():
+        if name == "permit":
+            return False
+        if name in REFUSALS:
+            return True
+    return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from handson.checks import Finding, Rules, Scene, bad, good
+from handson.checks.causes import ANSWERS, LOGS_IN, OFFERS, REACHED
 from handson.i18n import _
+from handson.postfix import find_submission
 
 RULES = Rules()
 MASTER = "https://www.postfix.org/master.5.html"
@@ -17,12 +19,12 @@ LISTS = (
 )
 
 
-@RULES.now("submission-defined", _("master.cf starts a submission service."), MASTER)
+@RULES.now("submission-defined", _("master.cf starts a submission service."), MASTER, REACHED)
 def submission_defined(scene: Scene) -> Finding:
     services = scene.postfix.services()
-    for key in ("submission/inet", "587/inet"):
-        if key in services:
-            return good(f"{key} {services[key].command}")
+    service = find_submission(services)
+    if service:
+        return good(f"{service.key} {service.command}")
     return bad(
         _("services: {names}").format(names=", ".join(key for key in services if "inet" in key)),
         _("The line is still a comment; its -o lines then belong to the service above."),
@@ -30,7 +32,9 @@ def submission_defined(scene: Scene) -> Finding:
     )
 
 
-@RULES.now("submission-listens", _("The server listens on port 587 for other hosts."), MASTER)
+@RULES.now(
+    "submission-listens", _("The server listens on port 587 for other hosts."), MASTER, REACHED
+)
 def submission_listens(scene: Scene) -> Finding:
     if scene.postfix.is_listening(587):
         return good("0.0.0.0:587")
@@ -46,12 +50,13 @@ def submission_listens(scene: Scene) -> Finding:
     "submission-needs-login",
     _("A client that has not logged in is refused on port 587."),
     "https://www.postfix.org/postconf.5.html#permit_sasl_authenticated",
+    ANSWERS,
 )
 def submission_needs_login(scene: Scene) -> Finding:
     dialogue = scene.talk(587, login=False)
     if dialogue.is_open and dialogue.refusal and not dialogue.is_accepted:
         return good(str(dialogue.refusal))
-    values = {name: scene.postfix.service_parameter("submission/inet", name) for name in LISTS}
+    values = {name: scene.survey.value(name) for name in LISTS}
     return bad(
         dialogue.outcome(),
         _("No list of the service ends with reject: {lists}").format(
@@ -62,7 +67,7 @@ def submission_needs_login(scene: Scene) -> Finding:
     )
 
 
-@RULES.now("submission-offers-plain", _("Port 587 offers AUTH PLAIN."), README)
+@RULES.now("submission-offers-plain", _("Port 587 offers AUTH PLAIN."), README, OFFERS)
 def submission_offers_plain(scene: Scene) -> Finding:
     offered = scene.submission.mechanisms
     if "PLAIN" in offered:
@@ -75,23 +80,36 @@ def submission_offers_plain(scene: Scene) -> Finding:
 
 
 @RULES.now(
+    "submission-offers-listed",
+    _("Port 587 offers no mechanism that smtpd.conf does not list."),
+    "https://www.postfix.org/SASL_README.html#server_cyrus_location",
+    OFFERS,
+)
+def submission_offers_listed(scene: Scene) -> Finding:
+    offered = scene.submission.mechanisms
+    listed = scene.survey.mechanisms
+    extra = [one for one in offered if one.removesuffix("-PLUS") not in listed]
+    if offered and not extra:
+        return good(f"mech_list: {' '.join(listed)}")
+    return bad(
+        _("offered: {offered}; mech_list: {listed}").format(
+            offered=" ".join(offered) or "–", listed=" ".join(listed) or "–"
+        ),
+        _("smtpd has not read the smtpd.conf that is there now."),
+        "sudo postfix reload",
+    )
+
+
+@RULES.now(
     "login-works",
     _("The login with the right password succeeds on port 587."),
     "https://www.rfc-editor.org/rfc/rfc4954",
+    LOGS_IN,
 )
 def login_works(scene: Scene) -> Finding:
     dialogue = scene.submission
     if dialogue.is_logged_in:
         return good(str(dialogue.auth))
-    chrooted = "submission/inet" in scene.postfix.services() and scene.postfix.is_chrooted(
-        "submission/inet"
-    )
-    if chrooted:
-        return bad(
-            dialogue.outcome(),
-            _("The service runs in a chroot, where there is no sasldb."),
-            "sudo postconf -F submission/inet/chroot=n; sudo systemctl restart postfix",
-        )
     return bad(
         dialogue.outcome(),
         _("The password in sasldb is another one, or smtpd cannot read sasldb."),

@@ -13,6 +13,7 @@ OPTIONS = "https://www.cyrusimap.org/sasl/sasl/options.html"
     "plain-plugin",
     _("The plug-in for the PLAIN mechanism is installed on the server."),
     "https://www.postfix.org/SASL_README.html#server_cyrus",
+    ("no-mechanisms",),
 )
 def plain_plugin(scene: Scene) -> Finding:
     found = scene.server.probe("find /usr/lib /usr/lib64 -name 'libplain.so*' 2>/dev/null")[1]
@@ -46,11 +47,15 @@ def saslpasswd2_there(scene: Scene) -> Finding:
     "password-check-auxprop",
     _("smtpd.conf has passwords checked against a database of its own (auxprop)."),
     OPTIONS,
+    ("smtpd-conf-syntax", "smtpd-conf-ignored", "saslauthd-denied", "saslauthd-absent"),
 )
 def password_check_auxprop(scene: Scene) -> Finding:
-    value = scene.sasl.configuration().get("pwcheck_method", "")
+    found = scene.sasl.configuration()
+    value = found.get("pwcheck_method", "")
     if "auxprop" in value.split():
         return good(f"pwcheck_method: {value}")
+    if found and not value:
+        return good(_("no pwcheck_method: by default it is auxprop"))
     path = scene.server.system.smtpd_conf
     return bad(
         f"{path}: pwcheck_method: {value or '–'}",
@@ -63,6 +68,7 @@ def password_check_auxprop(scene: Scene) -> Finding:
     "plain-offered",
     _("smtpd.conf lists PLAIN among the mechanisms to offer."),
     OPTIONS,
+    ("smtpd-conf-syntax", "smtpd-conf-ignored"),
 )
 def plain_offered(scene: Scene) -> Finding:
     value = scene.sasl.configuration().get("mech_list", "")

@@ -10,27 +10,37 @@ MANUAL = "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.htm
 README = "https://www.postfix.org/SASL_README.html#auxprop_sasldb"
 
 
-@RULES.now("user-in-sasldb", _("The user stands in sasldb with the mail domain as realm."), MANUAL)
+@RULES.now(
+    "user-in-sasldb",
+    _("The user stands in sasldb with the mail domain as realm."),
+    MANUAL,
+    ("sasldb-missing", "sasldb-corrupt"),
+)
 def user_in_sasldb(scene: Scene) -> Finding:
     users, wanted = scene.sasl.users(), scene.settings.login
     if wanted in users:
         return good(wanted)
     return bad(
         _("{path} holds: {users}").format(
-            path=scene.server.system.sasldb, users=", ".join(users) or _("no user")
+            path=scene.sasl.database, users=", ".join(users) or _("no user")
         ),
         _("The user was not created, or in another realm or another file."),
-        scene.server.fill("sudo saslpasswd2 -c -f {sasldb} -u {domain} {user}"),
+        _create(scene),
     )
 
 
-@RULES.now("sasldb-readable", _("Postfix's smtpd can read sasldb."), README)
+@RULES.now(
+    "sasldb-readable",
+    _("Postfix's smtpd can read sasldb."),
+    README,
+    ("sasldb-missing", "sasldb-permission"),
+)
 def sasldb_readable(scene: Scene) -> Finding:
-    path = scene.server.system.sasldb
+    path = scene.sasl.database
     if not scene.sasl.has_database:
         return _missing(scene)
     mode = str(scene.sasl.database_mode())
-    if scene.sasl.smtpd_can_read:
+    if scene.survey.can_read_database:
         return good(f"{path} {mode}")
     return bad(
         f"{path} {mode}",
@@ -43,7 +53,7 @@ def sasldb_readable(scene: Scene) -> Finding:
     "sasldb-private", _("No other user can read sasldb: it holds plaintext passwords."), README
 )
 def sasldb_private(scene: Scene) -> Finding:
-    path = scene.server.system.sasldb
+    path = scene.sasl.database
     if not scene.sasl.has_database:
         return _missing(scene)
     mode = scene.sasl.database_mode()
@@ -58,7 +68,13 @@ def sasldb_private(scene: Scene) -> Finding:
 
 def _missing(scene: Scene) -> Finding:
     return bad(
-        _("{path} is not there").format(path=scene.server.system.sasldb),
+        _("{path} is not there").format(path=scene.sasl.database),
         _("saslpasswd2 has not created it, or created it at another path."),
-        scene.server.fill("sudo saslpasswd2 -c -f {sasldb} -u {domain} {user}"),
+        _create(scene),
+    )
+
+
+def _create(scene: Scene) -> str:
+    return scene.server.fill(
+        "sudo saslpasswd2 -c -f {database} -u {domain} {user}", database=scene.sasl.database
     )

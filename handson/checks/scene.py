@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from handson import mail
@@ -10,10 +10,16 @@ from handson.cloud import Cloud
 from handson.host import Host
 from handson.hosts import Hosts
 from handson.maillog import Entry, Message, Refusal, messages, parse, refusals
+from handson.mailrc import Mailrc
 from handson.postfix import Postfix
 from handson.sasl import Sasl
 from handson.secret import Secret
 from handson.settings import Settings
+from handson.survey import Survey
+
+# How long a check waits, in seconds, before it looks whether waiting makes sense. TCP asks
+# again after one second, so that a single lost packet does not count.
+PATIENCE = 1.1
 
 
 @dataclass
@@ -24,6 +30,7 @@ class Scene:
     hosts: Hosts
     cloud: Cloud
     password: Secret | None
+    _dialogues: dict[tuple[int, bool], mail.Dialogue] = field(default_factory=dict, repr=False)
 
     @property
     def server(self) -> Host:
@@ -39,7 +46,22 @@ class Scene:
 
     @cached_property
     def sasl(self) -> Sasl:
-        return Sasl(self.server, self.server.system)
+        return Sasl(self.server, self.server.system, self.survey.database)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What the diagnosis has to know of the server."""
+        return Survey.take(self.server)
+
+    @cached_property
+    def mailrc(self) -> Mailrc:
+        """The mail program's settings on the client, and how the server answers to them."""
+        # Where the port is silent already, the same silence is not waited for at length.
+        patience = PATIENCE if is_silent(self.submission) else 5
+        place = self.settings.server_ip, self.settings.sender, self.settings.recipient
+        return Mailrc.take(self.client, *place, patience=patience)
+
+    # -- the log -------------------------------------------------------------
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -55,18 +77,82 @@ class Scene:
         return refusals(self.entries)
 
     @cached_property
+    def recent(self) -> list[Entry]:
+        """The log since Postfix last started or reloaded: what went before is of another time.
+
+        Read after the dialogue with the submission port, so that it tells of that too.
+        """
+        _dialogue = self.submission
+        found = parse(self.server.probe("{log} | tail -n 400")[1])
+        for index in range(len(found) - 1, -1, -1):
+            if found[index].program.endswith("/master") and found[index].text.startswith(
+                ("daemon started", "reload --")
+            ):
+                return found[index:]
+        return found
+
+    # -- dialogues -----------------------------------------------------------
+
+    @cached_property
     def submission(self) -> mail.Dialogue:
-        """A dialogue from the client with port 587: login, sender, recipient, then goodbye."""
-        return self.talk(587, login=True)
+        """A dialogue from the client with port 587: login, sender, recipient, then goodbye.
+
+        Where the server wants TLS before a login, it gets it.
+        """
+        found = self.talk(587, login=True)
+        if "STARTTLS" in found.extensions and not found.mechanisms:
+            certificate = self._certificate()
+            if certificate:
+                return self._ask(587, True, certificate=certificate)
+        return found
 
     def talk(self, port: int, login: bool) -> mail.Dialogue:
         """Hold an SMTP dialogue from the client up to RCPT; no mail is sent by it."""
-        return mail.ask(
-            self.client,
+        key = (port, login)
+        if key not in self._dialogues:
+            other = self._dialogues.get((port, not login))
+            if other and is_silent(other):
+                found = replace(other, login=self.settings.login if login else "")
+            else:
+                found = self._ask(port, login)
+            self._dialogues[key] = found
+        return self._dialogues[key]
+
+    def _ask(self, port: int, login: bool, certificate: str = "") -> mail.Dialogue:
+        job = mail.Job(
             self.settings.server_ip,
             port,
-            sender=self.settings.sender,
-            recipient=self.settings.recipient,
+            self.settings.sender,
+            self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,
+            certificate=certificate,
+            timeout=PATIENCE,
+            patience=PATIENCE,
         )
+        found = mail.ask_all(self.client, [job])[0]
+        if found.is_open and found.error and not self._has_died():
+            # Slow is not broken: a name server that does not answer delays the first word.
+            found = mail.ask_all(self.client, [replace(job, patience=10)])[0]
+        return found
+
+    def _has_died(self) -> bool:
+        """Tell whether the server's smtpd ends at its start, so that none will answer."""
+        has_died = False
+        for entry in parse(self.server.probe("{log} | tail -n 100")[1]):
+            if entry.text.startswith("daemon started"):
+                has_died = False
+            elif "smtpd: bad command startup" in entry.text:
+                has_died = True  # and after a reload master(8) still waits for a minute
+        return has_died
+
+    def _certificate(self) -> str:
+        """The server's own certificate, read on the server itself; '' when it has none."""
+        path = self.survey.value("smtpd_tls_cert_file")
+        status, text = self.server.probe("sudo -n cat {path} 2>/dev/null", path=path)
+        return text if status == 0 and "BEGIN CERTIFICATE" in text else ""
+
+
+def is_silent(dialogue: mail.Dialogue) -> bool:
+    """Tell whether nothing was said at all: another dialogue would wait as long for nothing."""
+    return dialogue.connected == "timed out" or (dialogue.is_open and dialogue.banner is None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from handson.checks import Finding, Rules, Scene, bad, good
 from handson.i18n import _
+from handson.security_group import covers
+
+__all__ = ["RULES", "covers"]
 
 RULES = Rules()
 
@@ -14,6 +15,7 @@ RULES = Rules()
     "submission-allowed",
     _("The server's security group allows TCP 587 from the client."),
     "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
+    ("port-closed",),
 )
 def submission_allowed(scene: Scene) -> Finding:
     rules = scene.cloud.rules(scene.cloud.names.server_group)
@@ -36,6 +38,7 @@ def submission_allowed(scene: Scene) -> Finding:
     "submission-answers",
     _("A packet of the client reaches port 587: it is no longer dropped on the way."),
     "https://www.rfc-editor.org/rfc/rfc6409",
+    ("port-closed",),
 )
 def submission_answers(scene: Scene) -> Finding:
     dialogue = scene.talk(587, login=False)
@@ -46,15 +49,3 @@ def submission_answers(scene: Scene) -> Finding:
         _("The security group drops the packets: a port that nothing listens on would refuse."),
         _("Look at the group's inbound rules and at which group the instance is in."),
     )
-
-
-def covers(source: str, address: str) -> bool:
-    """Tell whether a CIDR holds an address; a group as a source is not looked into.
-
-    >>> covers("10.87.0.0/16", "10.87.3.20")
-    True
-    """
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(source)
-    except ValueError:
-        return False

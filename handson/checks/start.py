@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handson.checks import Finding, Rules, Scene, bad, good
+from handson.checks.causes import STARTS
 from handson.i18n import _
 
 RULES = Rules()
@@ -30,6 +31,7 @@ def client_answers(scene: Scene) -> Finding:
     "relay-answers",
     _("Postfix on the server answers the client on port 25."),
     "https://www.postfix.org/BASIC_CONFIGURATION_README.html",
+    STARTS,
 )
 def relay_answers(scene: Scene) -> Finding:
     dialogue = scene.talk(25, login=False)

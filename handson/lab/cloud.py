@@ -130,7 +130,7 @@ class Hardware:
             except APIError as error:
                 raise NotMade(new, error) from error
             if resolver:
-                net.connect(resolver, ipv4_address=network.address(cidr, network.VPC_RESOLVER))
+                self.engine.join(net, resolver, network.address(cidr, network.VPC_RESOLVER))
 
     # -- hosts ---------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Hardware:
         if net.name in host.attrs["NetworkSettings"]["Networks"]:
             net.disconnect(host)
         if instance.public_ip:
-            net.connect(host, ipv4_address=instance.public_ip)
+            self.engine.join(net, host, instance.public_ip)
 
     # -- security groups -----------------------------------------------------
 

@@ -84,7 +84,9 @@ class Engine:
         becomes reachable at a random port on 127.0.0.1. Returns the SDK's container.
         """
         (first, address), *more = networks
-        endpoint = self.client.api.create_endpoint_config(ipv4_address=address or None)
+        endpoint = self.client.api.create_endpoint_config(
+            ipv4_address=address or None, mac_address=mac(address) or None
+        )
         container = self.client.containers.create(
             image,
             command=command or ["/sbin/init"],
@@ -104,7 +106,7 @@ class Engine:
         )
         try:
             for network, other in more:
-                self.client.networks.get(network).connect(container, ipv4_address=other or None)
+                self.join(self.client.networks.get(network), container, other)
             if files:
                 self.put(container, files)
             container.start()
@@ -193,6 +195,10 @@ class Engine:
             labels={**self.label, "handson.network": name, **(labels or {})},
         )
 
+    def join(self, network: Any, container: Any, address: str) -> None:
+        """Connect a host to one more network; an address of '' leaves it to the engine."""
+        network.connect(container, ipv4_address=address or None, mac_address=mac(address) or None)
+
     def networks(self) -> list[Any]:
         return list(self.client.networks.list(filters={"label": f"{LABEL}={self.name}"}))
 
@@ -200,7 +206,10 @@ class Engine:
         """Return every IPv4 subnet that any network of the engine has, this lab's or not."""
         found = []
         for network in self.client.networks.list():
-            network.reload()
+            try:
+                network.reload()
+            except docker.errors.NotFound:  # another lab has gone meanwhile
+                continue
             for pool in (network.attrs.get("IPAM") or {}).get("Config") or []:
                 if "." in pool.get("Subnet", ""):
                     found.append(pool["Subnet"])
@@ -247,6 +256,19 @@ class Engine:
         for volume in volumes:
             volume.remove(force=True)
         return len(hosts) + len(networks) + len(volumes)
+
+
+def mac(address: str) -> str:
+    """Return the hardware address of the host with that IPv4 address, as Docker derives it.
+
+    Podman would draw another one at each start, and for half a minute the neighbours would
+    go on sending to the old one.
+
+    >>> mac("10.87.2.44")
+    '02:42:0a:57:02:2c'
+    """
+    parts = [f"{int(part):02x}" for part in address.split(".") if part]
+    return ":".join(["02", "42", *parts]) if parts else ""
 
 
 def is_on_loopback(image: str) -> bool:

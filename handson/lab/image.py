@@ -38,10 +38,11 @@ def tag(base: str = "") -> str:
     >>> tag() == tag("") != tag("debian:12")
     True
     """
-    digest = hashlib.sha256(base.encode())
+    digest = hashlib.sha256()
     for file in sorted(RECIPE.iterdir()):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:12]
+    recipe = digest.hexdigest()[:12]
+    return f"{recipe}-{hashlib.sha256(base.encode()).hexdigest()[:8]}" if base else recipe
 
 
 def ensure(engine: Engine, say: Say, base: str = "") -> str:
@@ -132,14 +133,17 @@ def _bootstrap(engine: Engine, image: str, say: Say) -> None:
             say,
         )
         say(_("Handing the image to the engine"))
-        answer = engine.client.api.import_image_from_file(str(root))
+        answer = ""
         try:
+            answer = engine.client.api.import_image_from_file(str(root))
             # Podman 4.3 takes no tag with an import, so it is given afterwards.
             imported = engine.client.images.get(json.loads(answer.splitlines()[-1])["status"])
             imported.tag(*image.rsplit(":", 1))
-        except (ValueError, LookupError, ImageNotFound):
+        except (ValueError, LookupError, APIError) as error:
             raise LabError(
-                _("The engine refused the host image: {answer}").format(answer=answer[-300:]),
+                _("The engine refused the host image: {answer}").format(
+                    answer=answer[-300:] or error
+                ),
                 _("Look for a full disk (df -h), then run `handson up` again."),
             ) from None
 
@@ -182,10 +186,15 @@ def _build(engine: Engine, image: str, base: str, say: Say) -> None:
 
 def _drop_old(engine: Engine, image: str) -> None:
     """Remove the images of earlier recipes; one that a running lab uses stays."""
+    recipe = _recipe(image)
     for old in engine.client.images.list(name=NAME):
         for name in old.tags:
-            if name != image:
+            if _recipe(name) != recipe:
                 try:
                     engine.client.images.remove(name)
                 except APIError:
                     continue
+
+
+def _recipe(image: str) -> str:
+    return image.rpartition(":")[2].partition("-")[0]

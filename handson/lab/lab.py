@@ -83,17 +83,18 @@ class Lab:
 
         Found by label, so that it works after a crash too. The host image stays.
         """
-        found = 0
+        found = int(runtime_folder(self.name).exists())
         try:
-            engine = engines.connect(self.name)
+            engine = engines.connect(self.name)  # which may make that folder
         except EngineMissing:
-            if not runtime_folder(self.name).exists():
+            if not found:
                 raise
         else:
             say(_("Removing the lab's hosts and networks"))
             with engine:
-                found = self._clear(engine)
-        return bool(found + self._close())
+                found += self._clear(engine)
+        self._close()
+        return bool(found)
 
     def left_over(self) -> list[str]:
         """Return what exists of the lab on this machine: containers, networks, processes."""
@@ -127,15 +128,13 @@ class Lab:
             if not was_there:
                 self._close()
 
-    def _close(self) -> int:
-        """End the lab's own Podman service, remove its folder; return how many there were."""
-        found = engines.end(engines.service_processes(self.name))
+    def _close(self) -> None:
+        """End the lab's own Podman service and remove its folder."""
+        engines.end(engines.service_processes(self.name))
         folder = runtime_folder(self.name)
-        found += folder.exists()
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()  # only when no other lab's folder is in it
-        return found
 
     def _running(self, engine: Engine) -> LabState | None:
         if not self.is_up:

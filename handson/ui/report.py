@@ -33,7 +33,8 @@ class Report(View):
     def text(self) -> str:
         lines = [f"{self.title}: {self.summary}"]
         for result in self.results:
-            lines.append(f"{_mark(result)} {result.sentence} ({_kind(result)})")
+            known = f" [{result.cause_id}]" if not result.ok and result.cause_id else ""
+            lines.append(f"{_mark(result)} {result.sentence} ({_kind(result)}){known}")
             lines += [f"    {name}: {_indent(value)}" for name, value in _details(result)]
             if not result.ok and result.manual:
                 lines.append(f"    {_('manual')}: {result.manual}")
@@ -65,7 +66,7 @@ class Report(View):
         return (
             f'<div class="row {"good" if result.ok else "bad"}"><span class="mark">'
             f"{_mark(result)}</span> {escape(result.sentence)} "
-            f'<span class="chip">{escape(_kind(result))}</span>{manual}'
+            f'<span class="chip">{escape(_kind(result))}</span>{_cause(result)}{manual}'
             + (f"<dl>{details}</dl>" if details else "")
             + "</div>"
         )
@@ -77,6 +78,13 @@ def _mark(result: Result) -> str:
 
 def _kind(result: Result) -> str:
     return _("true now") if result.kind == "now" else _("happened")
+
+
+def _cause(result: Result) -> str:
+    """Return the id of the cause, small: `handson break` calls it so."""
+    if result.ok or not result.cause_id:
+        return ""
+    return f' <code class="quiet">{escape(result.cause_id)}</code>'
 
 
 def _details(result: Result) -> list[tuple[str, str]]:

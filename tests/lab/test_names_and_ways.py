@@ -39,9 +39,7 @@ def state(lab: Lab) -> LabState:
 
 
 @pytest.mark.parametrize("name", ["server", "client", "mailbox", "pc"])
-def test_every_name_is_the_mailbox(
-    name: str, step: Step, engine: Engine, state: LabState
-) -> None:
+def test_every_name_is_the_mailbox(name: str, step: Step, engine: Engine, state: LabState) -> None:
     label = name
     if name in ("server", "client"):
         instance = step.cloud.instance(f"{step.settings.date}-smtp-handson-{name}")

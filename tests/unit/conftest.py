@@ -64,7 +64,7 @@ def cloud_of(connection: dict[str, Any]) -> Callable[..., Cloud]:
 
 @pytest.fixture(scope="session")
 def built(cloud_of: Callable[..., Cloud]) -> tuple[Cloud, list[str]]:
-    """The four stacks of one day, and what was said while they were made. Left as they are."""
+    """The five stacks of one day, and what was said while they were made. Left as they are."""
     cloud, said = cloud_of("20250101"), []
     for stack_plan in plan(cloud.settings, cloud.import_key(PUBLIC_KEY), OWN_IP):
         cloud.create(stack_plan, said.append)

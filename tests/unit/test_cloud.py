@@ -1,4 +1,4 @@
-"""The cloud against the mended API: the four stacks, the firewall, faults, teardown."""
+"""The cloud against the mended API: the five stacks, the firewall, faults, teardown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_progress_is_told(built: Built) -> None:
     said = built[1]
     assert said[0] == "smtp-handson-network-20250101: being made"
     assert "smtp-handson-network-20250101: Vpc made" in said
-    assert said[-1] == "smtp-handson-client-20250101: complete"
+    assert said[-1] == "smtp-handson-stranger-20250101: complete"
 
 
 def test_the_server_is_as_asked(built: Built) -> None:
@@ -41,6 +41,15 @@ def test_the_client_has_no_public_address(built: Built) -> None:
     client = built[0].instance("20250101-smtp-handson-client")
     assert client is not None
     assert (client.private_ip, client.public_ip) == ("10.87.3.20", "")
+
+
+def test_the_stranger_stands_next_to_the_client(built: Built) -> None:
+    cloud, _said = built
+    stranger = cloud.instance("20250101-smtp-handson-stranger")
+    assert stranger is not None
+    assert (stranger.private_ip, stranger.public_ip) == ("10.87.3.30", "")
+    inbound = [rule for rule in cloud.rules(cloud.names.stranger_group) if rule.is_inbound]
+    assert [(r.port, r.source) for r in inbound] == [("22", cloud.names.server_group)]
 
 
 def test_no_instance_of_that_name(built: Built) -> None:
@@ -208,7 +217,7 @@ def test_a_failed_stack_rolls_back_and_says_why(
 
 def test_a_stack_that_others_need_is_not_deleted(cloud_of: Callable[..., Cloud]) -> None:
     cloud = cloud_of("20250105")
-    network, _server, pri_sub, _client = plan(cloud.settings, "", OWN_IP)
+    network, _server, pri_sub, *_others = plan(cloud.settings, "", OWN_IP)
     cloud.create(network)
     cloud.create(pri_sub)
     with pytest.raises(StackFailed, match=r"DELETE_FAILED. Vpc: .* has dependencies"):

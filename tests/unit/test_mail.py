@@ -5,16 +5,20 @@ from __future__ import annotations
 import base64
 import socket
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handson.errors import HandsonError, InvalidInput
-from handson.mail import Dialogue, Reply, ask, dialogue_program
+from handson.mail import Dialogue, Job, Reply, ask, ask_all, dialogue_program, program
 from handson.secret import Secret
 
 PASSWORD = Secret("canary-tr0ub4dor")
@@ -26,8 +30,9 @@ class Server(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, answers: dict[str, str | None]) -> None:
+    def __init__(self, answers: dict[str, str | None], chain: Path | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Talk)
+        self.chain = chain
         self.answers = {
             "": "220 mail.example.com ESMTP",
             "EHLO": "250-mail.example.com\n250-PIPELINING\n250-AUTH PLAIN LOGIN\n250 8BITMIME",
@@ -36,6 +41,7 @@ class Server(socketserver.ThreadingTCPServer):
             "RCPT": "250 2.1.5 Ok",
             "DATA": "354 End data with <CR><LF>.<CR><LF>",
             ".": "250 2.0.0 Ok: queued as 66857C01110",
+            "STARTTLS": "220 2.0.0 Ready to start TLS",
             "RSET": "250 2.0.0 Ok",
             "QUIT": "221 2.0.0 Bye",
         } | answers
@@ -49,9 +55,11 @@ class Talk(socketserver.StreamRequestHandler):
     server: Server
 
     def handle(self) -> None:
+        if self.answer(""):
+            self.converse()
+
+    def converse(self) -> None:
         is_data = False
-        if not self.answer(""):
-            return
         for raw in self.rfile:
             line = raw.decode().rstrip("\r\n")
             self.server.heard.append(line)
@@ -59,6 +67,13 @@ class Talk(socketserver.StreamRequestHandler):
                 continue
             word = line.split(" ")[0]
             if not self.answer(word):
+                return
+            if word == "STARTTLS" and self.server.chain:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(self.server.chain)
+                with context.wrap_socket(self.request, server_side=True) as self.request:
+                    self.setup()
+                    self.converse()
                 return
             is_data = word == "DATA"
 
@@ -71,8 +86,8 @@ class Talk(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def serving(**answers: str | None) -> Iterator[Server]:
-    with Server(answers) as server:
+def serving(chain: Path | None = None, **answers: str | None) -> Iterator[Server]:
+    with Server(answers, chain) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -206,9 +221,9 @@ def test_dropped_packets_time_out() -> None:
     assert "dropped on the way" in dialogue.outcome()
 
 
-def test_unknown_host_is_unreachable() -> None:
+def test_an_address_without_a_way_is_unreachable() -> None:
     program = dialogue_program(
-        "256.256.256.256", 587, sender="a@b.example", recipient="c@d.example", timeout=0.3
+        "255.255.255.255", 587, sender="a@b.example", recipient="c@d.example", timeout=0.3
     )
     dialogue = Dialogue.parse(Here().probe("python3 -", stdin=program)[1])
     assert dialogue.connected == "unreachable"
@@ -259,3 +274,169 @@ def test_program_is_old_enough_for_every_host() -> None:
 
     program = dialogue_program("h", 25, sender="a@b.example", recipient="c@d.example")
     ast.parse(program, feature_version=(3, 7))
+
+
+# -- several dialogues by one program ------------------------------------------------------
+
+
+def job(port: int, name: str = "m00.handson.invalid", **more: Any) -> Job:
+    return Job("127.0.0.1", port, "hello@example.com", "friend@example.net", name=name, **more)
+
+
+def test_several_dialogues_are_held_in_their_order() -> None:
+    with serving() as server, serving(RCPT="554 5.7.1 no") as other:
+        ports = [one.server_address[1] for one in (server, other)]
+        jobs = [job(ports[n % 2], f"m{n}.handson.invalid") for n in range(4)]
+        held = ask_all(Here(), jobs)
+    assert [one.name for one in held] == [one.name for one in jobs]
+    assert [one.is_accepted for one in held] == [True, False, True, False]
+    assert [line for line in server.heard if line.startswith("EHLO")] == [
+        "EHLO m0.handson.invalid",
+        "EHLO m2.handson.invalid",
+    ]
+
+
+def test_a_pause_comes_after_each_dialogue() -> None:
+    with serving() as server:
+        jobs = [job(server.server_address[1])] * 3
+        began = time.monotonic()
+        ask_all(Here(), jobs, pause=0.2)
+    assert time.monotonic() - began > 0.6
+
+
+def test_a_silent_place_is_waited_for_once() -> None:
+    with socket.socket() as silent, serving() as server:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        ports = [silent.getsockname()[1], server.server_address[1]]
+        jobs = [job(port, patience=0.4) for port in ports for _n in range(4)]
+        began = time.monotonic()
+        held = ask_all(Here(), jobs)
+    assert time.monotonic() - began < 1.2
+    assert [one.error for one in held[:4]] == ["no answer"] * 4
+    assert all(one.is_open for one in held)
+    assert all(one.is_accepted for one in held[4:])
+
+
+def test_dialogues_for_which_no_time_is_left_say_so() -> None:
+    with serving() as server:
+        held = ask_all(Here(), [job(server.server_address[1])] * 2, seconds=0.3, pause=0.5)
+    assert held[0].is_accepted
+    assert held[1].outcome().endswith("cannot be reached: no time was left.")
+
+
+def test_half_an_answer_is_an_error() -> None:
+    class Broken:
+        def probe(self, command: str, stdin: str = "", **values: object) -> tuple[int, str]:
+            return 1, "Traceback …"
+
+    with pytest.raises(HandsonError, match="Traceback"):
+        ask_all(Broken(), [job(25), job(587)])
+
+
+def test_a_password_is_not_sent_where_no_login_is_offered() -> None:
+    with serving(EHLO="250 mail.example.com") as server:
+        port = server.server_address[1]
+        [held] = ask_all(
+            Here(), [job(port, login="u@example.com", password=PASSWORD, insist=False)]
+        )
+        assert held.auth is None and held.mail is None and not held.error
+        assert not any(line.startswith("AUTH") for line in server.heard)
+        ask_all(Here(), [job(port, login="u@example.com", password=PASSWORD)])
+    assert any(line.startswith("AUTH") for line in server.heard)
+
+
+def test_a_job_shows_no_password() -> None:
+    assert "canary" not in repr(job(587, login="u@example.com", password=PASSWORD))
+
+
+# -- an encrypted line ---------------------------------------------------------------------
+
+TLS = "250-mail.example.com\n250-STARTTLS\n250 AUTH PLAIN"
+
+
+@pytest.fixture(scope="module")
+def chains(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two certificates, each with its key in the same file."""
+    folder = tmp_path_factory.mktemp("chains")
+    made = []
+    for name in ("one", "two"):
+        key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", certificate],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        chain = folder / f"{name}.chain"
+        chain.write_text(certificate.read_text() + key.read_text())
+        made.append(chain)
+    return made[0], made[1]
+
+
+def certificate_of(chain: Path) -> str:
+    return chain.read_text().partition("-----BEGIN PRIVATE")[0]
+
+
+def test_starttls_is_used_with_the_servers_own_certificate(chains: tuple[Path, Path]) -> None:
+    with serving(chains[0], EHLO=TLS) as server:
+        [held] = ask_all(
+            Here(),
+            [
+                job(
+                    server.server_address[1],
+                    login="smtp-auth@example.com",
+                    password=PASSWORD,
+                    certificate=certificate_of(chains[0]),
+                )
+            ],
+        )
+    assert held.is_logged_in and held.is_accepted and not held.error
+    assert held.starttls == Reply(220, "2.0.0 Ready to start TLS")
+    words = [line.split(" ")[0] for line in server.heard]
+    assert words == ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL", "RCPT", "RSET", "QUIT"]
+    assert "C: STARTTLS\nS: 220" in held.text()
+
+
+def test_nobody_logs_in_at_a_server_with_another_certificate(chains: tuple[Path, Path]) -> None:
+    with serving(chains[0], EHLO=TLS) as server:
+        [held] = ask_all(
+            Here(),
+            [
+                job(
+                    server.server_address[1],
+                    login="smtp-auth@example.com",
+                    password=PASSWORD,
+                    certificate=certificate_of(chains[1]),
+                )
+            ],
+        )
+    assert held.error == "another certificate than the server's"
+    assert held.auth is None and held.mail is None
+    assert not any(line.startswith(("AUTH", "MAIL")) for line in server.heard)
+
+
+def test_without_a_certificate_starttls_is_left_alone() -> None:
+    with serving(EHLO=TLS) as server:
+        [held] = ask_all(Here(), [job(server.server_address[1])])
+    assert held.starttls is None and held.is_accepted
+
+
+def test_starttls_that_is_refused_ends_it() -> None:
+    with serving(EHLO=TLS, STARTTLS="454 4.7.0 TLS not available") as server:
+        [held] = ask_all(
+            Here(),
+            [
+                job(
+                    server.server_address[1],
+                    certificate="-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+                )
+            ],
+        )
+    assert held.refusal == Reply(454, "4.7.0 TLS not available")
+    assert held.mail is None
+
+
+def test_the_program_of_several_is_old_enough_too() -> None:
+    import ast
+
+    ast.parse(program([job(25), job(587)]), feature_version=(3, 7))

@@ -10,6 +10,13 @@ def test_the_tutorials_names() -> None:
     assert names.client_stack == "smtp-handson-client-20250101"
 
 
+def test_the_stranger_is_named_as_the_client_is() -> None:
+    names = Names("20250101")
+    assert names.stranger == "20250101-smtp-handson-stranger"
+    assert names.stranger_stack == "smtp-handson-stranger-20250101"
+    assert names.stranger_group == "sg_20250101-smtp-handson-smtp-stranger"
+
+
 def test_what_the_tutorial_does_not_name() -> None:
     names = Names("20250101")
     assert names.network_stack == "smtp-handson-network-20250101"

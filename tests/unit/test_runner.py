@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import notebooks
 import pytest
+import small_notebooks as small
 
 from handson import runner, show
 from handson.course import STEPS
@@ -29,17 +29,17 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(show, "STEPS", STEPS[:2])
     for step in STEPS[:2]:
         path = tmp_path / "notebooks" / f"{step.slug}.ipynb"
-        notebooks.write(path, "print('hello')", notebooks.record(step.slug))
+        small.write(path, "print('hello')", small.record(step.slug))
     return tmp_path
 
 
-def run(root: Path, place: notebooks.Meadow | None = None, **more: object) -> int:
+def run(root: Path, place: small.Meadow | None = None, **more: object) -> int:
     plan = Plan(root, root / "runs", name="meadow", **more)  # type: ignore[arg-type]
     return run_course(plan, place or meadow(root))
 
 
-def meadow(root: Path, refuse: str = "") -> notebooks.Meadow:
-    return notebooks.Meadow(Workspace("meadow", root / "workspace"), refuse)
+def meadow(root: Path, refuse: str = "") -> small.Meadow:
+    return small.Meadow(Workspace("meadow", root / "workspace"), refuse)
 
 
 def made(root: Path) -> Path:
@@ -72,12 +72,12 @@ def test_a_course_that_passes(
 
 
 def test_a_cell_that_fails(course: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    notebooks.write(
+    small.write(
         course / "notebooks" / "00_start.ipynb",
         "1",
         "from handson.errors import HandsonError\n"
         "raise HandsonError('The <disk> is full.', 'Delete old runs.')",
-        notebooks.record("00_start"),
+        small.record("00_start"),
     )
     place = meadow(course)
     assert run(course, place) == 1
@@ -102,7 +102,7 @@ def test_a_notebook_that_leaves_early_does_not_pass(
     course: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     early = course / "notebooks" / "00_start.ipynb"
-    notebooks.write(early, notebooks.record("00_start"), "import sys; sys.exit(0)", "1 / 0")
+    small.write(early, small.record("00_start"), "import sys; sys.exit(0)", "1 / 0")
     assert run(course) == 1
     assert "00_start, cell 3: SystemExit" in capfd.readouterr().err
 
@@ -113,7 +113,7 @@ def test_a_step_without_a_report_of_this_run_does_not_pass(
     place = meadow(course)
     check = {"id": "so", "sentence": "It was so.", "ok": True}
     place.workspace.record("00_start", {"passed": True, "checks": [check]})
-    notebooks.write(course / "notebooks" / "00_start.ipynb", "1")
+    small.write(course / "notebooks" / "00_start.ipynb", "1")
     assert run(course, place) == 1
     assert "The step has recorded no checks." in capfd.readouterr().err
 
@@ -121,7 +121,7 @@ def test_a_step_without_a_report_of_this_run_does_not_pass(
 def test_a_check_that_fell_short_does_not_pass(
     course: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    notebooks.write(course / "notebooks" / "00_start.ipynb", notebooks.record("00_start", False))
+    small.write(course / "notebooks" / "00_start.ipynb", small.record("00_start", False))
     assert run(course) == 1
     said, errors = capfd.readouterr()
     assert "✘ 00_start: checks\n  It is so in 00_start." in errors
@@ -129,7 +129,7 @@ def test_a_check_that_fell_short_does_not_pass(
 
 
 def test_a_cell_that_takes_too_long(course: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    notebooks.write(course / "notebooks" / "00_start.ipynb", "1", "import time; time.sleep(60)")
+    small.write(course / "notebooks" / "00_start.ipynb", "1", "import time; time.sleep(60)")
     began = time.monotonic()
     assert run(course, cell_seconds=1) == 1
     assert time.monotonic() - began < 15
@@ -137,7 +137,7 @@ def test_a_cell_that_takes_too_long(course: Path, capfd: pytest.CaptureFixture[s
 
 
 def test_a_kernel_that_dies(tmp_path: Path) -> None:
-    source = notebooks.write(tmp_path / "a.ipynb", "1", "import os; os._exit(3)")
+    source = small.write(tmp_path / "a.ipynb", "1", "import os; os._exit(3)")
     fault = run_notebook(source, tmp_path / "b.ipynb", {}, 10)
     assert fault and (fault.cell, fault.name) == (3, "kernel")
 
@@ -162,7 +162,7 @@ def test_hosts_are_kept_only_when_asked_and_when_something_failed(course: Path) 
 def test_a_missing_notebook_is_said_before_anything_starts(course: Path) -> None:
     (course / "notebooks" / "01_security_group.ipynb").unlink()
     place = meadow(course)
-    with pytest.raises(HandsonError, match="There is no notebook .*01_security_group"):
+    with pytest.raises(HandsonError, match=r"There is no notebook .*01_security_group"):
         run(course, place)
     assert not place.is_torn_down
 
@@ -187,7 +187,7 @@ def test_the_kernel_is_this_interpreter_whatever_the_home_folder_offers(
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "home"))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "path"))
     code = f"import sys; assert sys.executable == {sys.executable!r}, sys.executable"
-    source = notebooks.write(tmp_path / "a.ipynb", code)
+    source = small.write(tmp_path / "a.ipynb", code)
     assert run_notebook(source, tmp_path / "b.ipynb", {}, 10) is None
 
 
@@ -200,7 +200,7 @@ def test_the_kernel_is_told_where_it_runs(tmp_path: Path) -> None:
     assert given["AWS_EC2_METADATA_DISABLED"] == "true"
     assert "AWS_EC2_METADATA_DISABLED" not in kernel_environment(workspace, "aws")
     code = f"import os; given = {given!r}; assert {{**given, **os.environ}} == dict(os.environ)"
-    source = notebooks.write(tmp_path / "a {b}.ipynb", code)
+    source = small.write(tmp_path / "a {b}.ipynb", code)
     assert run_notebook(source, tmp_path / "c {d}.ipynb", given, 10) is None
 
 
@@ -213,7 +213,7 @@ def test_a_run_that_is_stopped_clears_up(
     begun = tmp_path / "begun"
     for step in STEPS:
         code = f"open({str(begun)!r}, 'w').close(); import time; time.sleep(60)"
-        notebooks.write(tmp_path / "notebooks" / f"{step.slug}.ipynb", code)
+        small.write(tmp_path / "notebooks" / f"{step.slug}.ipynb", code)
     program = (
         "import sys; from pathlib import Path; import test_runner as t\n"
         "from handson import cli, runner\n"

@@ -84,40 +84,15 @@ def test_configuration_of_a_host() -> None:
     assert Sasl(runner, DEBIAN_12).configuration() == {"mech_list": "PLAIN"}
 
 
-def host(stat: str, groups: str) -> Sasl:
-    return Sasl(
-        Recorded(
-            {
-                "sudo -n stat -c '%U %G %a' /etc/sasldb2": stat,
-                "sudo -n postconf -h mail_owner": "postfix\n",
-                "id -Gn postfix": groups,
-            }
-        ),
-        DEBIAN_12,
-    )
-
-
-@pytest.mark.parametrize(
-    ("stat", "groups", "readable"),
-    [
-        ("root postfix 640", "postfix", True),
-        ("root root 640", "postfix", False),
-        ("root sasl 660", "postfix", False),
-        ("root sasl 660", "postfix sasl", True),
-        ("root root 644", "postfix", True),
-        ("root postfix 604", "postfix", False),
-        ("postfix root 600", "postfix", True),
-        ("postfix postfix 040", "postfix", False),
-        ("root postfix 0", "postfix", False),
-    ],
-)
-def test_smtpd_can_read(stat: str, groups: str, readable: bool) -> None:
-    assert host(stat, groups).smtpd_can_read is readable
-
-
 def test_database_mode() -> None:
-    mode = host("root postfix 640", "postfix").database_mode()
+    runner = Recorded({"sudo -n stat -c '%U %G %a' /etc/sasldb2": "root postfix 640"})
+    mode = Sasl(runner, DEBIAN_12).database_mode()
     assert mode == ("root", "postfix", 0o640)
     assert str(mode) == "root:postfix 0640"
     assert not mode.is_world_readable
     assert Ownership("root", "root", 0o644).is_world_readable
+
+
+def test_database_at_another_path() -> None:
+    runner = Recorded({"sudo -n stat -c '%U %G %a' /srv/sasldb2": "root postfix 640"})
+    assert Sasl(runner, DEBIAN_12, "/srv/sasldb2").database_mode().group == "postfix"

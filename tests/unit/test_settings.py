@@ -124,6 +124,7 @@ def test_addresses_lie_in_their_subnets() -> None:
     chosen = Settings(vpc_cidr="10.99.0.0/16")
     assert chosen.server_ip == "10.99.2.44"
     assert chosen.client_ip == "10.99.3.20"
+    assert chosen.stranger_ip == "10.99.3.30"
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ def test_the_order_of_the_plan() -> None:
         "smtp-handson-server-20250101",
         "smtp-handson-pri-sub-20250101",
         "smtp-handson-client-20250101",
+        "smtp-handson-stranger-20250101",
     ]
 
 
 def test_parameters_are_given_or_taken() -> None:
-    _network, server, _pri_sub, _client = plan(SETTINGS, "key", "203.0.113.5")
+    _network, server, *_others = plan(SETTINGS, "key", "203.0.113.5")
     outputs = {"smtp-handson-network-20250101": {"VpcId": "vpc-1", "PublicSubnetId": "subnet-1"}}
     assert server.parameters(outputs) == {
         "Date": "20250101",
@@ -32,6 +33,15 @@ def test_parameters_are_given_or_taken() -> None:
         "ImageId": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
         "VpcId": "vpc-1",
         "SubnetId": "subnet-1",
+    }
+
+
+def test_the_stranger_is_a_client_of_another_name_and_address() -> None:
+    client, stranger = plan(SETTINGS, "key", "203.0.113.5")[3:]
+    assert (client.template, client.taken) == (stranger.template, stranger.taken)
+    assert set(stranger.given.items()) - set(client.given.items()) == {
+        ("Role", "stranger"),
+        ("ClientIp", "10.99.3.30"),
     }
 
 

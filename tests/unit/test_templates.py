@@ -34,7 +34,7 @@ def resources(kind: str) -> list[dict[str, Any]]:
 
 
 def test_the_plan_uses_every_template() -> None:
-    assert sorted(p.template for p in PLANS) == FILES
+    assert sorted({p.template for p in PLANS}) == FILES
     assert {path.name for path in FILES} >= {"cfn-template-pri-sub.yml", "cfn-template-client.yml"}
 
 
@@ -65,7 +65,9 @@ def test_the_tutorials_names_are_in_the_templates() -> None:
         if tag["Key"] == "Name"
     ]
     assert {"Fn::Sub": "${Date}-smtp-handson-server"} in names
-    assert {"Fn::Sub": "${Date}-smtp-handson-client"} in names
+    assert {"Fn::Sub": "${Date}-smtp-handson-${Role}"} in names
+    role = load(TEMPLATES / "cfn-template-client.yml")["Parameters"]["Role"]
+    assert role["Default"] == "client" and role["AllowedValues"] == ["client", "stranger"]
 
 
 UNTAGGABLE = ("Attachment", "Route", "SubnetRouteTableAssociation")

@@ -219,11 +219,17 @@ def create_subnet(
 
 
 def request_ip(self: Any, ip: str, instance: Any) -> None:
-    # moto raises a bare Exception: an HTTP 500 page.
-    if ipaddress.ip_address(ip) not in self.cidr:
+    # moto raises a bare Exception, an HTTP 500 page, and gives out what AWS keeps: the
+    # first four addresses of a subnet and its last.
+    address = ipaddress.IPv4Address(ip)
+    if address not in self.cidr:
         raise EC2ClientError(
             "InvalidParameterValue",
             f"Address {ip} does not fall within the subnet's address range",
+        )
+    if int(address) - int(self.cidr[0]) < 4 or address == self.cidr[-1]:
+        raise EC2ClientError(
+            "InvalidParameterValue", f"Address {ip} is in subnet's reserved address range"
         )
     if ip in self._subnet_ips:
         raise EC2ClientError("InvalidIPAddress.InUse", f"Address {ip} is in use.")

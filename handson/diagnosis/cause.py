@@ -1,0 +1,120 @@
+"""What a cause is, and what those who look for one have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handson.host import fill
+from handson.i18n import _
+from handson.systems import SYSTEMS
+
+if TYPE_CHECKING:
+    from handson.checks.scene import Scene
+    from handson.maillog import Entry
+
+ALL = tuple(system.id for system in SYSTEMS)
+POSTCONF = "https://www.postfix.org/postconf.5.html"
+MASTER = "https://www.postfix.org/master.5.html"
+SASL_README = "https://www.postfix.org/SASL_README.html"
+TLS_README = "https://www.postfix.org/TLS_README.html"
+OPTIONS = "https://www.cyrusimap.org/sasl/sasl/options.html"
+S_NAIL = "https://www.sdaoden.eu/code-nail.html"
+RESTART = "sudo systemctl restart postfix"
+
+# What the course's own dialogues call themselves: they are not the learner's mail program.
+_OURS = re.compile(r"helo=<(?:handson\.invalid|m\d\d)>")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One way in which the course's server, client or network can be wrong.
+
+    `seen` says what a learner sees, `cause` why, `cure` what to do, with words in braces
+    for what differs between systems (`systems` are the ids of those where it can arise).
+    `recognise` looks, changes nothing, and returns the evidence: a line of the log, a mode,
+    a value; '' when it is not this.
+    """
+
+    id: str
+    seen: str
+    cause: str
+    cure: str
+    manual: str
+    recognise: Callable[[Scene], str]
+    systems: tuple[str, ...] = ALL
+
+    def cure_for(self, scene: Scene) -> str:
+        """Return the cure with the paths and names of this server filled in."""
+        service = scene.survey.submission
+        words = {
+            "database": scene.survey.database,
+            "service": service.key if service else "submission/inet",
+            "restart": RESTART,
+            "plain_package": plain_package(scene.server.system.id),
+        }
+        # Words of several words come quoted one by one; the restart is a command as it is.
+        text = self.cure.replace("{restart}", RESTART)
+        return fill(text, {**scene.server.words, **words})
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A cause that was recognised, with what shows it and the cure for this very host."""
+
+    id: str
+    evidence: str
+    cause: str
+    cure: str
+    manual: str
+
+
+def plain_package(system: str) -> str:
+    """Return the package that carries the PLAIN mechanism.
+
+    >>> plain_package("debian12")
+    'libsasl2-modules'
+    """
+    return "libsasl2-modules" if system == "debian12" else "cyrus-sasl-plain"
+
+
+def logged(scene: Scene, pattern: str) -> str:
+    """Return the newest line since Postfix's last start or reload that fits, or ''."""
+    for entry in reversed(scene.recent):
+        if re.search(pattern, entry.text):
+            return said(entry)
+    return ""
+
+
+def tried(scene: Scene, pattern: str) -> str:
+    """Return the newest fitting line about a try that no later mail with a login made good.
+
+    Only of a mail program: what the course's own dialogues met does not count.
+    """
+    client = f"[{scene.settings.client_ip}]"
+    found, queued = "", ""
+    for entry in scene.recent:
+        if entry.program.endswith("/smtpd") and re.search(pattern, entry.text):
+            if not _OURS.search(entry.text):
+                found = said(entry)
+        elif entry.text.startswith("client=") and client in entry.text:
+            queued = entry.queue_id if "sasl_username=" in entry.text else ""
+        elif entry.text.startswith("message-id=") and entry.queue_id == queued:
+            found = ""  # a mail has got through since
+    return found
+
+
+def said(entry: Entry) -> str:
+    """Return a line of the log without date and host."""
+    return f"{entry.clock} {entry.program.removeprefix('postfix/')}: {entry.text}"
+
+
+def first(*evidence: str) -> str:
+    """Return the first that is not empty."""
+    return next((one for one in evidence if one), "")
+
+
+def listed(values: Sequence[str]) -> str:
+    return ", ".join(values) or _("nothing")

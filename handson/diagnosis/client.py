@@ -1,0 +1,80 @@
+"""Causes in the mail program's settings on the client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, first, listed, tried
+from handson.i18n import _
+
+if TYPE_CHECKING:
+    from handson.checks.scene import Scene
+
+
+def v15_credentials(scene: Scene) -> str:
+    found = scene.mailrc
+    if not found.is_v15 or found.user:
+        return ""
+    if found.uses_netrc and found.netrc_mode and found.netrc_mode[-2:] != "00":
+        return f"~/.netrc {found.netrc_mode}"
+    if found.old_names:
+        return _("~/.mailrc sets v15-compat, which ignores {names}").format(
+            names=listed(found.old_names)
+        )
+    return _("~/.mailrc sets v15-compat, and no password is found for {host}").format(
+        host=found.address
+    )
+
+
+def login_mechanism(scene: Scene) -> str:
+    offered = scene.submission.mechanisms
+    if not offered or "LOGIN" in offered:
+        return ""
+    found = scene.mailrc
+    if found.user and found.mechanism == "LOGIN":
+        answer = found.dialogue.auth if found.dialogue else None
+        return "\n".join(
+            filter(None, [_("the mail program uses AUTH LOGIN"), str(answer) if answer else ""])
+        )
+    return tried(scene, "Couldn't find mech LOGIN|SASL LOGIN .*no mechanism available")
+
+
+def bad_base64(scene: Scene) -> str:
+    return first(
+        tried(scene, "authentication failed: bad protocol / cancel"),
+        tried(scene, "Can only find author"),
+    )
+
+
+CAUSES = (
+    Cause(
+        "v15-credentials",
+        _("s-nail: A password is necessary for smtp authentication."),
+        _("With v15-compat the old variables are ignored, and a .netrc must have mode 0600."),
+        _(
+            "Take “set v15-compat” out of ~/.mailrc; or set "
+            "mta=smtp://USER%40DOMAIN:PASSWORD@{server_ip}:587; or chmod 0600 ~/.netrc"
+        ),
+        S_NAIL,
+        v15_credentials,
+    ),
+    Cause(
+        "login-mechanism",
+        _("535 no mechanism available; the log: Couldn't find mech LOGIN."),
+        _("The mail program uses AUTH LOGIN, and the server's mech_list does not name it."),
+        _(
+            "In ~/.mailrc: set smtp-auth=plain. Or write “mech_list: PLAIN LOGIN” into "
+            "{smtpd_conf} on the server; sudo postfix reload"
+        ),
+        OPTIONS,
+        login_mechanism,
+    ),
+    Cause(
+        "bad-base64",
+        _("535 bad protocol / cancel, when AUTH PLAIN is typed or written by hand."),
+        _("What follows AUTH PLAIN is no base64, or does not begin with a NUL."),
+        _("Code it so: printf '\\0%s\\0%s' USER@DOMAIN PASSWORD | base64"),
+        "https://www.rfc-editor.org/rfc/rfc4616",
+        bad_base64,
+    ),
+)

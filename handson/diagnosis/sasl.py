@@ -1,0 +1,207 @@
+"""Causes in smtpd.conf and in what is installed: who checks a password, and by what mechanism."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handson.diagnosis.cause import OPTIONS, POSTCONF, SASL_README, Cause, first, listed, logged
+from handson.i18n import _
+
+if TYPE_CHECKING:
+    from handson.checks.scene import Scene
+
+
+def smtpd_conf_syntax(scene: Scene) -> str:
+    error = scene.survey.configuration_error
+    if not error:
+        return ""
+    line = logged(scene, "error when parsing configuration file")
+    return f"{error}\n{line}".strip()
+
+
+def smtpd_conf_ignored(scene: Scene) -> str:
+    survey, path = scene.survey, scene.server.system.smtpd_conf
+    elsewhere = [place for place in survey.places if place != path]
+    offered = listed(scene.submission.mechanisms)
+    if elsewhere and path not in survey.places:
+        return _("{other} is there, {path} is not; EHLO lists {offered}").format(
+            other=listed(elsewhere), path=path, offered=offered
+        )
+    extra = unlisted(scene)
+    if not extra:
+        return ""
+    if survey.has_old_smtpd:
+        return _("{path} was changed after smtpd had started; EHLO lists {offered}").format(
+            path=path, offered=offered
+        )
+    return _("{path} lists {listed}; EHLO lists {offered}").format(
+        path=path, listed=listed(survey.mechanisms), offered=offered
+    )
+
+
+def unlisted(scene: Scene) -> list[str]:
+    """Return the mechanisms that are offered although smtpd.conf does not list them."""
+    wanted = set(scene.survey.mechanisms)
+    if not wanted:
+        return []
+    return [one for one in scene.submission.mechanisms if one.removesuffix("-PLUS") not in wanted]
+
+
+def no_mechanisms(scene: Scene) -> str:
+    if scene.survey.lines("plugins") or "SCRAM" in " ".join(scene.survey.mechanisms):
+        return ""
+    return first(
+        logged(scene, "no SASL authentication mechanisms"),
+        _("no libplain.so under /usr/lib or /usr/lib64"),
+    )
+
+
+def noplaintext(scene: Scene) -> str:
+    survey = scene.survey
+    options = survey.value("smtpd_sasl_security_options")
+    if "noplaintext" not in options.replace(",", " ").split():
+        return ""
+    if not set(survey.mechanisms) <= {"PLAIN", "LOGIN"} or scene.submission.is_logged_in:
+        return ""
+    value = f"smtpd_sasl_security_options = {options}"
+    return "\n".join(
+        filter(None, [value, logged(scene, "no (applicable SASL|SASL authentication) mechanisms")])
+    )
+
+
+def unknown_verifier(scene: Scene) -> str:
+    if scene.submission.auth is None or scene.submission.is_logged_in:
+        return ""
+    line = logged(scene, "unknown password verifier")
+    if not line:
+        return ""
+    plugin = scene.survey.configuration.get("auxprop_plugin", "")
+    method = f"pwcheck_method: {' '.join(scene.survey.verifiers)}"
+    return "\n".join([line, f"auxprop_plugin: {plugin}" if plugin else method])
+
+
+def _asks_saslauthd(scene: Scene) -> bool:
+    auth = scene.submission.auth
+    return (
+        "saslauthd" in scene.survey.verifiers
+        and "auxprop" not in scene.survey.verifiers
+        and auth is not None
+        and auth.code in (454, 535)
+    )
+
+
+def saslauthd_denied(scene: Scene) -> str:
+    if not _asks_saslauthd(scene):
+        return ""
+    line = logged(scene, "cannot connect to saslauthd server: Permission denied")
+    modes = scene.survey.lines("saslauthd")
+    return "\n".join([line, *modes]) if line and modes else ""
+
+
+def saslauthd_absent(scene: Scene) -> str:
+    if not _asks_saslauthd(scene) or saslauthd_denied(scene):
+        return ""
+    return first(
+        logged(scene, "cannot connect to saslauthd server"),
+        _(
+            "pwcheck_method: saslauthd; the daemon answers from the system's accounts, "
+            "not from sasldb"
+        ),
+    )
+
+
+def auth_not_offered(scene: Scene) -> str:
+    found, survey = scene.submission, scene.survey
+    if found.ehlo is None:
+        return ""
+    if found.mechanisms:
+        plain = scene.mailrc.dialogue
+        if not plain or not plain.ehlo or plain.mechanisms or plain.port != 587:
+            return ""
+        # The server is right for those who ask for TLS first; this mail program does not.
+    service = survey.submission.key if survey.submission else "submission"
+    for name, wrong in (
+        ("smtpd_sasl_auth_enable", "no"),
+        ("smtpd_tls_auth_only", "yes"),
+    ):
+        if survey.value(name) == wrong:
+            return _("{service}: {name} = {value}; EHLO lists no AUTH").format(
+                service=service, name=name, value=wrong
+            )
+    hidden = survey.value("smtpd_discard_ehlo_keywords")
+    if "auth" in hidden.lower():
+        return f"smtpd_discard_ehlo_keywords = {hidden}"
+    return ""
+
+
+INSTALL = "sudo {install} {plain_package}; {restart}"
+
+CAUSES = (
+    Cause(
+        "smtpd-conf-syntax",
+        _("Port 587 connects and says nothing; the log has “error when parsing”."),
+        _("A line of smtpd.conf cannot be read: it wants “name: value”."),
+        _("Write “pwcheck_method: auxprop” and “mech_list: PLAIN” into {smtpd_conf}; {restart}"),
+        OPTIONS,
+        smtpd_conf_syntax,
+    ),
+    Cause(
+        "no-mechanisms",
+        _("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
+        _("The plug-in of the PLAIN mechanism is not installed."),
+        INSTALL,
+        f"{SASL_README}#server_cyrus",
+        no_mechanisms,
+    ),
+    Cause(
+        "noplaintext",
+        _("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
+        _("noplaintext forbids PLAIN, and smtpd.conf lists nothing else."),
+        "sudo postconf -e smtpd_sasl_security_options=noanonymous; {restart}",
+        f"{POSTCONF}#smtpd_sasl_security_options",
+        noplaintext,
+    ),
+    Cause(
+        "auth-not-offered",
+        _("EHLO lists no AUTH; a mail program says that the server knows no login."),
+        _("smtpd_sasl_auth_enable is off for this port, or a login is offered over TLS only."),
+        _("sudo postconf -e smtpd_sasl_auth_enable=yes; {restart}. With TLS: STARTTLS first."),
+        f"{POSTCONF}#smtpd_sasl_auth_enable",
+        auth_not_offered,
+    ),
+    Cause(
+        "unknown-verifier",
+        _("535 no mechanism available; the log has “unknown password verifier(s)”."),
+        _("smtpd.conf names a verifier, or a plug-in behind auxprop, that is not there."),
+        _(
+            "In {smtpd_conf} write “pwcheck_method: auxprop” and “auxprop_plugin: sasldb”; "
+            "{restart}"
+        ),
+        OPTIONS,
+        unknown_verifier,
+    ),
+    Cause(
+        "saslauthd-denied",
+        _("454 generic failure; the log: cannot connect to saslauthd server: Permission denied."),
+        _("smtpd.conf asks saslauthd, whose socket's folder smtpd may not enter."),
+        _("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
+        f"{SASL_README}#saslauthd",
+        saslauthd_denied,
+    ),
+    Cause(
+        "saslauthd-absent",
+        _("454 generic failure; the log: cannot connect to saslauthd server."),
+        _("smtpd.conf still asks saslauthd, which does not run or does not know the user."),
+        _("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
+        f"{SASL_README}#saslauthd",
+        saslauthd_absent,
+    ),
+    Cause(
+        "smtpd-conf-ignored",
+        _("EHLO lists mechanisms that smtpd.conf does not name: SCRAM, NTLM …"),
+        _("smtpd.conf lies in a folder that this system ignores, or smtpd has not reread it."),
+        _("Put it at {smtpd_conf}; sudo postfix reload"),
+        f"{SASL_README}#server_cyrus_location",
+        smtpd_conf_ignored,
+    ),
+)

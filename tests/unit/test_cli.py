@@ -1,0 +1,211 @@
+"""The command's words: help, bad input, errors in two lines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from handson import cli, jupyter
+from handson.errors import HandsonError
+from handson.workspace import Workspace
+
+COMMANDS = ("up", "build", "down", "status", "ssh", "run", "lab")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test see the labs, the workspace or the variables of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith("HANDSON_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HANDSON_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+
+
+def handson(*arguments: str) -> int:
+    try:
+        return cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson("--help") == 0
+    said = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"    {command} " in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson(command, "--help") == 0
+    assert capsys.readouterr().out.startswith(f"usage: handson {command} ")
+
+
+def test_help_is_there_at_once() -> None:
+    loaded = "import sys; from handson import cli; cli.parser(); print(*sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", loaded],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+    )
+    heavy = {"boto3", "docker", "fabric", "paramiko", "papermill", "IPython", "rich", "nbformat"}
+    assert not heavy & set(answer.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["ssh"],
+        ["ssh", "mars"],
+        ["run", "--target", "moon"],
+        ["run", "--cell-timeout", "0"],
+        ["run", "--cell-timeout", "soon"],
+        ["lab", "--port", "high"],
+    ],
+)
+def test_what_cannot_be_understood_has_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert handson(*arguments) == 2
+    assert "handson" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "lab"])
+def test_a_bad_name_is_refused_in_two_lines(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert handson(command, "--name", "no lab; rm -rf /") == 1
+    said, errors = capsys.readouterr()
+    assert said == ""
+    assert errors.splitlines() == [
+        "“no lab; rm -rf /” cannot name a lab.",
+        "→ Use a small letter first, then up to 29 small letters, digits or hyphens.",
+    ]
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_ssh_without_a_lab_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson("ssh", "--name", "meadow", "server") == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "The lab “meadow” is not running.",
+        "→ Start it in a terminal: handson up --name meadow",
+    ]
+
+
+def test_status_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson("status", "--name", "meadow") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "The lab “meadow” is not running."
+    assert lines[5].split()[0] == "00_start"
+
+
+def test_status_tells_which_steps_are_done(capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = Workspace("meadow")
+    workspace.record("00_start", {"passed": True, "checks": []})
+    workspace.record("01_security_group", {"passed": False, "checks": []})
+    assert handson("status", "--name", "meadow") == 0
+    lines = capsys.readouterr().out.splitlines()
+    done = next(line for line in lines if line.startswith("00_start")).split()
+    assert done[1] == "done" and done[2] == workspace.progress()["00_start"]["at"]
+    assert next(line for line in lines if line.startswith("01_")).split()[1:3] == ["not", "yet"]
+
+
+def test_the_name_comes_from_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDSON_NAME", "alps")
+    assert handson("status") == 0
+    assert "“alps”" in capsys.readouterr().out
+
+
+def test_bad_choices_in_the_environment_are_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDSON_DOMAIN", "example.com; rm -rf /")
+    assert handson("status", "--name", "meadow") == 1
+    assert "is not a mail domain" in capsys.readouterr().err
+
+
+def test_run_outside_a_checkout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson("run", "--root", str(tmp_path), "--runs", str(tmp_path / "runs")) == 1
+    assert "There is no notebook" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_checkout_is_found_around_the_package() -> None:
+    assert cli.checkout(None) == Path(cli.__file__).parents[1]
+    assert cli.checkout(Path("/somewhere")) == Path("/somewhere")
+
+
+def test_ctrl_c_is_one_line_and_status_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_status", stop)
+    assert handson("status") == 130
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
+def test_a_workspace_is_removed_without_what_else_lies_there(tmp_path: Path) -> None:
+    workspace = Workspace("meadow", tmp_path / "home")
+    assert workspace.public_key
+    workspace.save_password()
+    workspace.pin("i-1", ["ssh-ed25519 AAAA"])
+    workspace.log("server", "true", 0)
+    (workspace.path / "thesis.txt").write_text("years of work")
+    workspace.unpin()
+    assert workspace.pinned("i-1") == []
+    workspace.remove()
+    assert [path.name for path in workspace.path.iterdir()] == ["thesis.txt"]
+    (workspace.path / "thesis.txt").unlink()
+    workspace.remove()
+    assert not workspace.path.exists()
+
+
+def test_jupyterlab_is_told_where_to_begin_and_to_ask_nobody(tmp_path: Path) -> None:
+    words = jupyter.command(tmp_path, ["--no-browser", "--port=9000"])
+    assert words[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert f"--ServerApp.root_dir={tmp_path}" in words
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_start.ipynb" in words
+    assert "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate" in words
+    assert words[-2:] == ["--no-browser", "--port=9000"]
+    assert ("--ServerApp.allow_root=True" in words) == (os.geteuid() == 0)
+    given = jupyter.environment(Workspace("meadow"), tmp_path)
+    assert given["HANDSON_NAME"] == "meadow"
+    assert given["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0] == str(tmp_path)
+
+
+def test_a_program_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from handson import ssh
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HandsonError, match="There is no ssh program"):
+        ssh.ssh_command("server", Workspace("meadow"), [])
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    program = "import sys; from handson import cli; sys.exit(cli.main(['status']))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.wait(10)
+    process.stderr.close()
+    assert errors == b""
+    assert process.returncode in (0, 1)

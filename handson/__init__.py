@@ -14,14 +14,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from handson.course import STEPS
     from handson.step import Step, begin
+    from handson.travel import goto, reset
 
-__all__ = ["STEPS", "Step", "begin"]
+__all__ = ["STEPS", "Step", "begin", "goto", "reset"]
+
+_MODULES = {
+    "STEPS": "handson.course",
+    "Step": "handson.step",
+    "begin": "handson.step",
+    "goto": "handson.travel",
+    "reset": "handson.travel",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Loaded when asked for: the command `handson` and the lab's server need none of it,
     # and it takes most of a second.
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "handson.course" if name == "STEPS" else "handson.step"
-    return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handson.course import checkout, find
 from handson.errors import HandsonError
 from handson.i18n import _
 
@@ -67,6 +68,9 @@ def parser() -> argparse.ArgumentParser:
             help=_("Debian 12 image of a registry to build the host image upon"),
         )
 
+    def stepped(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("step", metavar="STEP", help=_("a step: 05, master_cf or 05_master_cf"))
+
     up = add("up", _("Start the lab, or see that it runs."))
     named(up)
     based(up)
@@ -101,6 +105,39 @@ def parser() -> argparse.ArgumentParser:
         help=_("options and a command for ssh"),
     )
     ssh.set_defaults(act=_ssh)
+
+    undo = add(
+        "undo",
+        _("Take a step back, and the later ones before it."),
+        _("The hosts are then as they were before that step."),
+    )
+    named(undo)
+    stepped(undo)
+    undo.set_defaults(act=_undo)
+
+    goto = add(
+        "goto",
+        _("Go to the start of a step, from wherever you are."),
+        _(
+            "Undoes that step and the later ones, and runs the notebooks of earlier steps that "
+            "are not done; starts the lab where it is down. On AWS this may create instances, "
+            "which cost money while they run; going to 00_start deletes them."
+        ),
+    )
+    named(goto)
+    stepped(goto)
+    goto.set_defaults(act=_goto)
+
+    reset = add(
+        "reset",
+        _("Go to the starting point: fresh hosts, no step done on them."),
+        _("Undoes every step and leaves the hosts."),
+    )
+    named(reset)
+    reset.add_argument(
+        "--hard", action="store_true", help=_("delete the hosts and make new ones instead")
+    )
+    reset.set_defaults(act=_reset)
 
     run = add(
         "run",
@@ -142,18 +179,6 @@ def parser() -> argparse.ArgumentParser:
     lab.add_argument("--ip", help=_("address on which JupyterLab listens (default: localhost)"))
     lab.set_defaults(act=_lab)
     return top
-
-
-def checkout(given: Path | None) -> Path:
-    """Return the checkout of the course: as given, around this package, or around here."""
-    if given:
-        return given.absolute()
-    for folder in (Path(__file__).parents[1], Path.cwd()):
-        if (folder / "notebooks").is_dir():
-            return folder
-    raise HandsonError(
-        _("The notebooks were not found."), _("Run this in a checkout of the course.")
-    )
 
 
 # -- the commands -------------------------------------------------------------
@@ -204,6 +229,34 @@ def _status(options: argparse.Namespace) -> int:
 
     for number, view in enumerate(status(_workspace(options))):
         print(f"\n{view}" if number else view)
+    return 0
+
+
+def _undo(options: argparse.Namespace) -> int:
+    slug = find(options.step).slug
+    from handson.step import begin
+
+    step = begin(slug, _workspace(options))
+    try:
+        print(step.undo())
+    finally:
+        step.hosts.close()
+    return 0
+
+
+def _goto(options: argparse.Namespace) -> int:
+    slug = find(options.step).slug
+    from handson.travel import goto
+
+    print(goto(slug, _workspace(options)))
+    return 0
+
+
+def _reset(options: argparse.Namespace) -> int:
+    workspace = _workspace(options)
+    from handson.travel import reset
+
+    print(reset(workspace, options.hard))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from handson.errors import HandsonError
 from handson.i18n import _
@@ -71,7 +72,47 @@ def info(slug: str) -> StepInfo:
     for step in STEPS:
         if step.slug == slug:
             return step
-    raise HandsonError(
-        _("There is no step “{slug}”.").format(slug=slug),
+    raise _unknown(slug)
+
+
+def find(text: str) -> StepInfo:
+    """Return the step that a learner names by number, name or both; raise HandsonError otherwise.
+
+    >>> find("5").slug, find("05").slug, find("master_cf").slug, find("05_master_cf").slug
+    ('05_master_cf', '05_master_cf', '05_master_cf', '05_master_cf')
+    """
+    cleaned = text.strip().lower().removesuffix(".ipynb")
+    for step in STEPS:
+        number, _dash, name = step.slug.partition("_")
+        if cleaned in (step.slug, number, name, str(int(number))):
+            return step
+    raise _unknown(text)
+
+
+def _unknown(text: str) -> HandsonError:
+    return HandsonError(
+        _("There is no step “{slug}”.").format(slug=text[:60]),
         _("The steps are: {slugs}.").format(slugs=", ".join(step.slug for step in STEPS)),
+    )
+
+
+def since(slug: str) -> tuple[StepInfo, ...]:
+    """Return that step and the later ones."""
+    return STEPS[STEPS.index(info(slug)) :]
+
+
+def until(slug: str) -> tuple[StepInfo, ...]:
+    """Return the steps before that one."""
+    return STEPS[: STEPS.index(info(slug))]
+
+
+def checkout(given: Path | None = None) -> Path:
+    """Return the checkout of the course: as given, around this package, or around here."""
+    if given:
+        return given.absolute()
+    for folder in (Path(__file__).parents[1], Path.cwd(), Path.cwd().parent):
+        if (folder / "notebooks").is_dir():
+            return folder
+    raise HandsonError(
+        _("The notebooks were not found."), _("Run this in a checkout of the course.")
     )

@@ -15,6 +15,7 @@ import string
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import paramiko
 from fabric import Connection
@@ -130,18 +131,18 @@ class Host:
     # -- commands ------------------------------------------------------------
 
     def run(
-        self, *commands: str, stdin: str | Secret = "", status: int = 0, **values: Any
+        self, *commands: str, stdin: str | Secret = "", status: int | None = 0, **values: Any
     ) -> Session:
         """Run commands, one after the other, and return what a terminal shows.
 
         `stdin` is sent on standard input to each, `status` is the exit status that is
-        right. Raises CommandFailed at the first that ends with another.
+        right; None takes any. Raises CommandFailed at the first that ends with another.
         """
         shown = []
         for command in commands:
             line = self.fill(command, **values)
             got, output = self._execute(line, stdin)
-            if got != status:
+            if status is not None and got != status:
                 raise CommandFailed(self.name, line, got, output)
             shown.append(Terminal(self.name, line, output, got))
         return Session(shown)
@@ -242,7 +243,10 @@ class Host:
     def text(self, template: str) -> str:
         """Return a text with its words filled in as they are (for a file, not for a shell)."""
         secret = self._hidden()[0]
-        words = {**self.words, "password": secret} if secret else self.words
+        words = self.words
+        if secret:
+            in_url = Secret(quote(secret.reveal(), safe=""))
+            words = {**words, "password": secret, "password_in_url": in_url}
         return _Words(quote=False).vformat(template, (), words)
 
     # -- underneath ----------------------------------------------------------

@@ -156,10 +156,6 @@ class Postfix:
         """
         return read_services(self._runner.read("sudo -n postconf -M"))
 
-    def submission(self) -> Service | None:
-        """Return the service on port 587, by whatever name, or None."""
-        return find_submission(self.services())
-
     def service_parameter(self, service: str, name: str) -> str:
         """Return the value that a service goes by: its own `-o`, else the one of main.cf."""
         found = self.services().get(service)

@@ -63,8 +63,8 @@ def run_course(plan: Plan, place: RunPlace | None = None) -> int:
     """
     since = plan.since or time.time()
     notebooks = find_notebooks(plan.root)
-    with _only_run(plan), _signals():
-        folder = _new_folder(plan.runs)
+    with only_run(plan.runs, plan.target, plan.name), signals():
+        folder = new_folder(plan.runs)
         show = Show(folder)
         place = place or _place(plan, folder)
         records: list[Record] = []
@@ -193,7 +193,8 @@ def _finish(
     return left
 
 
-def _new_folder(runs: Path) -> Path:
+def new_folder(runs: Path) -> Path:
+    """Make a folder of this moment under `runs`."""
     while True:
         folder = runs.absolute() / time.strftime("%Y%m%d-%H%M%S")
         with contextlib.suppress(FileExistsError):  # a run beside this one took this second
@@ -203,22 +204,22 @@ def _new_folder(runs: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _only_run(plan: Plan) -> Iterator[None]:
+def only_run(runs: Path, target: str, name: str) -> Iterator[None]:
     """Hold off a second run under the same name: it would take the first one's hosts down."""
-    plan.runs.mkdir(parents=True, exist_ok=True)
-    with (plan.runs / f".{plan.target}-{plan.name}.lock").open("w") as lock:
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / f".{target}-{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise HandsonError(
-                _("The course is running already under the name “{name}”.").format(name=plan.name),
+                _("The course is running already under the name “{name}”.").format(name=name),
                 _("Wait for its end, or run it beside that one with --name."),
             ) from None
         yield
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
+def signals() -> Iterator[None]:
     """Turn the signals that end a program into an exception, so that it can clear up."""
 
     def stop(number: int, _frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ import base64
 import secrets
 import string
 from collections.abc import Iterable
+from urllib.parse import quote
 
 MASK = "••••••••"
 
@@ -55,16 +56,17 @@ class Secret:
 def encodings(secret: Secret, users: Iterable[str] = ()) -> list[str]:
     """Return every spelling in which a mail dialogue may carry the secret.
 
-    The password itself, its base64 (AUTH LOGIN), and the base64 of `\\0user\\0password`
-    and `user\\0user\\0password` (AUTH PLAIN, RFC 4616) for each of `users`.
+    The password itself, as it stands in a URL, its base64 (AUTH LOGIN), and the base64 of
+    `\\0user\\0password` and `user\\0user\\0password` (AUTH PLAIN, RFC 4616) for each of
+    `users`. The longest come first, so that none is left in part.
 
     >>> encodings(Secret("pw"), ["joe"])
-    ['AGpvZQBwdw==', 'am9lAGpvZQBwdw==', 'cHc=', 'pw']
+    ['am9lAGpvZQBwdw==', 'AGpvZQBwdw==', 'cHc=', 'pw']
     """
     value = secret.reveal()
     plain = [f"{authzid}\0{user}\0{value}" for user in users for authzid in ("", user)]
     coded = [base64.b64encode(text.encode()).decode() for text in [*plain, value]]
-    return [*coded, value]
+    return sorted({*coded, quote(value, safe=""), value}, key=len, reverse=True)
 
 
 def scrub(text: str, secret: Secret | None, users: Iterable[str] = ()) -> str:

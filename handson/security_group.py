@@ -95,7 +95,12 @@ class SecurityGroups:
         return True
 
     def close(self, name: str, port: int, source: str) -> bool:
-        """Take the rule for just that port and source away; False when there is none."""
+        """Take the rule for just that port and source away; False when there is none.
+
+        `source` may be a group's name, as a `Rule` has it.
+        """
+        if "/" not in source and not source.startswith("sg-"):
+            source = str(self.find(source)["GroupId"])
         try:
             self._change("revoke_security_group_ingress", self.find(name), port, _peer(source))
         except Refused as error:

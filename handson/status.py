@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from handson import course, standing
 from handson.course import STEPS
 from handson.errors import LabDown
 from handson.i18n import _
 from handson.lab.state import LabState
+from handson.step import begin
 from handson.view import Note, Table, View
 from handson.workspace import Workspace
 
@@ -19,7 +21,7 @@ def status(workspace: Workspace) -> Iterator[View]:
     yield from _lab(workspace.name)
     if workspace.settings().target == "aws":
         yield _instances(workspace)
-    yield _steps(workspace)
+    yield from _steps(workspace)
 
 
 def _lab(name: str) -> Iterator[View]:
@@ -93,12 +95,47 @@ def _instances(workspace: Workspace) -> Table:
     )
 
 
-def _steps(workspace: Workspace) -> Table:
+def _steps(workspace: Workspace) -> Iterator[View]:
+    """Yield how the steps stand, and what to do about those that have fallen back."""
+    states = _standing(workspace)
     progress = workspace.progress()
-    rows, tones = [], []
+    words = {
+        standing.DONE: _("done"),
+        standing.BACK: _("fallen back"),
+        standing.OPEN: "",
+    }
+    tones = {standing.DONE: "good", standing.BACK: "warn", standing.OPEN: ""}
+    rows = []
     for step in STEPS:
         report = progress.get(step.slug)
-        state = "" if report is None else _("done") if report["passed"] else _("not yet")
+        state = words[states[step.slug]] or (_("not yet") if report else "")
         rows.append([step.slug, state, report["at"] if report else ""])
-        tones.append("good" if report and report["passed"] else "")
-    return Table([_("step"), _("state"), _("when (UTC)")], rows, tones=tones)
+    yield Table(
+        [_("step"), _("state"), _("checked (UTC)")],
+        rows,
+        tones=[tones[states[step.slug]] for step in STEPS],
+    )
+    back = [step.slug for step in STEPS if states[step.slug] == standing.BACK]
+    if not back:
+        return
+    last = STEPS.index(course.info(back[-1]))
+    following = STEPS[min(last + 1, len(STEPS) - 1)].slug
+    text = _(
+        "What was done in {slugs} does not hold any more. `handson goto {step} --name {name}` "
+        "brings you back to where you were."
+    )
+    slugs = ", ".join(back)
+    yield Note(text.format(slugs=slugs, step=following, name=workspace.name), "warn")
+
+
+def _standing(workspace: Workspace) -> dict[str, str]:
+    """Return how the steps stand now; without hosts nothing that was done stands."""
+    found = standing.recorded(workspace)
+    if all(state == standing.OPEN for state in found.values()):
+        return found
+    step = begin(STEPS[0].slug, workspace)
+    try:
+        return standing.now(step)
+    finally:
+        if "hosts" in step.__dict__:
+            step.hosts.close()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from functools import cached_property
+from itertools import groupby
+from typing import Any
 
-from handson import checks, course, mail, matrix, target
+from handson import before, checks, course, mail, matrix, standing, target
+from handson import undo as undoing
 from handson.cloud import Cloud, plan
 from handson.course import STEPS, StepInfo
+from handson.diagnosis import cause
 from handson.errors import CheckFailed
+from handson.exercise import Exercise
+from handson.faults import FAULTS
 from handson.host import Host
 from handson.hosts import Hosts
 from handson.i18n import _
@@ -68,12 +74,16 @@ class Step(View):
     def hosts(self) -> Hosts:
         return Hosts(self.workspace, self.target, self.settings, self.cloud)
 
-    @property
+    @cached_property
     def server(self) -> Host:
+        """The server, ready for this step; what is there before it is recorded."""
+        before.begin(self.hosts.server, self.info.slug)
         return self.hosts.server
 
-    @property
+    @cached_property
     def client(self) -> Host:
+        """The client, likewise."""
+        before.begin(self.hosts.client, self.info.slug)
         return self.hosts.client
 
     @property
@@ -94,7 +104,7 @@ class Step(View):
         self.workspace.save(chosen)
         if password is not None or self.workspace.password is None:
             self.workspace.save_password(password)
-        for name in ("target", "settings", "cloud", "hosts"):
+        for name in ("target", "settings", "cloud", "hosts", "server", "client"):
             self.__dict__.pop(name, None)
         known = self.settings
         rows = [
@@ -112,13 +122,15 @@ class Step(View):
     def create(self) -> Table:
         """Create the five stacks that are not there yet, and wait until all hosts are ready."""
         rows = []
+        if self.cloud.instance(self.cloud.names.server) is None:
+            undoing.forget_hosts(self.workspace)  # whatever was done was done on others
         key = self.cloud.import_key(self.workspace.public_key)
         with progress(_("Creating the stacks")) as shown:
             for stack in plan(self.settings, key, self.settings.own_ip):
                 shown.say(stack.name)
                 made = self.cloud.create(stack, shown.say)
                 rows.append([made.name, f"cfn/{stack.template.name}", made.status])
-            for host in (self.server, self.client, self.stranger):
+            for host in (self.hosts.server, self.hosts.client, self.stranger):
                 shown.say(_("waiting for {host}").format(host=host.name))
                 wait_until_ready(host)
         return Table([_("stack"), _("template"), _("status")], rows)
@@ -127,6 +139,8 @@ class Step(View):
         """Delete the stacks, the newest first, and the key pair."""
         rows = []
         self.hosts.close()
+        for name in ("server", "client"):
+            self.__dict__.pop(name, None)
         with progress(_("Deleting the stacks")) as shown:
             for stack in reversed(self.cloud.stacks()):
                 shown.say(stack.name)
@@ -164,18 +178,58 @@ class Step(View):
 
     # -- looking -------------------------------------------------------------
 
-    def talk(self, port: int, login: bool = False, send: str = "") -> mail.Dialogue:
-        """Hold an SMTP dialogue from the client with the server; `send` is a mail's subject."""
+    def talk(
+        self, port: int, login: bool = False, send: str = "", sender: str = ""
+    ) -> mail.Dialogue:
+        """Hold an SMTP dialogue from the client with the server.
+
+        `send` is the subject of a mail to be sent; without it the dialogue ends when the
+        server has said whether it would take one. With a login, TLS is used where it is
+        offered.
+        """
         return mail.ask(
             self.client,
             self.settings.server_ip,
             port,
-            sender=self.settings.sender,
+            sender=sender or self.settings.sender,
             recipient=self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,
             message=self._message(send) if send else None,
+            certificate=matrix.read_certificate(self.server) if login else "",
         )
+
+    def guess(self, count: int) -> Table:
+        """Have the stranger try so many wrong passwords, and count the server's answers."""
+        job = mail.Job(
+            self.settings.server_ip,
+            587,
+            self.settings.sender,
+            self.settings.recipient,
+            login=self.settings.login,
+            password=Secret("not-the-password"),
+            certificate=matrix.read_certificate(self.server),
+        )
+        answers = [
+            str(dialogue.auth or dialogue.refusal or dialogue.outcome())
+            for dialogue in mail.ask_all(self.hosts.stranger, [job] * count)
+        ]
+        rows = [[answer, str(len(list(same)))] for answer, same in groupby(answers)]
+        return Table([_("answer"), _("times in a row")], rows)
+
+    # -- 08: faults ----------------------------------------------------------
+
+    @property
+    def exercise(self) -> Exercise:
+        """A fault to be found: `exercise.start()` plants one."""
+        return Exercise(self.workspace, self.scene)
+
+    @property
+    def faults(self) -> Table:
+        """The faults that can be planted here, each with what is seen of it."""
+        system = self.server.system.id
+        rows = [[one.id, cause(one.id).seen] for one in FAULTS if system in one.systems]
+        return Table([_("fault"), _("what is seen")], rows)
 
     def relay_matrix(self, stage: str) -> Matrix:
         """Try who may relay, and compare with what is right at a stage of the course.
@@ -220,6 +274,19 @@ class Step(View):
             text = _("{group} let in TCP 587 from {source} already: nothing was changed.")
         return Note(text.format(group=group, source=source), "good")
 
+    def only_from_vpc(self) -> Note:
+        """Let nobody outside the VPC reach port 587."""
+        opened = self.cloud.open_port(587, self.settings.vpc_cidr, _("Submission"))
+        closed = self.cloud.close_port(587, "0.0.0.0/0")
+        text = (
+            _("TCP 587 was open to everybody; only the VPC, {cidr}, may come in now.")
+            if closed
+            else _("Only the VPC, {cidr}, may come in at TCP 587: nothing was to be closed.")
+        )
+        if opened and not closed:
+            text = _("The VPC, {cidr}, may come in at TCP 587 now, and nobody else.")
+        return Note(text.format(cidr=self.settings.vpc_cidr), "good")
+
     def timeline(self, message: Message) -> MessageTimeline:
         """Return a message of the log as a table and a time line, each field explained."""
         return MessageTimeline(message)
@@ -234,6 +301,7 @@ class Step(View):
 
     def message(self, seconds: float = 15) -> Message:
         """Return the newest message of the log that was relayed after a login."""
+        undoing.let_count(self.workspace, self.info.slug)
 
         def look() -> Message | None:
             scene = self.scene()
@@ -242,9 +310,10 @@ class Step(View):
 
         return wait_for(look, seconds)
 
-    def scene(self) -> checks.Scene:
-        """Return what the checks look at, fresh."""
-        return checks.Scene(self.settings, self.hosts, self.cloud, self.workspace.password)
+    def scene(self, slug: str = "") -> checks.Scene:
+        """Return what the checks of a step (this one, when none is named) look at, fresh."""
+        since = undoing.counts_since(self.workspace, slug or self.info.slug)
+        return checks.Scene(self.settings, self.hosts, self.cloud, self.workspace.password, since)
 
     def check(self) -> Report:
         """Check the step and return the report; raise CheckFailed when something falls short."""
@@ -276,6 +345,10 @@ class Step(View):
         )
         return report
 
+    def undo(self) -> undoing.Undone:
+        """Take this step back, and the later ones before it; return what was done."""
+        return undoing.undo(self)
+
     def picture(self, focus: str = "") -> Topology:
         """Return the picture of where the learner is, drawn from what is there now."""
         return draw(self.scene(), self.target, focus)
@@ -284,13 +357,16 @@ class Step(View):
 
     @property
     def header(self) -> Header:
-        done = {slug for slug, report in self.workspace.progress().items() if report["passed"]}
-        marks = []
-        for step in STEPS:
-            state = "done" if step.slug in done else "open"
-            state = "here" if step.slug == self.info.slug else state
-            marks.append(StepMark(step.slug, step.title, state))
+        """The head of the notebook, with how each step stands at this moment."""
+        states = standing.now(self, standing.HEADER_SECONDS)
+        marks = [
+            StepMark(one.slug, one.title, "here" if one == self.info else states[one.slug])
+            for one in STEPS
+        ]
         return Header(int(self.info.slug[:2]), self.info.title, self.info.purpose, marks)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self.header._repr_mimebundle_()  # one look for both faces
 
     def text(self) -> str:
         return self.header.text()

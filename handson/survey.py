@@ -22,31 +22,46 @@ FOLDERS = ("/etc/sasl2", "/etc/postfix/sasl", "/usr/lib/sasl2", "/usr/lib64/sasl
 
 _SCRIPT = r"""
 section() { printf '\n== %s\n' "$1"; }
-section explicit; postconf -n 2>/dev/null
-section defaults; postconf smtpd_sasl_auth_enable smtpd_sasl_security_options \
-  smtpd_recipient_restrictions smtpd_relay_restrictions smtpd_client_restrictions \
-  smtpd_tls_security_level smtpd_tls_auth_only smtpd_tls_cert_file smtpd_tls_key_file \
-  inet_interfaces mynetworks myhostname smtpd_sasl_local_domain compatibility_level \
-  mail_version queue_directory mail_owner smtpd_discard_ehlo_keywords 2>/dev/null
-section services; postconf -M 2>&1
+value() { printf '%s\n' "$known" | sed -n "s/^$1 = //p"; }
+# Each postconf sleeps for a second before it gives up: where one cannot read master.cf, no
+# other is asked, and main.cf is read as it stands.
+services=$(postconf -M 2>&1) && readable=yes || readable=
+section services; printf '%s\n' "$services"
+if [ "$readable" ]; then
+  section explicit; postconf -n 2>/dev/null
+  known=$(postconf smtpd_sasl_auth_enable smtpd_sasl_type smtpd_sasl_security_options \
+    smtpd_sasl_local_domain smtpd_recipient_restrictions smtpd_relay_restrictions \
+    smtpd_client_restrictions smtpd_helo_restrictions smtpd_sender_restrictions \
+    smtpd_tls_security_level smtpd_tls_auth_only smtpd_tls_cert_file smtpd_tls_key_file \
+    smtpd_tls_chain_files smtpd_discard_ehlo_keywords inet_interfaces mynetworks myhostname \
+    compatibility_level mail_version queue_directory mail_owner 2>/dev/null)
+  section defaults; printf '%s\n' "$known"
+  section types; postconf -m 2>/dev/null
+else
+  known=$(grep '^[a-z]' /etc/postfix/main.cf)
+  section explicit; printf '%s\n' "$known"
+fi
+owner=$(value mail_owner); owner=${owner:-postfix}
+queue=$(value queue_directory); queue=${queue:-/var/spool/postfix}
 section master; grep -n . /etc/postfix/master.cf
-section types; postconf -m 2>/dev/null
 section sockets; ss -Hnlt4
 section addresses; ip -4 -o addr show | sed -E 's/.* inet ([0-9.]+).*/\1/'
-section running; postfix status >/dev/null 2>&1 && echo yes
+section running
+pid=$(tr -d ' ' < "$queue/pid/master.pid" 2>/dev/null)
+[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = master ] && echo yes
 section conf; cat "$conf" 2>/dev/null
 section places; for one in $folders; do [ -e "$one/smtpd.conf" ] && echo "$one/smtpd.conf"; done
 section plugins; find /usr/lib /usr/lib64 -name 'libplain.so*' 2>/dev/null
 section database; stat -c '%U:%G %a %s' "$db" 2>/dev/null
 section magic; head -c 16 "$db" 2>/dev/null | od -A n -t x1 | tr -d ' \n'
-section reads; sudo -u "$(postconf -h mail_owner)" test -r "$db" 2>/dev/null && echo yes
-section caged; [ -e "$(postconf -h queue_directory)$db" ] && echo yes
+section reads; sudo -n -u "$owner" test -r "$db" 2>/dev/null && echo yes
+section caged; [ -e "$queue$db" ] && echo yes
 section users; sasldblistusers2 -f "$db" 2>/dev/null
 section saslauthd; for one in /run/saslauthd /run/saslauthd/mux; do
   [ -e "$one" ] && stat -c '%n %U:%G %a' "$one"; done
-section certificate; for one in smtpd_tls_cert_file smtpd_tls_key_file smtpd_tls_chain_files; do
-  for file in $(postconf -h $one 2>/dev/null | tr , ' '); do
-    [ -r "$file" ] && echo "$file"; done; done
+section certificate
+for file in $(value smtpd_tls_cert_file) $(value smtpd_tls_chain_files | tr , ' '); do
+  [ -r "$file" ] && echo "$file"; done
 section ages; for pid in $(pgrep -x smtpd); do ps -o etimes= -p $pid; done
 section edited; [ -e "$conf" ] && echo $(( $(date +%s) - $(stat -c %Y "$conf") ))
 section logs; ls /var/log/mail.log /var/log/maillog 2>/dev/null
@@ -117,7 +132,7 @@ class Survey:
 
     @property
     def services_error(self) -> str:
-        """Why Postfix cannot read master.cf, or ''."""
+        """Why Postfix cannot read master.cf, or ''. Values are then those of main.cf alone."""
         return next((line for line in self.lines("services") if "fatal: " in line), "")
 
     @property
@@ -125,15 +140,28 @@ class Survey:
         """The service on port 587, by whatever name."""
         return find_submission(self.services)
 
+    def main(self, name: str) -> str:
+        """Return the value of a parameter in main.cf, or its default."""
+        return self._known.get(name, "")
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        return {**read_parameters(self.sections.get("defaults", "")), **self.explicit}
+
     def value(self, name: str) -> str:
-        """Return what the submission service goes by: its own `-o`, else main.cf, else default."""
+        """Return what the submission service goes by: its own `-o`, else what main.cf says."""
         own = self.submission.parameters if self.submission else {}
-        known = {**read_parameters(self.sections.get("defaults", "")), **self.explicit}
+        known = self._known
         found = own.get(name, known.get(name, ""))
         # A value may name another parameter: $mua_client_restrictions, say.
         return re.sub(
             r"\$\{?(\w+)\}?", lambda hit: known.get(hit[1], own.get(hit[1], hit[0])), found
         )
+
+    @property
+    def mynetworks(self) -> list[str]:
+        """The networks whose hosts need no login to relay."""
+        return self.main("mynetworks").replace(",", " ").split()
 
     @property
     def is_chrooted(self) -> bool:
@@ -157,6 +185,11 @@ class Survey:
     def addresses(self) -> list[str]:
         """The IPv4 addresses of the host's own interfaces."""
         return self.lines("addresses")
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports on which the host listens over IPv4."""
+        return sorted({port for _address, port in _sockets(self.sections.get("sockets", ""))})
 
     def sockets(self, port: int) -> list[str]:
         """Return the addresses at which something listens on that port."""

@@ -30,6 +30,7 @@ class System:
     name: str
     login_user: str
     install: tuple[str, ...]
+    remove: tuple[str, ...]
     sasl_packages: tuple[str, ...]
     mail_packages: tuple[str, ...]
     smtpd_conf: str
@@ -81,6 +82,7 @@ class System:
         """
         return {
             "install": self.install,
+            "remove": self.remove,
             "sasl_packages": self.sasl_packages,
             "mail_packages": self.mail_packages,
             "smtpd_conf": self.smtpd_conf,
@@ -96,6 +98,7 @@ AMAZON_LINUX_2 = System(
     name="Amazon Linux 2",
     login_user="ec2-user",
     install=("yum", "install", "-y"),
+    remove=("yum", "remove", "-y"),
     sasl_packages=("cyrus-sasl", "cyrus-sasl-lib", "cyrus-sasl-plain"),
     mail_packages=("mailx",),
     smtpd_conf="/etc/sasl2/smtpd.conf",
@@ -113,6 +116,7 @@ AMAZON_LINUX_2023 = System(
     name="Amazon Linux 2023",
     login_user="ec2-user",
     install=("dnf", "install", "-y"),
+    remove=("dnf", "remove", "-y"),
     sasl_packages=("cyrus-sasl", "cyrus-sasl-lib", "cyrus-sasl-plain"),
     mail_packages=("mailx",),
     smtpd_conf="/etc/sasl2/smtpd.conf",
@@ -134,6 +138,8 @@ DEBIAN_12 = System(
     # where there is no terminal; sudo takes an assignment before its command. -q leaves
     # out the percentages.
     install=("DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q"),
+    # What came with a package as its need goes with it, and so does /etc/sasldb2.
+    remove=("DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-y", "-q", "--auto-remove"),
     sasl_packages=("sasl2-bin", "libsasl2-modules"),
     mail_packages=("s-nail",),
     smtpd_conf="/etc/postfix/sasl/smtpd.conf",

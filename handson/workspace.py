@@ -122,7 +122,10 @@ class Workspace:
         return reports
 
     def record(self, slug: str, report: dict[str, Any]) -> None:
-        stamped = {**report, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        """Remember a step's report; `done` in it tells when the step passed first."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        done = self.progress().get(slug, {}).get("done") or (now if report["passed"] else "")
+        stamped = {**report, "at": now, "done": done}
         self._write("progress.json", {**self.progress(), slug: stamped})
 
     def forget(self, *slugs: str) -> None:

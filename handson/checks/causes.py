@@ -6,8 +6,10 @@ The ids are those of `handson.diagnosis`.
 from __future__ import annotations
 
 STARTS = ("option-in-column-1", "inet-interface-unknown", "loopback-only")
+DIES = ("smtpd-conf-syntax", "no-mechanisms", "noplaintext")
+RELAY = (*STARTS, *DIES)
 REACHED = ("port-closed", *STARTS, "submission-off")
-ANSWERS = (*REACHED, "space-in-option", "smtpd-conf-syntax", "no-mechanisms", "noplaintext")
+ANSWERS = (*REACHED, "space-in-option", *DIES)
 OFFERS = (*ANSWERS, "tls-unavailable", "auth-not-offered", "smtpd-conf-ignored")
 VERIFIES = (
     "unknown-verifier",

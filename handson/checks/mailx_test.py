@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from handson.checks import Finding, Rules, Scene, bad, good
-from handson.checks.causes import RELAYS, SENT, STARTS
+from handson.checks.causes import RELAY, RELAYS, SENT
 from handson.i18n import _
 from handson.maillog import Refusal
 from handson.security_group import covers
@@ -51,7 +51,10 @@ def mail_program_logs_in(scene: Scene) -> Finding:
 
 
 @RULES.happened(
-    "refused-without-login", _("A mail without login was refused on port 587."), RESTRICTIONS
+    "refused-without-login",
+    _("A mail without login was refused on port 587."),
+    RESTRICTIONS,
+    ("no-maillog",),
 )
 def refused_without_login(scene: Scene) -> Finding:
     return _refusal(scene, lambda r: "Client host rejected" in r.reason)
@@ -61,6 +64,7 @@ def refused_without_login(scene: Scene) -> Finding:
     "refused-wrong-password",
     _("A login with a wrong password was refused."),
     "https://www.rfc-editor.org/rfc/rfc4954",
+    ("no-maillog",),
 )
 def refused_wrong_password(scene: Scene) -> Finding:
     return _refusal(scene, lambda r: r.stage == "AUTH")
@@ -88,6 +92,7 @@ def relayed_with_login(scene: Scene) -> Finding:
     "relay-denied-after-login",
     _("With the tutorial's own restrictions a login was not enough: relay access denied."),
     RESTRICTIONS,
+    ("no-maillog",),
 )
 def relay_denied_after_login(scene: Scene) -> Finding:
     return _refusal(scene, lambda r: "Relay access denied" in r.reason and r.logged_in is not False)
@@ -99,8 +104,8 @@ def relay_denied_after_login(scene: Scene) -> Finding:
     "https://www.postfix.org/postconf.5.html#mynetworks",
 )
 def client_not_trusted(scene: Scene) -> Finding:
-    networks = scene.postfix.mynetworks
-    if not any(covers(network, scene.settings.client_ip) for network in networks):
+    networks = scene.survey.mynetworks
+    if not _trusts(networks, scene.settings.client_ip):
         return good(f"mynetworks = {' '.join(networks)}")
     return bad(
         f"mynetworks = {' '.join(networks)}",
@@ -127,7 +132,7 @@ def relays_with_login(scene: Scene) -> Finding:
     "port-25-refuses-client",
     _("Without a login, port 25 no longer relays for the client."),
     RESTRICTIONS,
-    STARTS,
+    RELAY,
 )
 def port_25_refuses_client(scene: Scene) -> Finding:
     dialogue = scene.talk(25, login=False)
@@ -138,6 +143,14 @@ def port_25_refuses_client(scene: Scene) -> Finding:
         _("The client's address is still trusted."),
         "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
     )
+
+
+def _trusts(networks: list[str], address: str) -> bool:
+    """Tell whether mynetworks holds an address; the first entry that fits decides."""
+    for network in networks:
+        if covers(network.lstrip("!"), address):
+            return not network.startswith("!")
+    return False
 
 
 def _refusal(scene: Scene, fits: Callable[[Refusal], bool]) -> Finding:

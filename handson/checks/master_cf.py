@@ -5,7 +5,6 @@ from __future__ import annotations
 from handson.checks import Finding, Rules, Scene, bad, good
 from handson.checks.causes import ANSWERS, LOGS_IN, OFFERS, REACHED
 from handson.i18n import _
-from handson.postfix import find_submission
 
 RULES = Rules()
 MASTER = "https://www.postfix.org/master.5.html"
@@ -21,8 +20,7 @@ LISTS = (
 
 @RULES.now("submission-defined", _("master.cf starts a submission service."), MASTER, REACHED)
 def submission_defined(scene: Scene) -> Finding:
-    services = scene.postfix.services()
-    service = find_submission(services)
+    services, service = scene.survey.services, scene.survey.submission
     if service:
         return good(f"{service.key} {service.command}")
     return bad(
@@ -36,9 +34,9 @@ def submission_defined(scene: Scene) -> Finding:
     "submission-listens", _("The server listens on port 587 for other hosts."), MASTER, REACHED
 )
 def submission_listens(scene: Scene) -> Finding:
-    if scene.postfix.is_listening(587):
+    if scene.survey.is_open(587):
         return good("0.0.0.0:587")
-    ports = sorted(scene.postfix.listening())
+    ports = scene.survey.ports
     return bad(
         _("listening: {ports}").format(ports=", ".join(map(str, ports))),
         _("Postfix was not restarted, does not run, or listens on loopback only."),

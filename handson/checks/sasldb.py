@@ -50,7 +50,10 @@ def sasldb_readable(scene: Scene) -> Finding:
 
 
 @RULES.now(
-    "sasldb-private", _("No other user can read sasldb: it holds plaintext passwords."), README
+    "sasldb-private",
+    _("No other user can read sasldb: it holds plaintext passwords."),
+    README,
+    ("sasldb-missing",),
 )
 def sasldb_private(scene: Scene) -> Finding:
     path = scene.sasl.database

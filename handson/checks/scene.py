@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 
 from handson import mail
@@ -12,24 +13,32 @@ from handson.hosts import Hosts
 from handson.maillog import Entry, Message, Refusal, messages, parse, refusals
 from handson.mailrc import Mailrc
 from handson.postfix import Postfix
+from handson.relaying_log import moment
 from handson.sasl import Sasl
 from handson.secret import Secret
 from handson.settings import Settings
 from handson.survey import Survey
 
-# How long a check waits, in seconds, before it looks whether waiting makes sense. TCP asks
-# again after one second, so that a single lost packet does not count.
-PATIENCE = 1.1
+# How long a check waits for a connection, in seconds: TCP asks again after one, so that a
+# single lost packet does not count.
+CONNECTION = 1.05
+# How long it waits for an answer before it looks whether waiting makes sense.
+ANSWER = 0.5
 
 
 @dataclass
 class Scene:
-    """A scene is thrown away after one round of checks, so that nothing in it is old."""
+    """A scene is thrown away after one round of checks, so that nothing in it is old.
+
+    `since` is a moment by the server's clock (ISO 8601): what the log tells of the time
+    before does not count. Empty: all counts.
+    """
 
     settings: Settings
     hosts: Hosts
     cloud: Cloud
     password: Secret | None
+    since: str = ""
     _dialogues: dict[tuple[int, bool], mail.Dialogue] = field(default_factory=dict, repr=False)
 
     @property
@@ -56,17 +65,19 @@ class Scene:
     @cached_property
     def mailrc(self) -> Mailrc:
         """The mail program's settings on the client, and how the server answers to them."""
-        # Where the port is silent already, the same silence is not waited for at length.
-        patience = PATIENCE if is_silent(self.submission) else 5
         place = self.settings.server_ip, self.settings.sender, self.settings.recipient
-        return Mailrc.take(self.client, *place, patience=patience)
+        return Mailrc.take(self.client, *place, is_silent=is_silent(self.submission))
 
     # -- the log -------------------------------------------------------------
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """The server's mail log, parsed."""
-        return parse(self.server.probe("{log}")[1])
+        """The server's mail log, parsed, as far as it counts."""
+        found = parse(self.server.probe("{log}")[1])
+        if not self.since:
+            return found
+        since = datetime.fromisoformat(self.since)
+        return [entry for entry in found if moment(entry, since) >= since]
 
     @cached_property
     def messages(self) -> list[Message]:
@@ -99,12 +110,18 @@ class Scene:
 
         Where the server wants TLS before a login, it gets it.
         """
-        found = self.talk(587, login=True)
-        if "STARTTLS" in found.extensions and not found.mechanisms:
+        return self._over_tls(self.talk(587, login=True))
+
+    def submission_as(self, sender: str) -> mail.Dialogue:
+        """Hold the same dialogue under another sender's address."""
+        return self._over_tls(self._ask(587, True, sender=sender))
+
+    def _over_tls(self, plain: mail.Dialogue) -> mail.Dialogue:
+        if "STARTTLS" in plain.extensions and not plain.mechanisms:
             certificate = self._certificate()
             if certificate:
-                return self._ask(587, True, certificate=certificate)
-        return found
+                return self._ask(587, True, sender=plain.sender, certificate=certificate)
+        return plain
 
     def talk(self, port: int, login: bool) -> mail.Dialogue:
         """Hold an SMTP dialogue from the client up to RCPT; no mail is sent by it."""
@@ -118,22 +135,24 @@ class Scene:
             self._dialogues[key] = found
         return self._dialogues[key]
 
-    def _ask(self, port: int, login: bool, certificate: str = "") -> mail.Dialogue:
+    def _ask(
+        self, port: int, login: bool, sender: str = "", certificate: str = ""
+    ) -> mail.Dialogue:
         job = mail.Job(
             self.settings.server_ip,
             port,
-            self.settings.sender,
+            sender or self.settings.sender,
             self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,
             certificate=certificate,
-            timeout=PATIENCE,
-            patience=PATIENCE,
+            timeout=CONNECTION,
+            patience=ANSWER,
         )
         found = mail.ask_all(self.client, [job])[0]
         if found.is_open and found.error and not self._has_died():
             # Slow is not broken: a name server that does not answer delays the first word.
-            found = mail.ask_all(self.client, [replace(job, patience=10)])[0]
+            found = mail.ask_all(self.client, [replace(job, patience=5)])[0]
         return found
 
     def _has_died(self) -> bool:
@@ -142,7 +161,9 @@ class Scene:
         for entry in parse(self.server.probe("{log} | tail -n 100")[1]):
             if entry.text.startswith("daemon started"):
                 has_died = False
-            elif "smtpd: bad command startup" in entry.text:
+            elif "smtpd: bad command startup" in entry.text or (
+                entry.program.endswith("/smtpd") and entry.text.startswith("fatal:")
+            ):
                 has_died = True  # and after a reload master(8) still waits for a minute
         return has_died
 

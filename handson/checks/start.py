@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handson.checks import Finding, Rules, Scene, bad, good
-from handson.checks.causes import STARTS
+from handson.checks.causes import RELAY
 from handson.i18n import _
 
 RULES = Rules()
@@ -31,7 +31,7 @@ def client_answers(scene: Scene) -> Finding:
     "relay-answers",
     _("Postfix on the server answers the client on port 25."),
     "https://www.postfix.org/BASIC_CONFIGURATION_README.html",
-    STARTS,
+    RELAY,
 )
 def relay_answers(scene: Scene) -> Finding:
     dialogue = scene.talk(25, login=False)
@@ -48,6 +48,7 @@ def relay_answers(scene: Scene) -> Finding:
     "relayed-without-login",
     _("A mail from the client was relayed with no login at all, for its address alone."),
     "https://www.postfix.org/postconf.5.html#mynetworks",
+    ("no-maillog",),
 )
 def relayed_without_login(scene: Scene) -> Finding:
     here = f"[{scene.settings.client_ip}]"

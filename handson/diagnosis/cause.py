@@ -88,6 +88,23 @@ def logged(scene: Scene, pattern: str) -> str:
     return ""
 
 
+def lately(scene: Scene, pattern: str) -> str:
+    """Return the newest line of the client's last few sessions that fits, or ''.
+
+    For what takes effect without a reload, such as a file's mode: there an older line, though
+    it is of the same run of Postfix, may tell of another fault.
+    """
+    client = f"[{scene.settings.client_ip}]"
+    sessions = 0
+    for entry in reversed(scene.recent):
+        if re.search(pattern, entry.text):
+            return said(entry)
+        sessions += entry.text.startswith("connect from") and client in entry.text
+        if sessions == 3:
+            break
+    return ""
+
+
 def tried(scene: Scene, pattern: str) -> str:
     """Return the newest fitting line about a try that no later mail with a login made good.
 

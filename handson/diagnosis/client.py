@@ -36,6 +36,8 @@ def login_mechanism(scene: Scene) -> str:
         return "\n".join(
             filter(None, [_("the mail program uses AUTH LOGIN"), str(answer) if answer else ""])
         )
+    if found.dialogue and found.dialogue.is_logged_in:
+        return ""  # the settings are right now; the log tells of an earlier try
     return tried(scene, "Couldn't find mech LOGIN|SASL LOGIN .*no mechanism available")
 
 

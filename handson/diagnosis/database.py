@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import SASL_README, Cause, first, listed, logged
+from handson.diagnosis.cause import SASL_README, Cause, first, lately, listed
 from handson.diagnosis.services import chrooted_smtpd
 from handson.i18n import _
 
@@ -23,7 +23,7 @@ def sasldb_missing(scene: Scene) -> str:
     if "auxprop" not in survey.verifiers or survey.configuration_error or survey.database_mode:
         return ""
     return first(
-        logged(scene, "(Could not open|unable to open Berkeley db|opening password file) .*sasldb"),
+        lately(scene, "opening password file|sasldb.*No such file"),
         _("{path} is not there").format(path=survey.database),
     )
 
@@ -36,7 +36,7 @@ def sasldb_corrupt(scene: Scene) -> str:
     if survey.database_format == scene.server.system.sasldb_format:
         return ""
     return first(
-        logged(scene, r"unable to open Berkeley db .*: Invalid argument"),
+        lately(scene, r"unable to open Berkeley db .*: Invalid argument"),
         _("{path} is no database of {format}").format(
             path=survey.database, format=scene.server.system.sasldb_format
         ),
@@ -49,7 +49,7 @@ def sasldb_permission(scene: Scene) -> str:
         return ""
     if survey.can_read_database:
         return ""
-    line = logged(scene, r"(unable to open Berkeley db|Could not open) .*Permission denied")
+    line = lately(scene, r"(unable to open Berkeley db|Could not open) .*Permission denied")
     return f"{survey.database} {survey.database_mode}\n{line}".strip()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handson.faults.fault import DEBIAN, EDITS_MASTER, RELOAD, Fault, Part
+from handson.faults.fault import AGED, DEBIAN, EDITS_MASTER, RELOAD, Fault, Part
 from handson.i18n import _
 
 FILES = ("~/.mailrc", "~/.netrc")
@@ -38,7 +38,7 @@ def _tls(level: str, certificate: str) -> Part:
         CERTIFICATE,
         f"{CERTIFICATE}.key",
     )
-    return Part(files, script + RELOAD, after=RELOAD)
+    return Part(files, script + AGED + RELOAD, after=RELOAD)
 
 
 # Written by a colleague who knew AUTH PLAIN by half: the NUL before the name is missing.

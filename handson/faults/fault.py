@@ -17,6 +17,9 @@ EDITS_MASTER = ("al2023", "debian12")
 DEBIAN = ("debian12",)
 
 RELOAD = "postfix reload; sleep 0.3\n"
+# A Postfix program waits for two seconds when its files were changed just now.
+AGED = "touch -d '10 seconds ago' /etc/postfix/main.cf /etc/postfix/master.cf\n"
+
 # A service that died at its start is throttled for a minute, which a reload does not end;
 # and systemd refuses a sixth start within ten seconds.
 RESTART = (

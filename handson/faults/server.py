@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handson.faults.fault import DEBIAN, EDITS_MASTER, RELOAD, RESTART, Fault, Part
+from handson.faults.fault import AGED, DEBIAN, EDITS_MASTER, RELOAD, RESTART, Fault, Part
 from handson.i18n import _
 
 MAIN, MASTER = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
@@ -18,7 +18,7 @@ def _main(id: str, title: str, setting: str, after: str = RELOAD, drop: str = ""
     """Return the fault of a wrong value in main.cf."""
     name = setting.partition("=")[0]
     script = f"{_DROP}drop {name}\n" + (f"drop {drop}\n" if drop else "")
-    script += f"postconf -e '{setting}'\n{after}"
+    script += f"postconf -e '{setting}'\n{AGED}{after}"
     return Fault(id, title, Part((MAIN, MASTER), script, after=after), systems=EDITS_MASTER)
 
 
@@ -30,7 +30,7 @@ def _conf(id: str, title: str, edit: str, after: str = RELOAD, more: str = "") -
 
 def _line(id: str, title: str, edit: str, after: str = RELOAD) -> Fault:
     """Return the fault of a wrong line in master.cf."""
-    part = Part((MASTER,), f"{_DROP}{edit}\n{after}", after=RESTART)
+    part = Part((MASTER,), f"{_DROP}{edit}\n{AGED}{after}", after=RESTART)
     return Fault(id, title, part, systems=EDITS_MASTER)
 
 
@@ -60,7 +60,7 @@ SERVER_FAULTS = (
     Fault(
         "chrooted-smtpd",
         _("the submission service runs in a chroot"),
-        Part((MASTER,), f'postconf -F "$service/chroot=y"\n{RELOAD}', after=RELOAD),
+        Part((MASTER,), f'postconf -F "$service/chroot=y"\n{AGED}{RELOAD}', after=RELOAD),
         systems=DEBIAN,
     ),
     _main(

@@ -23,7 +23,7 @@ from typing import Any
 
 import docker
 import psutil
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from docker.types import IPAMConfig, IPAMPool, Ulimit
 
 from handson.errors import EngineMissing, LabError
@@ -31,6 +31,7 @@ from handson.i18n import _
 from handson.lab.state import runtime_folder
 
 LABEL = "handson.lab"
+PROMISED = "handson.promised"  # of a lab's Internet: the network of the VPC that is to come
 CAP_SYS_RESOURCE = 24
 # Python warns of a process that is forgotten while it runs; these are meant to run on.
 STARTED: list[subprocess.Popen[bytes]] = []
@@ -110,8 +111,15 @@ class Engine:
             if files:
                 self.put(container, files)
             container.start()
-        except BaseException:
+        except BaseException as error:
             container.remove(force=True, v=True)
+            if isinstance(error, APIError):
+                raise LabError(
+                    _("The engine could not start the host {host}: {reason}").format(
+                        host=container.name, reason=error.explanation or error
+                    ),
+                    _("Run `handson down`, then `handson up`."),
+                ) from error
             raise
         return container
 
@@ -203,13 +211,18 @@ class Engine:
         return list(self.client.networks.list(filters={"label": f"{LABEL}={self.name}"}))
 
     def subnets(self) -> list[str]:
-        """Return every IPv4 subnet that any network of the engine has, this lab's or not."""
+        """Return every IPv4 subnet that any network of the engine has, this lab's or not.
+
+        Among them are those that labs have promised to VPCs which are not made yet.
+        """
         found = []
         for network in self.client.networks.list():
             try:
                 network.reload()
             except docker.errors.NotFound:  # another lab has gone meanwhile
                 continue
+            if promised := (network.attrs.get("Labels") or {}).get(PROMISED):
+                found.append(promised)
             for pool in (network.attrs.get("IPAM") or {}).get("Config") or []:
                 if "." in pool.get("Subnet", ""):
                     found.append(pool["Subnet"])
@@ -240,6 +253,28 @@ class Engine:
                 _("Is the registry within reach? `--base IMAGE` chooses another Debian 12 image."),
             )
 
+    def load(self, archive: Path, image: str) -> None:
+        """Make an image of that name from a root file system's tar archive; LabError else."""
+        try:
+            if not self.is_podman:
+                repository, _colon, tag = image.rpartition(":")
+                self.client.api.import_image_from_file(str(archive), repository, tag)
+                return
+            # Podman 4.3, asked as Docker is, forgets the name and leaves its copy of the
+            # archive in /var/tmp for ever; asked in its own way it does neither.
+            with archive.open("rb") as file:
+                self.client.api.post(
+                    f"{self.client.api.base_url}/v4.0.0/libpod/images/import",
+                    params={"reference": image},
+                    data=file,
+                    headers={"Content-Type": "application/x-tar"},
+                ).raise_for_status()
+        except (DockerException, OSError) as error:
+            raise LabError(
+                _("The engine refused the host image: {answer}").format(answer=error),
+                _("Look for a full disk (df -h), then run `handson up` again."),
+            ) from None
+
     # -- the end -------------------------------------------------------------
 
     def remove_all(self) -> int:
@@ -248,7 +283,14 @@ class Engine:
         for container in hosts:
             with contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
-            end(processes("conmon", container.id))
+        # Podman's watchers of commands that ran in a host outlive it for some seconds.
+        names = {container.id for container in hosts}
+        watchers = []
+        for process in processes("conmon"):
+            with contextlib.suppress(psutil.Error):
+                if names & set(process.cmdline()):
+                    watchers.append(process)
+        end(watchers)
         for network in networks:
             with contextlib.suppress(docker.errors.NotFound):
                 network.remove()
@@ -329,11 +371,14 @@ def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def end(found: list[psutil.Process]) -> int:
-    """End processes, politely first; return how many there were."""
+def end(found: list[psutil.Process], seconds: float = 5) -> int:
+    """End processes, politely first and by force after `seconds`; return how many there were."""
     for process in found:
         _signal(process, "TERM")
-    for process in psutil.wait_procs(found, timeout=5)[1]:
+    deadline = time.monotonic() + seconds
+    while (left := [one for one in found if _runs(one)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for process in left:
         _signal(process, "KILL")
     return len(found)
 
@@ -345,6 +390,16 @@ def as_root() -> list[str]:
     who may use sudo gets root's engine instead.
     """
     return [] if os.geteuid() == 0 else ["sudo", "-n"]
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Tell whether a process still does something; whoever started it may not know yet."""
+    for started in STARTED:
+        started.poll()
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, name: str) -> None:
@@ -442,5 +497,6 @@ def _may_raise_limits() -> bool:
         status = Path("/proc/self/status").read_text()
     except OSError:  # not Linux: the engine runs in a machine of its own
         return True
-    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
-    return os.geteuid() != 0 or bool(int(effective, 16) >> CAP_SYS_RESOURCE & 1)
+    # What root can have at most, be it this process or one that sudo starts.
+    bounding = next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd"))
+    return bool(int(bounding, 16) >> CAP_SYS_RESOURCE & 1)

@@ -8,7 +8,6 @@ upon a Debian image from a container registry. Both end with `image/setup.sh`.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -133,19 +132,7 @@ def _bootstrap(engine: Engine, image: str, say: Say) -> None:
             say,
         )
         say(_("Handing the image to the engine"))
-        answer = ""
-        try:
-            answer = engine.client.api.import_image_from_file(str(root))
-            # Podman 4.3 takes no tag with an import, so it is given afterwards.
-            imported = engine.client.images.get(json.loads(answer.splitlines()[-1])["status"])
-            imported.tag(*image.rsplit(":", 1))
-        except (ValueError, LookupError, APIError) as error:
-            raise LabError(
-                _("The engine refused the host image: {answer}").format(
-                    answer=answer[-300:] or error
-                ),
-                _("Look for a full disk (df -h), then run `handson up` again."),
-            ) from None
+        engine.load(root, image)
 
 
 def _follow(command: list[str], say: Say) -> None:

@@ -130,7 +130,8 @@ class Lab:
 
     def _close(self) -> None:
         """End the lab's own Podman service and remove its folder."""
-        engines.end(engines.service_processes(self.name))
+        # Asked to end, it waits for connections that nobody uses any more.
+        engines.end(engines.service_processes(self.name), seconds=0.5)
         folder = runtime_folder(self.name)
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -157,9 +158,9 @@ class Lab:
         return found
 
     def _start(self, engine: Engine, image: str, public_key: str, say: Say) -> LabState:
-        used = [*network.taken(), *engine.subnets(), *_promised(self.name)]
+        used = [*network.taken(), *engine.subnets()]
         vpc = network.first_free(network.VPCS, used)
-        cidr = _create_internet(engine, used)
+        cidr = _create_internet(engine, used, vpc)
         say(_("Starting the AWS API and the lab's Internet ({cidr})").format(cidr=cidr))
         engine.create_network(internet.OUTSIDE, internal=False)
         server = self._start_server(image, cidr)
@@ -212,21 +213,11 @@ class Lab:
         return runtime_folder(self.name) / "server.log"
 
 
-def _promised(name: str) -> list[str]:
-    """Return the VPC networks of other labs, which may not have been made yet."""
-    cidrs = []
-    for file in runtime_folder(name).parent.glob("*/lab.json"):
-        if file.parent.name != name:
-            with contextlib.suppress(LabDown):
-                cidrs.append(LabState.load(file.parent.name).vpc_cidr)
-    return cidrs
-
-
-def _create_internet(engine: Engine, used: list[str]) -> Any:
+def _create_internet(engine: Engine, used: list[str], vpc: str) -> Any:
     """Create the Internet on the first network that is free, and return its CIDR."""
     for cidr in network.free(network.INTERNETS, used):
         try:
-            engine.create_network(internet.NETWORK, cidr)
+            engine.create_network(internet.NETWORK, cidr, labels={engines.PROMISED: vpc})
         except APIError as error:
             # Another lab, or a container that nobody asked, was quicker.
             if "already used" not in str(error) and "overlap" not in str(error):

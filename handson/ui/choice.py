@@ -8,6 +8,9 @@ from typing import Any
 from handson.view import View, escape
 
 
+FEW = 6  # more answers than this go into a list to be opened
+
+
 @dataclass(frozen=True)
 class Option:
     """An answer: its value, a short label, and why one would choose it."""
@@ -18,7 +21,7 @@ class Option:
 
 
 class Choice(View):
-    """Radio buttons; `value` is what is chosen. The next cell reads it.
+    """Radio buttons, or a list where there are many; `value` is what is chosen. The next cell reads it.
 
     >>> Choice("Which?", [Option("a", "A", "short"), Option("b", "B", "long")], "b")
     Which?
@@ -47,9 +50,8 @@ class Choice(View):
 
         if self._widget is None:
             labels = [(f"{one.label}: {one.reason}", one.value) for one in self.options]
-            radio = widgets.RadioButtons(
-                options=labels, value=self._chosen, layout=widgets.Layout(width="auto")
-            )
+            kind = widgets.RadioButtons if len(labels) <= FEW else widgets.Dropdown
+            radio = kind(options=labels, value=self._chosen, layout=widgets.Layout(width="auto"))
             question = widgets.HTML(f"<b>{escape(self.question)}</b>")
             self._widget = widgets.VBox([question, radio])
         shown: dict[str, Any] = self._widget._repr_mimebundle_()

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from handson.i18n import _
 from handson.view import View, escape, style_sheet
 
-MARKS = {"done": "✔", "here": "▶", "open": "·"}
+MARKS = {"done": "✔", "here": "▶", "open": "·", "back": "↶"}
 
 
 @dataclass(frozen=True)
 class StepMark:
     """A step in the line of all steps.
 
-    `slug` is the notebook's file name without its ending, `state` one of 'done', 'here'
-    and 'open'.
+    `slug` is the notebook's file name without its ending, `state` one of 'done', 'here',
+    'open' and 'back' (it was done, and does not hold any more).
 
     >>> StepMark("03_sasldb", "Users and passwords", "here").notebook
     '03_sasldb.ipynb'
@@ -66,8 +66,13 @@ class Header(View):
         )
 
     def _step(self, number: int, step: StepMark) -> str:
-        mark = MARKS["done"] if step.state == "done" else str(number)
-        words = {"done": _("done"), "here": _("you are here"), "open": _("to come")}[step.state]
+        mark = MARKS[step.state] if step.state in ("done", "back") else str(number)
+        words = {
+            "done": _("done"),
+            "here": _("you are here"),
+            "open": _("to come"),
+            "back": _("was done, and has fallen back since"),
+        }[step.state]
         inside = f'<span class="dot">{mark}</span> <span class="name">{escape(step.title)}</span>'
         hint = f"{step.title}: {words}"
         if step.state == "here":
@@ -99,6 +104,8 @@ div.ho .header .dot{width:1.5rem;height:1.5rem;border-radius:50%;display:grid;
 place-items:center;font-size:12px;font-weight:600;border:2px solid var(--line)}
 div.ho .header .done .dot{background:var(--good);border-color:var(--good);
 color:var(--jp-layout-color0,#fff)}
+div.ho .header .back .dot{border-color:var(--warn);color:var(--warn)}
+div.ho .header .back .name{color:var(--warn)}
 div.ho .header .here .dot{border-color:var(--info);color:var(--info)}
 div.ho .header .here .name{color:var(--info);font-weight:700}
 div.ho .header .count{font-size:11.5px;color:var(--quiet);padding:0 1rem .5rem;text-align:right}

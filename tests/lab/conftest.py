@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from finished import Finished, run_course
 
 from handson.cloud import Cloud
 from handson.errors import EngineMissing
@@ -148,4 +149,18 @@ def own_lab() -> Iterator[Callable[[str], Lab]]:
 
     yield make
     for lab in made:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    """A lab of its own that the notebooks 00 to 06 have been run on."""
+    workspace = Workspace("fltcourse", tmp_path_factory.mktemp("finished"))
+    lab = Lab(workspace.name)
+    lab.down()
+    try:
+        lab.up(workspace.public_key, print)
+        with run_course(workspace, "06") as course:
+            yield course
+    finally:
         lab.down()

@@ -119,9 +119,8 @@ def test_another_host_key_is_refused(
     workspace.pin(instance.id, state.mailbox_host_keys)
     other = begin("00_start", workspace)
     try:
-        host = other.server if name == "server" else other.client
         with pytest.raises(HostUnreachable, match="another SSH host key than the one that was"):
-            host.run("touch /tmp/executed")
+            (other.server if name == "server" else other.client).run("touch /tmp/executed")
     finally:
         other.hosts.close()
     good = step.server if name == "server" else step.client

@@ -177,3 +177,25 @@ def test_a_service_that_hangs_costs_little_time(finished: Step) -> None:
         server.run("sudo systemctl restart postfix")
     assert not matrix.is_as_expected
     assert matrix.cell("client", 587, "right", "outside").label == "broken off"
+
+
+def test_hardened_the_login_needs_an_encrypted_line(finished: Step) -> None:
+    server = finished.server
+    server.run(
+        "sudo openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=mail.{domain} "
+        "-keyout /etc/postfix/key.pem -out /etc/postfix/cert.pem 2>/dev/null",
+        "sudo postconf -e smtpd_tls_security_level=may smtpd_tls_auth_only=yes "
+        "smtpd_tls_cert_file=/etc/postfix/cert.pem smtpd_tls_key_file=/etc/postfix/key.pem "
+        "smtpd_sasl_auth_enable=no smtpd_client_auth_rate_limit=6",
+        "sudo postconf -P submission/inet/smtpd_sasl_auth_enable=yes",
+        "sudo postfix reload",
+    )
+    matrix = timed(finished, "hardened")
+    assert matrix.is_as_expected, matrix.text()
+    right = matrix.cell("client", 587, "right", "outside")
+    assert right.label == "relays" and right.dialogue.starttls is not None
+    assert matrix.cell("client", 25, "right", "own").label == "no AUTH offered"
+    # The counts of the first round are not over: guessing is slowed down, and told as such.
+    again = timed(finished, "hardened")
+    late = again.cell("client", 587, "right", "outside")
+    assert late.label == "login fails 450" and "anvil(8)" in late.explanation

@@ -1,4 +1,4 @@
-"""Any notebook may break off in the middle, be run again, and again; and no output tells the password.
+"""Any notebook may break off, be run again, and again; and no output tells the password.
 
 One lab for all: each notebook is broken off half-way by the death of its kernel, then run
 whole in a new one; then all are run a second time.
@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from solving import assert_nothing_doubled
 
 from handson.course import STEPS
 from handson.lab import Lab
@@ -86,7 +87,7 @@ def test_run_a_second_time(slug: str, workspace: Workspace, outputs: list[str]) 
     execute(slug, outputs)
     assert passed(workspace, slug)
     if slug == "07_log_check":
-        _nothing_is_doubled()
+        assert_nothing_doubled()
         _the_password_is_nowhere_on_the_hosts()
 
 
@@ -107,25 +108,6 @@ def test_no_output_tells_the_password(workspace: Workspace, outputs: list[str]) 
         assert not found
         # A notebook is JSON: what it holds may be spelt with escapes.
         assert not [n for n, text in everything.items() if json.dumps(spelling)[1:-1] in text]
-
-
-def _nothing_is_doubled() -> None:
-    server = begin("07_log_check").server
-    main_cf = server.read("sudo cat /etc/postfix/main.cf").splitlines()
-    names = [line.partition("=")[0].strip() for line in main_cf if "=" in line and line[0] != "#"]
-    assert len(names) == len(set(names))
-    services = server.read("sudo postconf -M").splitlines()
-    assert len([line for line in services if line.startswith("submission")]) == 1
-    assert len(server.read("sudo sasldblistusers2 -f {sasldb}").splitlines()) == 1
-    backups = server.read("sudo ls /etc/postfix {folder}", folder=_folder(server.system.smtpd_conf))
-    for name in ("main.cf", "master.cf", "smtpd.conf"):
-        assert len([line for line in backups.split() if line.startswith(f"{name}.2")]) == 1
-    rules = [rule for rule in begin("07_log_check").cloud.rules() if rule.port == "587"]
-    assert len(rules) == 1
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 def _the_password_is_nowhere_on_the_hosts() -> None:

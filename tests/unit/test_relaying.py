@@ -17,9 +17,9 @@ from handson.relaying import (
     Facts,
     Origin,
     expect,
-    explain,
     kind_name,
 )
+from handson.relaying_why import explain
 
 VPC = frozenset((name, port) for name in ("client", "stranger") for port in PORTS)
 CLOSED = frozenset((name, 25) for name in ("client", "stranger"))

@@ -170,7 +170,7 @@ def test_a_missing_notebook_is_said_before_anything_starts(course: Path) -> None
 def test_two_runs_of_one_name_do_not_meet(course: Path) -> None:
     plan = Plan(course, course / "runs", name="meadow")
     with (
-        runner._only_run(plan),
+        runner.only_run(plan.runs, plan.target, plan.name),
         pytest.raises(HandsonError, match="The course is running already"),
     ):
         run(course)

@@ -59,3 +59,12 @@ def test_only_web_addresses_become_links() -> None:
     html = Report("x", [replace(GOOD, manual="javascript:alert(1)")]).html()
     assert "href" not in html
     assert "javascript:alert(1)" in html
+
+
+def test_id_of_the_cause_is_shown_small() -> None:
+    known = replace(BAD, cause_id="sasldb-permission")
+    assert (
+        "✘ smtpd can read <sasldb>. (happened) [sasldb-permission]" in Report("x", [known]).text()
+    )
+    assert '<code class="quiet">sasldb-permission</code>' in Report("x", [known]).html()
+    assert "sasldb-permission" not in Report("x", [replace(known, ok=True)]).html()

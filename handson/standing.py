@@ -1,0 +1,126 @@
+"""How the steps stand: done, open, or fallen back since."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from handson import checks
+from handson.course import STEPS
+from handson.errors import HandsonError
+from handson.workspace import Workspace
+
+if TYPE_CHECKING:
+    from handson.step import Step
+
+DONE, BACK, OPEN = "done", "back", "open"
+LAST = STEPS[-1].slug
+
+# How long a header waits to know what is true now, in seconds.
+HEADER_SECONDS = 1.4
+
+
+def recorded(workspace: Workspace) -> dict[str, str]:
+    """Return how each step stands by what was recorded: nothing is asked of a host.
+
+    'done': its last checks passed; 'back': they did once; 'open': never.
+    """
+    progress = workspace.progress()
+
+    def state(slug: str) -> str:
+        report = progress.get(slug)
+        if report and report["passed"]:
+            return DONE
+        return BACK if report and report.get("done") else OPEN
+
+    return {step.slug: state(step.slug) for step in STEPS}
+
+
+def now(step: Step, seconds: float = 0) -> dict[str, str]:
+    """Return how each step stands at this moment: those that were done are looked at anew.
+
+    Only what is *true now* is looked at. With `seconds`, what is not known by then is
+    taken as it was recorded.
+    """
+    found = recorded(step.workspace)
+    slugs = [slug for slug, state in found.items() if state != OPEN and slug != LAST]
+    if not slugs or found[LAST] == DONE:
+        return found  # after the teardown nothing is there that could stand
+    results: dict[str, bool] = {}
+
+    def look() -> None:
+        results.update(look_at(step, slugs))
+
+    if seconds:
+        # A host that is gone lets one wait for 15 s; a header does not.
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        thread.join(seconds)
+    else:
+        look()
+    return found | {slug: DONE if ok else BACK for slug, ok in dict(results).items()}
+
+
+def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",)) -> dict[str, bool]:
+    """Return for each of these steps whether all its rules of those kinds hold.
+
+    Takes under a second: what all need is read first, the rest side by side.
+    """
+    slugs = list(slugs)
+    if not slugs:
+        return {}
+    try:
+        step.hosts.server.read("true")
+        step.hosts.client.read("true")
+    except HandsonError:
+        return dict.fromkeys(slugs, False)
+    shared = step.scene(slugs[0])
+    # What the log tells counts for each step since another moment.
+    scenes = {slug: step.scene(slug) for slug in slugs}
+    rules = [(s, rule) for s in slugs for rule in checks.rules(s) if rule.kind in kinds]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(_quietly, _needed(shared, max(slugs))))
+        oks = list(
+            pool.map(
+                lambda pair: holds(pair[1], shared if pair[1].kind == "now" else scenes[pair[0]]),
+                rules,
+            )
+        )
+    results = dict.fromkeys(slugs, True)
+    for (slug, _rule), ok in zip(rules, oks, strict=True):
+        results[slug] = results[slug] and ok
+    return results
+
+
+def holds(rule: checks.Rule, scene: checks.Scene) -> bool:
+    """Tell whether a rule holds; where it cannot be looked at it does not."""
+    try:
+        return rule.look(scene).ok
+    except HandsonError:
+        return False
+
+
+def _needed(scene: checks.Scene, last: str) -> list[Callable[[], object]]:
+    """Return what rules up to that step have in common, in pieces that go side by side."""
+
+    def on_587() -> None:
+        scene.talk(587, login=False)
+        if last >= "05":
+            _ = scene.submission
+        if last >= "06":
+            _ = scene.mailrc
+
+    pieces: list[Callable[[], object]] = [lambda: scene.talk(25, login=False)]
+    if last >= "01":
+        pieces.append(on_587)
+    if last >= "02":
+        pieces.append(lambda: scene.survey)
+    return pieces
+
+
+def _quietly(look: Callable[[], object]) -> None:
+    with contextlib.suppress(HandsonError):
+        look()

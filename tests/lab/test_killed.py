@@ -1,0 +1,134 @@
+"""Killed at random moments all over the course, and run on: the end state is right.
+
+Half of the kills hit the kernel that runs a notebook, half the program that runs the
+kernels. `HANDSON_SEED` repeats a run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from solving import assert_nothing_doubled
+
+from handson import course, standing
+from handson.course import STEPS
+from handson.lab import Lab
+from handson.step import begin
+from handson.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+
+NAME, KILLS = "killed", 30
+SLUGS = [step.slug for step in STEPS if step.slug < "08"]
+# How long a notebook takes about, in seconds: kills are drawn over that time.
+SECONDS = dict(zip(SLUGS, (7.0, 4.0, 3.0, 2.5, 4.0, 3.5, 7.0, 2.0), strict=True))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setenv("HANDSON_NAME", NAME)
+    monkeypatch.setenv("HANDSON_WORKSPACE", str(tmp_path / "home"))
+    monkeypatch.setenv("HANDSON_HEADLESS", "1")
+    found = Workspace()
+    lab = Lab(NAME)
+    lab.down()
+    try:
+        lab.up(found.public_key)
+        yield found
+    finally:
+        lab.down()
+
+
+def draw() -> list[tuple[str, float, str]]:
+    """Draw the kills, in the order of the course: notebook, seconds into it, and the victim."""
+    seed = int(os.environ.get("HANDSON_SEED") or random.SystemRandom().randrange(10**6))
+    print(f"HANDSON_SEED={seed}")
+    chosen = random.Random(seed)
+    drawn = []
+    for _number in range(KILLS):
+        # A longer notebook is hit more often, as by kills drawn over the time of the course.
+        slug = chosen.choices(SLUGS, [SECONDS[one] for one in SLUGS])[0]
+        after = chosen.uniform(0, SECONDS[slug])
+        drawn.append((slug, after, chosen.choice(("kernel", "runner"))))
+    return sorted(drawn, key=lambda kill: kill[0])
+
+
+class Run:
+    """`handson goto STEP` as a program of its own."""
+
+    def __init__(self, slug: str, log: Path) -> None:
+        after = STEPS[STEPS.index(course.info(slug)) + 1].slug
+        words = [sys.executable, "-m", "handson.cli", "goto", after, "--name", NAME]
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(words, stdout=file, stderr=file, start_new_session=True)
+
+    def kernel(self) -> psutil.Process | None:
+        """Return the kernel that runs a notebook, once it is there."""
+        try:
+            children = psutil.Process(self.process.pid).children()
+            return next((c for c in children if "ipykernel_launcher" in c.cmdline()), None)
+        except psutil.Error:
+            return None
+
+    def kill(self, after: float, victim: str) -> bool:
+        """Kill the victim so many seconds after its kernel came; False when it was through."""
+        kernel = None
+        while kernel is None and self.process.poll() is None:
+            kernel = self.kernel()
+            time.sleep(0.02)
+        if kernel is None:
+            return False
+        time.sleep(after)
+        was_running = self.process.poll() is None
+        try:
+            if victim == "runner":
+                self.process.send_signal(signal.SIGKILL)
+            else:
+                kernel.kill()
+        except psutil.NoSuchProcess:
+            was_running = False
+        self.process.wait(60)
+        return was_running
+
+
+def take_back(slug: str, home: Workspace) -> None:
+    step = begin(slug, home)
+    try:
+        step.undo()
+    finally:
+        step.hosts.close()
+
+
+def test_killed_at_thirty_points(home: Workspace, tmp_path: Path) -> None:
+    log = tmp_path / "output.txt"
+    began = time.monotonic()
+    for slug, after, victim in draw():
+        kills = 0
+        while not Run(slug, log).kill(after, victim):
+            # It was through sooner than drawn: once more from the step's start, and sooner.
+            take_back(slug, home)
+            after, kills = after / 2, kills + 1
+            assert kills < 6, log.read_text()[-3000:]
+        print(f"{time.monotonic() - began:5.1f} s  {slug:<18} {victim} after {after:.1f} s")
+    assert Run(SLUGS[-1], log).process.wait(120) == 0, log.read_text()[-3000:]
+    print(f"{time.monotonic() - began:.0f} s in all")
+
+    eye = begin(SLUGS[-1], home)
+    try:
+        stands = standing.look_at(eye, SLUGS, ("now", "happened"))
+    finally:
+        eye.hosts.close()
+    assert stands == dict.fromkeys(SLUGS, True)
+    assert standing.recorded(home) == {
+        step.slug: "done" if step.slug in SLUGS else "open" for step in STEPS
+    }
+    assert_nothing_doubled(home)

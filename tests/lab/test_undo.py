@@ -1,0 +1,204 @@
+"""Each step there and back: solved, undone, solved again; then ways through the course."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from solving import assert_nothing_doubled, solve, state
+
+from handson import before, course, standing
+from handson.course import STEPS
+from handson.lab import Lab
+from handson.status import status
+from handson.step import Step, begin
+from handson.travel import goto, reset
+from handson.ui.header import MARKS
+from handson.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+
+NAME = "undo"
+UNDOABLE = [step.slug for step in STEPS if "01" <= step.slug < "08"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A learner's workspace with its lab up and the hosts made; tests go on in their order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HANDSON_NAME", NAME)
+        patch.setenv("HANDSON_WORKSPACE", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("HANDSON_HEADLESS", "1")
+        found = Workspace()
+        lab = Lab(NAME)
+        lab.down()
+        try:
+            lab.up(found.public_key)
+            solve("00_start")
+            yield found
+        finally:
+            lab.down()
+
+
+@pytest.fixture
+def step(home: Workspace) -> Iterator[Step]:
+    """A step's eyes on the hosts; its slug says nothing."""
+    found = begin(STEPS[-1].slug, home)
+    yield found
+    found.hosts.close()
+
+
+def passes(slug: str) -> bool:
+    found = begin(slug)
+    try:
+        return found.look().passed
+    finally:
+        found.hosts.close()
+
+
+def undo(slug: str) -> list[str]:
+    """Undo a step and return the steps that were undone."""
+    found = begin(slug)
+    try:
+        return [info.slug for info, _shown in found.undo().steps]
+    finally:
+        found.hosts.close()
+
+
+@pytest.mark.parametrize("slug", UNDOABLE)
+def test_a_step_there_and_back(slug: str, step: Step) -> None:
+    untouched = state(step)
+    assert not passes(slug)
+
+    solve(slug)
+    assert passes(slug)
+    solved = state(step)
+
+    solve(slug)
+    assert passes(slug)
+    assert state(step) == solved
+
+    assert undo(slug) == [slug]
+    assert state(step) == untouched
+    assert slug not in step.workspace.progress()
+    assert not passes(slug)
+    assert undo(slug) == []
+    assert state(step) == untouched
+
+    solve(slug)
+    assert passes(slug)
+    assert state(step) == solved
+
+
+def test_after_all_that_nothing_is_doubled(step: Step) -> None:
+    assert_nothing_doubled()
+
+
+def test_the_header_tells_what_has_fallen_back(home: Workspace, step: Step) -> None:
+    server = step.hosts.server
+    assert marks(home)["05_master_cf"] == "done"
+    server.run("sudo chmod 0600 {sasldb}")
+    began = time.monotonic()
+    found = begin("07_log_check", home)
+    try:
+        text = found.text()
+        assert time.monotonic() - began < 3
+        assert f"{MARKS['back']} sasldb" in text
+        assert f"{MARKS['done']} main.cf" in text
+    finally:
+        found.hosts.close()
+    told = "\n".join(str(view) for view in status(home))
+    assert "03_sasldb          fallen back" in told
+    assert "handson goto 0" in told
+    server.run("sudo chmod 0640 {sasldb}")
+    assert marks(home)["03_sasldb"] == "done"
+
+
+def marks(home: Workspace) -> dict[str, str]:
+    found = begin("07_log_check", home)
+    try:
+        return standing.now(found)
+    finally:
+        found.hosts.close()
+
+
+def test_later_steps_go_first(step: Step) -> None:
+    assert undo("04_main_cf") == ["07_log_check", "06_mailx_test", "05_master_cf", "04_main_cf"]
+    assert not passes("04_main_cf")
+    assert passes("03_sasldb")
+
+
+def test_what_was_typed_by_hand_is_undone_too(step: Step) -> None:
+    """Somebody logged in and did it, with no backup and before the notebook was opened."""
+    server = step.hosts.server
+    server.run(
+        "sudo rm -f /etc/postfix/main.cf.2* /etc/postfix/master.cf.2*",
+        "sudo postconf -e smtpd_sasl_auth_enable=yes",
+        "sudo postconf -M submission/inet='submission inet n - n - - smtpd'",
+        "sudo postconf -P "
+        "submission/inet/smtpd_client_restrictions=permit_sasl_authenticated,reject",
+        "sudo systemctl restart postfix",
+        "sudo postconf -e 'mynetworks = 127.0.0.0/8'",
+    )
+    assert passes("04_main_cf") and passes("05_master_cf")
+    undone = undo("04_main_cf")
+    assert undone[-2:] == ["05_master_cf", "04_main_cf"]
+    assert not passes("05_master_cf") and not passes("04_main_cf")
+    networks = server.read("postconf -h mynetworks")
+    assert step.settings.client_ip in networks
+
+
+def test_going_on_from_a_half_done_state(home: Workspace, step: Step) -> None:
+    # Step 05 is begun, 03 has fallen back, 04 is not done.
+    server = step.hosts.server
+    server.run("sudo postconf -M submission/inet='submission inet n - n - - smtpd'")
+    server.run("sudo rm -f {sasldb}")
+    goto("06", home)
+    assert [slug for slug in UNDOABLE if passes(slug)] == UNDOABLE[:5]
+    goto("master_cf", home)
+    assert [slug for slug in UNDOABLE if passes(slug)] == UNDOABLE[:4]
+
+
+def test_reset_leaves_the_hosts(home: Workspace, step: Step) -> None:
+    server = step.hosts.server
+    instance = step.cloud.instance(step.cloud.names.server)
+    reset(home)
+    assert step.cloud.instance(step.cloud.names.server) == instance
+    assert not [slug for slug in UNDOABLE if passes(slug)]
+    assert passes("00_start")
+    # Nothing that the course brought is left, beside backups and records.
+    start = f"{before.FOLDER}/{before.START}/etc/postfix"
+    for name in ("main.cf", "master.cf"):
+        server.run(f"sudo cmp {start}/{name} /etc/postfix/{name}")
+    server.refused("command -v saslpasswd2 || exit 1", "")
+
+
+def test_after_a_reboot_of_the_machine(home: Workspace) -> None:
+    """The lab is gone; the folder knows where one was, and goto brings one back there."""
+    goto("03", home)
+    Lab(NAME).down()
+    told = "\n".join(str(view) for view in status(home))
+    assert "is not running" in told
+    assert "02_sasl_install    fallen back" in told
+    assert f"handson goto 03_sasldb --name {NAME}" in told
+    goto("03", home)
+    assert [slug for slug in UNDOABLE if passes(slug)] == UNDOABLE[:2]
+
+
+def test_reset_hard_makes_new_hosts(home: Workspace) -> None:
+    old = begin("00_start", home)
+    instance = old.cloud.instance(old.cloud.names.server)
+    reset(home, hard=True)
+    new = begin("00_start", home)
+    fresh = new.cloud.instance(new.cloud.names.server)
+    assert instance and fresh and instance.id != fresh.id
+    assert passes("00_start")
+    assert set(home.progress()) == {"00_start"}
+
+
+def test_going_to_the_very_start_deletes_the_hosts(home: Workspace) -> None:
+    goto("0", home)
+    assert begin("00_start", home).cloud.stacks() == []
+    assert home.progress() == {}
+    assert course.find("0").slug == "00_start"

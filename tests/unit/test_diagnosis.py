@@ -1,0 +1,380 @@
+"""Causes recognised from recorded state and log, for what the lab cannot show too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from recorded import Recorded
+
+from handson.checks import Finding, Rule
+from handson.checks.scene import Scene
+from handson.diagnosis import CAUSES, ORDER, cause, diagnose
+from handson.errors import HandsonError, HostUnreachable
+from handson.mail import Dialogue, Reply
+from handson.mailrc import Mailrc
+from handson.settings import Settings
+from handson.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12, System
+
+SETTINGS = Settings(date="20250101")
+LOGIN = SETTINGS.login
+SUBMISSION = (
+    "submission inet n - n - - smtpd -o smtpd_client_restrictions=permit_sasl_authenticated,reject"
+)
+CONF = "pwcheck_method: auxprop\nmech_list: PLAIN"
+BERKELEY = "00000000010000000000000061150600"
+GDBM = "ce9a5713000000000000000000000000"
+FAILED = Reply(535, "5.7.8 Error: authentication failed: authentication failure")
+GENERIC = Reply(454, "4.7.0 Temporary authentication failure: generic failure")
+GOOD = Reply(235, "2.7.0 Authentication successful")
+HEAD = "2026-11-24T03:09:00.1+00:00 ip-10-87-2-44 "
+START = HEAD + "postfix/master[9]: daemon started -- version 3.7.2, configuration /etc/postfix"
+CONNECT = HEAD + "postfix/smtpd[11]: connect from unknown[10.87.3.20]"
+
+
+class Server(Recorded):
+    """A recorded server: what the survey printed, and the log."""
+
+    def __init__(self, system: System, sections: dict[str, str], log: list[str]) -> None:
+        survey = "".join(f"\n== {name}\n{text}\n" for name, text in sections.items())
+        lines = "\n".join([START, CONNECT, *(HEAD + line for line in log)])
+        super().__init__({"sudo -n sh -s": survey, "LOG | tail -n 400": lines, "LOG": lines})
+        self.system = system
+        self.words: dict[str, Any] = {
+            **system.names(),
+            "domain": SETTINGS.domain,
+            "user": SETTINGS.user,
+            "login": LOGIN,
+            "server_ip": SETTINGS.server_ip,
+        }
+
+    def probe(self, command: str, stdin: str = "", **values: object) -> tuple[int, str]:
+        return super().probe(command, stdin, **{"log": "LOG", **values})
+
+
+def dialogue(auth: Reply | None = GOOD, rcpt: Reply | None = None, ehlo: str = "") -> Dialogue:
+    return Dialogue(
+        SETTINGS.server_ip,
+        587,
+        SETTINGS.sender,
+        SETTINGS.recipient,
+        LOGIN,
+        "handson.invalid",
+        "open",
+        banner=Reply(220, "mail.example.com ESMTP"),
+        ehlo=Reply(250, "mail.example.com\n" + (ehlo or "AUTH PLAIN")),
+        auth=auth,
+        rcpt=rcpt or (Reply(250, "2.1.5 Ok") if auth == GOOD else None),
+    )
+
+
+def silence(connected: str) -> Dialogue:
+    return replace(dialogue(None), connected=connected, banner=None, ehlo=None, error="no answer")
+
+
+def scene(
+    system: System = AMAZON_LINUX_2023,
+    log: list[str] | None = None,
+    found: Dialogue | None = None,
+    mailrc: Mailrc | None = None,
+    **sections: str,
+) -> Scene:
+    """Return a scene in which everything is right, but for what is given."""
+    right = {
+        "services": SUBMISSION,
+        "explicit": "inet_interfaces = all",
+        "defaults": "smtpd_sasl_auth_enable = yes\nmyhostname = mail.example.com",
+        "running": "yes",
+        "sockets": "LISTEN 0 100 0.0.0.0:587 0.0.0.0:*\nLISTEN 0 100 0.0.0.0:25 0.0.0.0:*",
+        "addresses": "127.0.0.1\n10.87.2.44",
+        "conf": CONF,
+        "places": system.smtpd_conf,
+        "plugins": "/usr/lib64/sasl2/libplain.so",
+        "database": "root:postfix 640 12288",
+        "magic": GDBM if system.sasldb_format == "GDBM" else BERKELEY,
+        "reads": "yes",
+        "users": f"{LOGIN}: userPassword",
+        "logs": "/var/log/maillog",
+    }
+    server = Server(system, {**right, **sections}, log or [])
+    hosts: Any = SimpleNamespace(server=server, client=None)
+    made = Scene(SETTINGS, hosts, None, None)  # type: ignore[arg-type]
+    made.__dict__["submission"] = found or dialogue()
+    made._dialogues[587, True] = made.submission
+    made.__dict__["mailrc"] = mailrc or Mailrc()
+    return made
+
+
+def names(made: Scene) -> list[str]:
+    return [one.id for one in diagnose(made)]
+
+
+@pytest.mark.parametrize("system", [AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12])
+def test_nothing_wrong(system: System) -> None:
+    assert diagnose(scene(system)) == []
+
+
+# --- the rows of Amazon Linux and EC2 ---
+
+
+def test_database_missing_on_amazon_linux_2023() -> None:
+    line = (
+        "postfix/smtpd[11]: warning: SASL authentication problem: Could not open /etc/sasl2/sasldb2"
+    )
+    opening = "postfix/smtpd[11]: warning: SASL error opening password file. "
+    made = scene(found=dialogue(GENERIC), log=[line, opening], database="", magic="", users="")
+    [found] = diagnose(made)
+    assert found.id == "sasldb-missing"
+    assert "SASL error opening password file" in found.evidence
+    assert "saslpasswd2 -c -f /etc/sasl2/sasldb2 -u example.com smtp-auth" in found.cure
+
+
+def test_database_at_the_path_of_another_system() -> None:
+    made = scene(found=dialogue(FAILED), database="", magic="", users="")
+    assert diagnose(made)[0].evidence == "/etc/sasl2/sasldb2 is not there"
+
+
+def test_database_brought_along_from_amazon_linux_2() -> None:
+    [found] = diagnose(scene(found=dialogue(GENERIC), magic=BERKELEY))
+    assert found.id == "sasldb-corrupt"
+    assert found.evidence == "/etc/sasl2/sasldb2 is no database of GDBM"
+
+
+def test_smtpd_conf_as_amazon_linux_ships_it() -> None:
+    line = (
+        "postfix/smtpd[11]: warning: SASL authentication failure: "
+        "cannot connect to saslauthd server: No such file or directory"
+    )
+    conf = "pwcheck_method: saslauthd\nmech_list: plain login"
+    [found] = diagnose(scene(found=dialogue(GENERIC), log=[line], conf=conf))
+    assert found.id == "saslauthd-absent"
+    assert "No such file or directory" in found.evidence
+    assert "/etc/sasl2/smtpd.conf" in found.cure
+
+
+def test_saslauthd_that_answers_from_other_accounts() -> None:
+    conf = "pwcheck_method: saslauthd\nmech_list: plain login"
+    [found] = diagnose(scene(found=dialogue(FAILED), conf=conf))
+    assert found.id == "saslauthd-absent"
+    assert "not from sasldb" in found.evidence
+
+
+def test_plug_in_missing_on_amazon_linux() -> None:
+    line = "postfix/smtpd[11]: fatal: no SASL authentication mechanisms"
+    [found] = diagnose(scene(found=silence("open"), log=[line], plugins=""))
+    assert found.id == "no-mechanisms"
+    assert "fatal: no SASL" in found.evidence
+    assert found.cure == "sudo dnf install -y cyrus-sasl-plain; sudo systemctl restart postfix"
+
+
+@pytest.mark.parametrize("system", [AMAZON_LINUX_2, AMAZON_LINUX_2023])
+def test_port_25_blocked(system: System) -> None:
+    queue = "postfix/{}: 66857C01110: {}"
+    log = [
+        queue.format("smtpd[11]", "client=unknown[10.87.3.20], sasl_method=PLAIN, sasl_username=u"),
+        queue.format("cleanup[12]", "message-id=<1@example.com>"),
+        queue.format("qmgr[13]", "from=<hello@example.com>, size=609, nrcpt=1 (queue active)"),
+        queue.format(
+            "smtp[14]",
+            "to=<friend@example.net>, relay=none, delay=30, delays=0/0/30/0, dsn=4.4.1, "
+            "status=deferred (connect to mx.example.net[198.51.100.26]:25: Connection timed out)",
+        ),
+    ]
+    [found] = diagnose(scene(system, log=log))
+    assert found.id == "port-25-blocked"
+    assert "Connection timed out" in found.evidence
+    other = [line.replace("Connection timed out", "Connection refused") for line in log]
+    assert diagnose(scene(system, log=other)) == []
+
+
+def test_no_maillog() -> None:
+    assert names(scene(AMAZON_LINUX_2, logs="")) == ["no-maillog"]
+    assert names(scene(DEBIAN_12, logs="")) == ["no-maillog"]
+    # Amazon Linux 2023 writes no file; as long as the journal has the log, all is well.
+    assert names(scene(logs="")) == []
+    silent = scene(logs="")
+    silent.server.answers["LOG"] = ""  # type: ignore[attr-defined]
+    assert names(silent) == ["no-maillog"]
+
+
+def test_public_address_of_ec2() -> None:
+    made = scene(
+        found=silence("refused"),
+        explicit="inet_interfaces = 203.0.113.10",
+        running="",
+        sockets="",
+    )
+    assert names(made) == ["inet-interface-unknown"]
+    assert "10.87.2.44" in diagnose(made)[0].evidence
+
+
+def test_chroot_is_of_debian() -> None:
+    caged = SUBMISSION.replace("n - n", "n - y")
+    made = scene(DEBIAN_12, found=dialogue(FAILED), services=caged)
+    assert names(made) == ["chrooted-smtpd"]
+    assert "chroot y" in diagnose(made)[0].evidence
+
+
+# --- one symptom, several causes ---
+
+
+@pytest.mark.parametrize(
+    ("users", "sections", "told"),
+    [
+        (f"{LOGIN}: userPassword", {}, "the password is another one"),
+        ("other@example.com: userPassword", {}, f"no user {LOGIN}"),
+        ("", {}, f"no user {LOGIN}"),
+        ("smtp-auth@mail.example.com: userPassword", {}, "no realm example.com for smtp-auth"),
+    ],
+)
+def test_which_of_name_realm_and_password(users: str, sections: dict[str, str], told: str) -> None:
+    [found] = diagnose(scene(found=dialogue(FAILED), users=users, **sections))
+    assert found.id == "wrong-password"
+    assert told in found.evidence
+
+
+def test_bare_name_in_the_mail_program() -> None:
+    mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
+    [found] = diagnose(scene(mailrc=mailrc))
+    assert found.id == "wrong-password"
+    assert "“smtp-auth” is looked up as smtp-auth@mail.example.com" in found.evidence
+
+
+def test_bare_name_where_the_realm_is_added() -> None:
+    mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
+    made = scene(mailrc=mailrc, explicit="smtpd_sasl_local_domain = example.com")
+    assert "the password is another one" in diagnose(made)[0].evidence
+
+
+def test_state_goes_before_the_password() -> None:
+    assert names(scene(found=dialogue(GENERIC), reads="")) == ["sasldb-permission"]
+    assert names(scene(found=dialogue(FAILED), database="", magic="")) == ["sasldb-missing"]
+
+
+def test_two_at_once_the_earlier_link_first() -> None:
+    made = scene(found=dialogue(GENERIC), reads="", explicit="alias_maps = sdbm:/x", types="hash")
+    assert names(made) == ["sasldb-permission", "map-type"]
+    assert [one.id for one in diagnose(made, limit=1)] == ["sasldb-permission"]
+    assert [one.id for one in diagnose(made, ["map-type", "relay-denied"])] == ["map-type"]
+
+
+def test_options_that_join_the_service_above() -> None:
+    made = scene(
+        found=silence("refused"),
+        services="smtp inet n - y - - smtpd -o smtpd_client_restrictions=permit",
+        master="19:#submission inet n - y - - smtpd\n138:#submission inet n - n - - smtpd",
+        sockets="LISTEN 0 100 0.0.0.0:25 0.0.0.0:*",
+    )
+    [found] = diagnose(made)
+    assert found.id == "submission-off"
+    assert found.evidence.startswith("/etc/postfix/master.cf:138:")
+
+
+@pytest.mark.parametrize(
+    "value", ["smtpd_milters = inet:localhost:8891", "mailbox_transport = lmtp:unix:private/x"]
+)
+def test_what_is_no_table(value: str) -> None:
+    assert names(scene(explicit=value, types="hash\nbtree")) == []
+
+
+# --- the log ---
+
+HELO = "from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<{}>"
+REJECT = (
+    "postfix/smtpd[11]: NOQUEUE: reject: RCPT from unknown[10.87.3.20]: 554 5.7.1 "
+    "<unknown[10.87.3.20]>: Client host rejected: Access denied; " + HELO
+)
+BAD = (
+    "postfix/smtpd[11]: warning: unknown[10.87.3.20]: SASL PLAIN authentication failed: "
+    "bad protocol / cancel"
+)
+SENT = [
+    "postfix/smtpd[12]: 66857C01110: client=unknown[10.87.3.20], sasl_method=PLAIN, "
+    "sasl_username=u@example.com",
+    "postfix/cleanup[13]: 66857C01110: message-id=<1@example.com>",
+]
+PROBED = [SENT[0].replace("66857C01110", "66857C01111")]
+RELOADED = "postfix/master[9]: reload -- version 3.7.2, configuration /etc/postfix"
+
+
+def test_mail_program_that_did_not_log_in() -> None:
+    assert names(scene(log=[REJECT.format("client")])) == ["client-rejected"]
+
+
+@pytest.mark.parametrize("helo", ["handson.invalid", "m07"])
+def test_our_own_dialogues_are_no_mail_program(helo: str) -> None:
+    assert names(scene(log=[REJECT.format(helo)])) == []
+
+
+def test_bad_base64_until_a_mail_gets_through() -> None:
+    assert names(scene(log=[BAD])) == ["bad-base64"]
+    assert names(scene(log=[BAD, *PROBED])) == ["bad-base64"]
+    assert names(scene(log=[BAD, *SENT])) == []
+    assert names(scene(log=[*SENT, BAD])) == ["bad-base64"]
+
+
+def test_lines_from_before_the_last_reload_do_not_count() -> None:
+    assert names(scene(log=[BAD, REJECT.format("client"), RELOADED])) == []
+
+
+# --- causes and rules ---
+
+
+def test_every_row_of_the_table_once() -> None:
+    assert len(ORDER) == len(set(ORDER)) == len(CAUSES) == 31
+    for one in CAUSES:
+        assert one.seen and one.cause and one.cure and one.systems
+        assert one.manual.startswith("https://")
+
+
+@pytest.mark.parametrize("system", [AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12])
+def test_cures_name_what_this_system_has(system: System) -> None:
+    made = scene(system)
+    for one in CAUSES:
+        assert "{" not in one.cure_for(made)
+    assert system.smtpd_conf in cause("smtpd-conf-ignored").cure_for(made)
+    assert f"chmod 0640 {system.sasldb}" in cause("sasldb-permission").cure_for(made)
+
+
+def test_cure_names_the_service_as_it_is_called() -> None:
+    made = scene(DEBIAN_12, services=SUBMISSION.replace("submission", "587", 1))
+    assert "postconf -F 587/inet/chroot=n" in cause("chrooted-smtpd").cure_for(made)
+
+
+def test_unknown_cause() -> None:
+    with pytest.raises(HandsonError, match="no cause “x”"):
+        cause("x")
+
+
+def rule(*causes: str, ok: bool = False) -> Rule:
+    return Rule("r", "It is.", "https://m", "now", lambda _: Finding(ok, "e", "c", "do"), causes)
+
+
+def test_rule_asks_the_diagnosis() -> None:
+    made = scene(found=dialogue(GENERIC), reads="")
+    result = rule("sasldb-missing", "sasldb-permission").apply(made)
+    assert (result.cause_id, result.ok) == ("sasldb-permission", False)
+    assert "root:postfix 640" in result.evidence
+    assert "chmod 0640" in result.cure
+
+
+def test_rule_keeps_its_own_words_where_nothing_is_recognised() -> None:
+    result = rule("sasldb-missing").apply(scene(reads=""))
+    assert (result.cause_id, result.evidence, result.cause, result.cure) == ("", "e", "c", "do")
+
+
+def test_rule_that_holds_asks_nobody() -> None:
+    assert rule("sasldb-permission", ok=True).apply(scene(reads="")).cause_id == ""
+
+
+def test_host_that_does_not_answer_is_no_cause() -> None:
+    made = scene(reads="")
+
+    def gone(*_words: object, **_values: object) -> tuple[int, str]:
+        raise HostUnreachable("The host is gone.", "Wait.")
+
+    made.server.probe = gone  # type: ignore[method-assign]
+    assert diagnose(made) == []
+    assert rule("sasldb-permission").apply(made).evidence == "e"

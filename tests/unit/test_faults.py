@@ -1,0 +1,81 @@
+"""What can be said of faults without a host; tests/lab plants them."""
+
+from __future__ import annotations
+
+import random
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handson import faults
+from handson.diagnosis import ORDER
+from handson.errors import HandsonError
+from handson.systems import AMAZON_LINUX_2, DEBIAN_12, System
+
+
+class Quiet:
+    """A host on which a fault is planted, or none; it must not be changed."""
+
+    def __init__(self, system: System, planted: str = "") -> None:
+        self.system, self.planted = system, planted
+
+    def probe(self, command: str, **values: object) -> tuple[int, str]:
+        assert command.startswith("sudo -n ls ")
+        return 0, self.planted
+
+
+def scene(system: System = DEBIAN_12, planted: str = "") -> Any:
+    return SimpleNamespace(server=Quiet(system, planted), client=Quiet(system))
+
+
+def test_each_fault_is_of_a_cause() -> None:
+    ids = [fault.id for fault in faults.FAULTS]
+    assert len(ids) == len(set(ids)) >= 20
+    assert set(ids) <= set(ORDER)
+    # What EC2's own firewall does cannot be planted.
+    assert set(ORDER) - set(ids) == {"port-25-blocked"}
+
+
+def test_draw_takes_what_can_arise_here() -> None:
+    chance = random.Random(1)
+    drawn = {faults.draw(chance, scene(AMAZON_LINUX_2)).id for _ in range(200)}
+    assert "sasldb-permission" in drawn
+    assert "chrooted-smtpd" not in drawn
+    again = faults.draw(random.Random(5), scene())
+    assert again is faults.draw(random.Random(5), scene())
+
+
+def test_planted_does_not_tell_its_name() -> None:
+    made = scene(planted="sasldb-permission\n")
+    assert faults.planted(made) == ["sasldb-permission"]
+    with pytest.raises(HandsonError) as raised:
+        faults.plant(made, "wrong-password")
+    assert raised.value.what == "A fault is planted already."
+    assert "sasldb" not in str(raised.value)
+
+
+def test_fault_of_another_system() -> None:
+    with pytest.raises(HandsonError, match="chrooted-smtpd cannot arise on Amazon Linux 2"):
+        faults.plant(scene(AMAZON_LINUX_2), "chrooted-smtpd")
+
+
+def test_no_such_fault() -> None:
+    with pytest.raises(HandsonError, match="no fault “x”") as raised:
+        faults.plant(scene(), "x")
+    assert "port-closed" in raised.value.cure
+
+
+def test_nothing_planted() -> None:
+    with pytest.raises(HandsonError, match="No fault is planted"):
+        faults.mend(scene())
+
+
+def test_every_value_in_a_script_is_quoted() -> None:
+    for fault in faults.FAULTS:
+        for part in (fault.server, fault.client):
+            for line in (part.script if part else "").splitlines():
+                # $install and $package are words of the table of systems, several by intent.
+                bare = re.sub(r'"[^"]*"|\$(install|package)\b', "", line)
+                assert "$" not in re.sub(r"'[^']*'", "", bare), line

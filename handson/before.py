@@ -15,7 +15,10 @@ from handson.host import Host
 FOLDER = "/var/lib/smtp-handson/before"
 START = "start"
 # The steps that cannot be undone from dated backups and the starting point alone.
-SERVER_STEPS = ("03_sasldb", "06_mailx_test")
+STEPS = {
+    "server": ("03_sasldb", "06_mailx_test", "09_harden"),
+    "client": ("09_harden",),
+}
 # The steps that install packages, by the host on which they do.
 INSTALLS = {"02_sasl_install": "server", "06_mailx_test": "client"}
 
@@ -82,7 +85,7 @@ def begin(host: Host, slug: str) -> None:
     """Make a host ready for a step, and record what is there before it."""
     if INSTALLS.get(slug) == host.name:
         settle(host)
-    take(host, START, *([slug] if host.name == "server" and slug in SERVER_STEPS else []))
+    take(host, START, *([slug] if slug in STEPS[host.name] else []))
 
 
 def settle(host: Host) -> None:

@@ -220,7 +220,7 @@ def _down(options: argparse.Namespace) -> int:
         else _("There was no lab “{name}”.").format(name=workspace.name)
     )
     if is_on_aws:
-        print(_("What the course made on AWS is still there: notebooks/08_teardown.ipynb."))
+        print(_("What the course made on AWS is still there: notebooks/10_teardown.ipynb."))
     return 0
 
 

@@ -60,7 +60,17 @@ STEPS = (
         _("Follow one message through the mail log, and find those who were refused."),
     ),
     StepInfo(
-        "08_teardown",
+        "08_break_it",
+        _("Break it"),
+        _("Find a fault that was planted, and mend it: troubleshooting as a skill."),
+    ),
+    StepInfo(
+        "09_harden",
+        _("Harden"),
+        _("Close what the tutorial leaves open: TLS, guessing, senders, port 25."),
+    ),
+    StepInfo(
+        "10_teardown",
         _("Teardown"),
         _("Delete everything that was made, and prove that nothing is left."),
     ),

@@ -55,7 +55,9 @@ class Exercise:
         chosen = id or os.environ.get("HANDSON_FAULT") or faults.draw(random.Random(), scene).id
         faults.plant(scene, chosen)
         self._save(Attempt(chosen, time.time()))
-        return Note(_("A fault is planted. Something that worked does not work now: find out what."))
+        return Note(
+            _("A fault is planted. Something that worked does not work now: find out what.")
+        )
 
     def hint(self) -> Note:
         """Tell a little more each time: what is seen, where to look, and at last all of it."""
@@ -69,7 +71,9 @@ class Exercise:
         if attempt.hints == 2:
             host = _("the client") if fault.client else _("the server")
             where = _("the security group") if fault.closes_port else host
-            return Note(_("It lies on {where}. Manual: {url}").format(where=where, url=known.manual))
+            return Note(
+                _("It lies on {where}. Manual: {url}").format(where=where, url=known.manual)
+            )
         return Note(f"{fault.title}: {faults.how_to_mend(self._scene(), attempt.id)}", "warn")
 
     def question(self) -> Choice:

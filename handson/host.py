@@ -33,6 +33,8 @@ Words = Mapping[str, "str | int | tuple[str, ...]"]
 # A user's PATH over ssh lacks the folder where Debian keeps postconf.
 PREAMBLE = "export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8; "
 SECONDS = 120
+# paramiko's word for a command whose exit status never came: the connection was cut.
+NO_STATUS = -1
 
 
 class BulkRemote(Remote):  # type: ignore[misc]
@@ -272,15 +274,19 @@ class Host:
             ) from None
         except (OSError, EOFError, paramiko.SSHException) as error:
             self._connection = None
-            raise HostUnreachable(
-                _("The connection to {host} broke ({reason}).").format(
-                    host=self.name, reason=str(error) or type(error).__name__
-                ),
-                _("Run the cell again; it connects anew."),
-            ) from None
+            raise self._broken(str(error) or type(error).__name__) from None
+        if result.exited == NO_STATUS:
+            self._connection = None
+            raise self._broken(_("it ended in the middle of a command"))
         if logged:
             self._log(self.name, shown or line, result.exited)
         return result.exited, scrub(_as_seen(result.stdout), *self._hidden())
+
+    def _broken(self, reason: str) -> HostUnreachable:
+        return HostUnreachable(
+            _("The connection to {host} broke ({reason}).").format(host=self.name, reason=reason),
+            _("Run the cell again; it connects anew."),
+        )
 
 
 def _as_seen(output: str) -> str:

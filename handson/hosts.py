@@ -178,6 +178,8 @@ def open_connection(place: Place, key_file: Path, gateway: Connection | None = N
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise unreachable(place.address, error) from None
     connection.transport.set_keepalive(15)
+    # How long a host behind this one is waited for; paramiko's own is an hour.
+    connection.transport.channel_timeout = 15
     if gateway is None:
         # Each command is a short exchange; waiting to fill packets would triple its time.
         connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

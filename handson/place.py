@@ -95,7 +95,7 @@ class AwsPlace:
             if not record.passed:
                 raise HandsonError(
                     _("Not everything on AWS could be deleted; what is left may cost money."),
-                    _("Run notebooks/08_teardown.ipynb: it lists what is left, and why."),
+                    _("Run notebooks/10_teardown.ipynb: it lists what is left, and why."),
                 )
         return _("Everything on AWS is deleted: nothing is left.")
 
@@ -103,5 +103,5 @@ class AwsPlace:
     def kept(self) -> str:
         return _(
             "The instances on AWS are kept, and cost money. "
-            "notebooks/08_teardown.ipynb deletes them."
+            "notebooks/10_teardown.ipynb deletes them."
         )

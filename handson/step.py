@@ -21,7 +21,7 @@ from handson.i18n import _
 from handson.maillog import Message, Refusal
 from handson.matrix import Matrix
 from handson.picture import draw
-from handson.secret import Secret
+from handson.secret import Secret, scrub
 from handson.settings import Settings
 from handson.ui.choice import Choice, Option
 from handson.ui.form import SettingsForm
@@ -33,6 +33,7 @@ from handson.ui.timeline import MessageTimeline, RefusalTable
 from handson.ui.topology import Topology
 from handson.view import Note, Table, View
 from handson.waiting import newest_mail, wait_for, wait_until_ready
+from handson.wiretap import Wiretap
 from handson.workspace import Workspace
 
 
@@ -216,6 +217,22 @@ class Step(View):
         ]
         rows = [[answer, str(len(list(same)))] for answer, same in groupby(answers)]
         return Table([_("answer"), _("times in a row")], rows)
+
+    def wiretap(self, port: int) -> Wiretap:
+        """Listen on a port of the server while a `with` block runs; see `Wiretap`."""
+        server = self.server
+        if self.target.tap is None:
+
+            def run(script: str) -> str:
+                return server.read("sudo sh -c {script}", script=script)
+        else:
+            tap, instance = self.target.tap, self.cloud.instance(self.cloud.names.server)
+
+            def run(script: str) -> str:
+                return tap(instance.id if instance else "", script)
+
+        users = (self.settings.login, self.settings.user)
+        return Wiretap(port, run, lambda text: scrub(text, self.password, users))
 
     # -- 08: faults ----------------------------------------------------------
 

@@ -31,7 +31,9 @@ class Target:
 
     `connection` is what boto3's clients are made with; `jump` the learner's own place,
     where it is another than this machine; `mailbox` the recipient's mail host, where the
-    course may look into it; `fixed` the choices that the target makes by itself.
+    course may look into it; `fixed` the choices that the target makes by itself. `tap` runs
+    a script where the packets of an instance pass (given its id and the script); it is None
+    where root on the instance itself can do that.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Target:
     mailbox: Place | None = None
     fixed: Mapping[str, str] = field(default_factory=dict)
     find_own_ip: Callable[[], str] = lambda: ""
+    tap: Callable[[str, str], str] | None = None
 
     def apply(self, settings: Settings) -> Settings:
         """Return the settings with the target's own choices, and the learner's address found."""
@@ -68,7 +71,14 @@ def of(settings: Settings, name: str) -> Target:
         jump=Place("127.0.0.1", lab.pc_port, user, tuple(lab.pc_host_keys)),
         mailbox=Place(lab.mailbox_ip, 22, user, tuple(lab.mailbox_host_keys)),
         fixed={"own_ip": lab.pc_ip, "vpc_cidr": lab.vpc_cidr},
+        tap=lambda instance_id, script: _in_the_lab(name, instance_id, script),
     )
+
+
+def _in_the_lab(name: str, instance_id: str, script: str) -> str:
+    from handson.lab import Lab
+
+    return Lab(name).run_outside(instance_id, script)
 
 
 def _address_on_the_internet() -> str:

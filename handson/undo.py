@@ -11,8 +11,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from handson import before, checks, course
+from handson import before, checks, course, faults
 from handson.course import StepInfo
+from handson.exercise import FOUND
 from handson.host import Host
 from handson.i18n import _
 from handson.postfix import find_submission, read_parameters
@@ -261,6 +262,48 @@ def mailx_test(step: Step) -> list[View]:
     return [*shown, *_remove(client, client.system.mail_packages)]
 
 
+@undoes("08_break_it")
+def break_it(step: Step) -> list[View]:
+    """Mend the fault that is planted, and forget which were found."""
+    shown: list[View] = []
+    if faults.planted(step.scene()):
+        mended = faults.mend(step.scene())
+        shown.append(Note(_("{id}: mended.").format(id=mended.id), "good"))
+    server = step.hosts.server
+    if server.probe("sudo test -e {path}", path=FOUND)[0] == 0:
+        shown.append(server.run("sudo rm {path}", path=FOUND))
+    return shown
+
+
+@undoes("09_harden")
+def harden(step: Step) -> list[View]:
+    """Put main.cf and master.cf back as they were before; the certificate goes."""
+    server, client = step.hosts.server, step.hosts.client
+    shown: list[View] = []
+    if before.has(server, "09_harden"):
+        for path in (MAIN, MASTER):
+            shown += _put_back(server, path, "09_harden")
+        certificate = ("/etc/postfix/submission.key", "/etc/postfix/submission.crt")
+        if server.probe("sudo ls {files}", files=certificate)[1].startswith("/etc"):
+            shown.append(server.run("sudo rm -f {files}", files=certificate))
+        if shown:
+            shown.append(server.run(RELOAD))
+        before.forget(server, "09_harden")
+    record = f"{before.FOLDER}/09_harden/mailrc"
+    if before.has(client, "09_harden", "mailrc"):
+        if client.probe("sudo -n cmp -s {record} ~/.mailrc", record=record)[0] != 0:
+            shown.append(client.run("sudo cp -a {record} ~/.mailrc", record=record))
+        before.forget(client, "09_harden")
+    if client.probe("ls ~/submission.crt")[0] == 0:
+        shown.append(client.run("rm ~/submission.crt"))
+    name = f"mail.{step.settings.domain}"
+    if client.probe("grep -qw {name} /etc/hosts", name=name)[0] == 0:
+        # Written in place: a container engine has mounted the file.
+        rest = "grep -vw {name} /etc/hosts > /tmp/hosts; sudo tee /etc/hosts < /tmp/hosts"
+        shown.append(client.run(f"{rest} > /dev/null; rm /tmp/hosts", name=name))
+    return shown
+
+
 def _before_mailx_test(server: Host, now: dict[str, str]) -> dict[str, str | None]:
     """Return what the step changes in main.cf as it was before; None where it was not set."""
     then = _recorded(server, "06_mailx_test")
@@ -299,11 +342,12 @@ fi
 """
 
 
-def _put_back(host: Host, path: str) -> list[View]:
-    """Put a file back from its oldest dated backup, or as it was at the start."""
+def _put_back(host: Host, path: str, record: str = "") -> list[View]:
+    """Put a file back from its oldest dated backup (or a record), or as it was at the start."""
+    recorded = f"{before.FOLDER}/{record}{path}"
     known = {
         "file": path,
-        "source": next(iter(host.backups(path)), ""),
+        "source": recorded if record else next(iter(host.backups(path)), ""),
         "start": f"{before.FOLDER}/{before.START}",
     }
     what, _space, source = before.run_as_root(host, _COMPARE, known).strip().partition(" ")

@@ -46,7 +46,7 @@ def wait_until_ready(host: Host, seconds: float = 600) -> None:
                 _("{host} has not finished its user data:\n{tail}").format(
                     host=host.name, tail=tail.strip()
                 ),
-                _("Delete the stack in 08_teardown and run 00_start once more."),
+                _("Delete the stack in 10_teardown and run 00_start once more."),
             )
         time.sleep(0.2)
 

@@ -31,6 +31,9 @@ from handson.i18n import _
 from handson.lab.state import runtime_folder
 
 LABEL = "handson.lab"
+# An engine that is itself in a container or a chroot may run a command in the wrong place:
+# then nothing is done, rather than to the machine.
+INSIDE = "[ -e /etc/handson-lab ] || { echo 'this is not inside a host of the lab'; exit 97; }"
 PROMISED = "handson.promised"  # of a lab's Internet: the network of the VPC that is to come
 CAP_SYS_RESOURCE = 24
 # Python warns of a process that is forgotten while it runs; these are meant to run on.
@@ -157,7 +160,7 @@ class Engine:
         """
         # The limit is kept inside the host: the SDK's own would leave the script running.
         result = container.exec_run(
-            ["timeout", str(timeout), "sh", "-euc", script], privileged=privileged
+            ["timeout", str(timeout), "sh", "-euc", f"{INSIDE}\n{script}"], privileged=privileged
         )
         output: str = result.output.decode(errors="replace")
         if result.exit_code != 0:

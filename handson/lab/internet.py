@@ -106,13 +106,23 @@ def use_resolver(engine: Engine, host: Any, address: str) -> None:
     engine.run(host, f"printf 'nameserver {address}\\noptions timeout:2\\n' > /etc/resolv.conf")
 
 
+# What is the matter with a host that does not get there stands in its journal.
+WAIT_FOR_SSH = """
+end=$(($(date +%s) + 50))
+until [ -s /etc/ssh/ssh_host_ecdsa_key.pub ] && ss -Hlnt | grep -q ':22 '; do
+    if [ $(date +%s) -gt $end ]; then
+        echo "$(systemctl is-system-running), $(systemctl list-jobs --no-legend | wc -l) jobs"
+        journalctl -b -n 4 --no-pager
+        exit 1
+    fi
+    sleep 0.05
+done
+"""
+
+
 def wait_for_ssh(engine: Engine, host: Any) -> None:
     """Wait until sshd has its host keys and listens."""
-    engine.run(
-        host,
-        "until [ -s /etc/ssh/ssh_host_ecdsa_key.pub ] && ss -Hlnt | grep -q ':22 '; "
-        "do sleep 0.05; done",
-    )
+    engine.run(host, WAIT_FOR_SSH, timeout=60)
 
 
 def host_keys(engine: Engine, host: Any) -> list[str]:

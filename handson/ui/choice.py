@@ -7,7 +7,6 @@ from typing import Any
 
 from handson.view import View, escape
 
-
 FEW = 6  # more answers than this go into a list to be opened
 
 
@@ -21,7 +20,7 @@ class Option:
 
 
 class Choice(View):
-    """Radio buttons, or a list where there are many; `value` is what is chosen. The next cell reads it.
+    """Radio buttons, or a list where there are many; the next cell reads `value`.
 
     >>> Choice("Which?", [Option("a", "A", "short"), Option("b", "B", "long")], "b")
     Which?

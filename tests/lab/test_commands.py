@@ -163,7 +163,6 @@ def test_a_connection_that_broke_is_made_anew(client: Host) -> None:
 
 # host.Host._execute has to take the exit status -1, which paramiko gives when the
 # connection ends before the command does, for a broken connection.
-@pytest.mark.xfail(raises=CommandFailed)
 def test_a_connection_that_breaks_in_the_middle(client: Host) -> None:
     client.read("true")
     threading.Timer(0.5, client.connection.transport.sock.close).start()

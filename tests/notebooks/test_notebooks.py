@@ -92,8 +92,8 @@ def test_run_a_second_time(slug: str, workspace: Workspace, outputs: list[str]) 
 
 
 def test_teardown_with_nothing_there(workspace: Workspace, outputs: list[str]) -> None:
-    execute("08_teardown", outputs)
-    assert passed(workspace, "08_teardown")
+    execute("10_teardown", outputs)
+    assert passed(workspace, "10_teardown")
 
 
 def test_no_output_tells_the_password(workspace: Workspace, outputs: list[str]) -> None:

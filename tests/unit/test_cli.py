@@ -13,7 +13,7 @@ from handson import cli, jupyter
 from handson.errors import HandsonError
 from handson.workspace import Workspace
 
-COMMANDS = ("up", "build", "down", "status", "ssh", "run", "lab")
+COMMANDS = ("up", "build", "down", "status", "ssh", "undo", "goto", "reset", "run", "lab")
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,10 @@ def test_help_is_there_at_once() -> None:
         ["fly"],
         ["ssh"],
         ["ssh", "mars"],
+        ["undo"],
+        ["goto"],
+        ["goto", "04", "05"],
+        ["reset", "04"],
         ["run", "--target", "moon"],
         ["run", "--cell-timeout", "0"],
         ["run", "--cell-timeout", "soon"],
@@ -79,7 +83,7 @@ def test_what_cannot_be_understood_has_status_2(
     assert "handson" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "lab"])
+@pytest.mark.parametrize("command", ["up", "down", "status", "lab", "reset"])
 def test_a_bad_name_is_refused_in_two_lines(
     command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -101,6 +105,30 @@ def test_ssh_without_a_lab_says_how_to_start_one(capsys: pytest.CaptureFixture[s
     ]
 
 
+@pytest.mark.parametrize("command", ["undo", "goto"])
+@pytest.mark.parametrize("step", ["nine", "99", "05_master", "x; rm -rf /"])
+def test_an_unknown_step_is_refused_and_the_steps_are_named(
+    command: str, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert handson(command, "--name", "meadow", step) == 1
+    said, errors = capsys.readouterr()
+    assert said == ""
+    first, second = errors.splitlines()
+    assert first == f"There is no step “{step}”."
+    assert second.startswith("→ The steps are: 00_start, 01_security_group, ")
+
+
+@pytest.mark.parametrize("step", ["05", "5", "05_master_cf", "master_cf"])
+def test_undo_without_a_lab_says_how_to_start_one(
+    step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert handson("undo", "--name", "meadow", step) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "The lab “meadow” is not running.",
+        "→ Start it in a terminal: handson up --name meadow",
+    ]
+
+
 def test_status_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert handson("status", "--name", "meadow") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -108,15 +136,19 @@ def test_status_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[5].split()[0] == "00_start"
 
 
-def test_status_tells_which_steps_are_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_tells_how_the_steps_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was done was done on hosts that are no more: the machine was started anew."""
     workspace = Workspace("meadow")
     workspace.record("00_start", {"passed": True, "checks": []})
     workspace.record("01_security_group", {"passed": False, "checks": []})
     assert handson("status", "--name", "meadow") == 0
     lines = capsys.readouterr().out.splitlines()
-    done = next(line for line in lines if line.startswith("00_start")).split()
-    assert done[1] == "done" and done[2] == workspace.progress()["00_start"]["at"]
+    back = next(line for line in lines if line.startswith("00_start"))
+    assert back.split()[1:] == ["fallen", "back", workspace.progress()["00_start"]["at"]]
     assert next(line for line in lines if line.startswith("01_")).split()[1:3] == ["not", "yet"]
+    assert lines[-1].endswith(
+        "`handson goto 01_security_group --name meadow` brings you back to where you were."
+    )
 
 
 def test_the_name_comes_from_the_environment(
@@ -139,11 +171,6 @@ def test_run_outside_a_checkout(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert handson("run", "--root", str(tmp_path), "--runs", str(tmp_path / "runs")) == 1
     assert "There is no notebook" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
-
-
-def test_the_checkout_is_found_around_the_package() -> None:
-    assert cli.checkout(None) == Path(cli.__file__).parents[1]
-    assert cli.checkout(Path("/somewhere")) == Path("/somewhere")
 
 
 def test_ctrl_c_is_one_line_and_status_130(

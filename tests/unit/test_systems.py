@@ -84,7 +84,7 @@ def test_os_release_with_remarks_and_odd_quotes() -> None:
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.id)
 def test_words_for_notebooks(system: System) -> None:
     names = system.names()
-    wanted = "install sasl_packages mail_packages smtpd_conf sasldb mail log python"
+    wanted = "install remove sasl_packages mail_packages smtpd_conf sasldb mail log python"
     assert set(names) == set(wanted.split())
     assert all(names.values())
     for words in names.values():

@@ -15,7 +15,7 @@ apt-get update -q
 apt-get install -y -q --no-install-recommends \
     systemd systemd-sysv dbus openssh-server sudo postfix rsyslog python3-minimal python3 \
     iproute2 nftables dnsmasq-base procps ca-certificates apt-utils diffutils less \
-    vim-tiny
+    vim-tiny tcpdump
 
 # What the course installs lies in a repository on the host itself, since a host of the
 # lab has no way out: a free gateway endpoint does this on EC2.
@@ -63,6 +63,8 @@ ln -s /dev/null /etc/tmpfiles.d/systemd-nologin.conf
 # An ordinary user of Amazon Linux finds postconf and ss without naming their folder.
 echo 'PATH=$PATH:/usr/sbin:/sbin' > /etc/profile.d/sbin.sh
 
+# What the lab runs in a host makes sure first that it is in one.
+: > /etc/handson-lab
 : > /etc/machine-id
 rm -f /usr/sbin/policy-rc.d /etc/dpkg/dpkg.cfg.d/small
 rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /var/log/*.log /var/log/apt

@@ -37,3 +37,12 @@ def test_html_is_escaped() -> None:
 def test_how_far() -> None:
     assert HEADER.done == 1
     assert "1 of 3 steps done" in HEADER.html()
+
+
+def test_a_step_that_has_fallen_back_is_marked() -> None:
+    steps = [StepMark("00_start", "Start", "back"), *STEPS[1:]]
+    header = Header(1, "Open <587>", "Let it in & on.", steps)
+    assert header.text().splitlines()[-1] == "↶ Start  ▶ Open <587>  · Install"
+    assert 'class="step back" href="00_start.ipynb"' in header.html()
+    assert "Start: was done, and has fallen back since" in header.html()
+    assert header.done == 0

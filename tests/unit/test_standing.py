@@ -1,0 +1,86 @@
+"""How the steps stand: by what was recorded, and by what is true now."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handson import standing
+from handson.course import STEPS
+from handson.workspace import Workspace
+
+GOOD: dict[str, Any] = {"passed": True, "checks": []}
+BAD: dict[str, Any] = {"passed": False, "checks": []}
+
+
+class Eyes:
+    """A step as far as its standing is asked for."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    found = Workspace("meadow", tmp_path)
+    found.record("00_start", GOOD)
+    found.record("01_security_group", GOOD)
+    found.record("01_security_group", BAD)
+    found.record("02_sasl_install", BAD)
+    return found
+
+
+def states(workspace: Workspace) -> list[str]:
+    return [standing.recorded(workspace)[step.slug] for step in STEPS[:4]]
+
+
+def test_what_was_recorded(workspace: Workspace) -> None:
+    assert states(workspace) == ["done", "back", "open", "open"]
+
+
+def test_a_step_that_passes_again_is_done(workspace: Workspace) -> None:
+    first = workspace.progress()["01_security_group"]["done"]
+    workspace.record("01_security_group", GOOD)
+    assert states(workspace)[1] == "done"
+    assert workspace.progress()["01_security_group"]["done"] == first
+    workspace.forget("01_security_group")
+    assert states(workspace)[1] == "open"
+
+
+def test_what_is_true_now_counts_for_steps_that_were_done(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def look_at(step: Any, slugs: list[str]) -> dict[str, bool]:
+        asked.append(slugs)
+        return {"00_start": False, "01_security_group": True}
+
+    monkeypatch.setattr(standing, "look_at", look_at)
+    found = standing.now(Eyes(workspace))  # type: ignore[arg-type]
+    assert asked == [["00_start", "01_security_group"]]
+    assert [found[step.slug] for step in STEPS[:3]] == ["back", "done", "open"]
+
+
+def test_a_header_does_not_wait(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_at(step: Any, slugs: list[str]) -> dict[str, bool]:
+        time.sleep(1)
+        return dict.fromkeys(slugs, False)
+
+    monkeypatch.setattr(standing, "look_at", look_at)
+    began = time.monotonic()
+    found = standing.now(Eyes(workspace), seconds=0.1)  # type: ignore[arg-type]
+    assert time.monotonic() - began < 0.5
+    assert found == standing.recorded(workspace)
+
+
+def test_after_the_teardown_nothing_is_looked_at(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.record(STEPS[-1].slug, GOOD)
+    monkeypatch.setattr(standing, "look_at", None)
+    found = standing.now(Eyes(workspace))  # type: ignore[arg-type]
+    assert found == standing.recorded(workspace)

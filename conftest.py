@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         HANDSON_NAME=LAB,
         HANDSON_WORKSPACE=tempfile.mkdtemp(prefix="handson-nbval-"),
         HANDSON_HEADLESS="1",
+        HANDSON_FAULT="chrooted-smtpd",
         AWS_EC2_METADATA_DISABLED="true",
     )
     Lab(LAB).up(Workspace().public_key, print)

@@ -142,6 +142,8 @@ def kernel_environment(workspace: Workspace, target: str) -> dict[str, str]:
     """Return the variables that a notebook's kernel gets besides this process's own."""
     environment = {
         HEADLESS: "1",
+        # Nobody is there to find it, so it is always the same fault that is planted.
+        "HANDSON_FAULT": os.environ.get("HANDSON_FAULT") or "chrooted-smtpd",
         "HANDSON_NAME": workspace.name,
         "HANDSON_WORKSPACE": str(workspace.path.absolute()),
         "HANDSON_TARGET": target,

@@ -170,7 +170,7 @@ def sasl_install(step: Step) -> list[View]:
     """Put smtpd.conf back, and remove the packages that were not there at the start."""
     server = step.hosts.server
     shown = [
-        *_put_back(server, server.system.smtpd_conf),
+        *_put_back(server, server.system.smtpd_conf, mark="^pwcheck_method:.*auxprop"),
         *_remove(server, server.system.sasl_packages),
     ]
     # Debian's package leaves its rule for sasldb's mode behind; installed once more, it would
@@ -218,7 +218,7 @@ def sasldb(step: Step) -> list[View]:
 @undoes("04_main_cf")
 def main_cf(step: Step) -> list[View]:
     """Put main.cf back; what 06_mailx_test changed in it has been undone before."""
-    shown = _put_back(step.hosts.server, MAIN)
+    shown = _put_back(step.hosts.server, MAIN, mark="^smtpd_sasl_auth_enable *= *yes")
     if shown:
         shown.append(step.hosts.server.run(RELOAD))
     return shown
@@ -228,7 +228,7 @@ def main_cf(step: Step) -> list[View]:
 def master_cf(step: Step) -> list[View]:
     """Put master.cf back, so that nothing listens on port 587, and stop saslauthd."""
     server, postfix = step.hosts.server, step.scene().postfix
-    shown = _put_back(server, MASTER)
+    shown = _put_back(server, MASTER, mark="^(submission|587)[[:space:]]+inet")
     # A run that was killed may have put the file back and not come to the restart.
     is_stale = postfix.is_listening(587) and not find_submission(postfix.services())
     if shown or is_stale:
@@ -327,8 +327,10 @@ def _recorded(server: Host, name: str) -> dict[str, str]:
 
 # -- files and packages --------------------------------------------------------
 
-# Prints what has to be done with $file: 'copy SOURCE', 'remove', or nothing.
+# Prints what has to be done with $file: 'copy SOURCE', 'remove', or nothing. A backup that
+# bears the step's own mark was made when the step had been done by hand already.
 _COMPARE = r"""
+if [ -n "$mark" ] && grep -Eqs "$mark" "$source"; then source=; fi
 if [ -z "$source" ]; then
   [ -d "$start" ] || exit 0
   source=$start$file
@@ -342,13 +344,17 @@ fi
 """
 
 
-def _put_back(host: Host, path: str, record: str = "") -> list[View]:
-    """Put a file back from its oldest dated backup (or a record), or as it was at the start."""
+def _put_back(host: Host, path: str, record: str = "", mark: str = "") -> list[View]:
+    """Put a file back from its oldest dated backup (or a record), or as it was at the start.
+
+    `mark` is a pattern that the file matches once the step is done.
+    """
     recorded = f"{before.FOLDER}/{record}{path}"
     known = {
         "file": path,
         "source": recorded if record else next(iter(host.backups(path)), ""),
         "start": f"{before.FOLDER}/{before.START}",
+        "mark": mark,
     }
     what, _space, source = before.run_as_root(host, _COMPARE, known).strip().partition(" ")
     if what == "remove":

@@ -8,6 +8,7 @@ wire
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 from collections.abc import Callable
 from types import TracebackType
@@ -29,11 +30,10 @@ sleep 0.2
 cat /root/wire.txt
 rm -f /root/wire.txt /root/wire.log
 """
-# What SMTP says in clear (RFC 5321), from its first letter to the end of the line.
-SPOKEN = re.compile(
-    r"(?:EHLO|HELO|AUTH|STARTTLS|MAIL FROM|RCPT TO|DATA|QUIT|[2-5]\d\d[ -])[ -~]*$", re.MULTILINE
-)
-PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d+ ", re.MULTILINE)
+# A packet as tcpdump prints it: a line about it, which ends with its length, and its bytes.
+PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d+ .*, length (\d+)$", re.MULTILINE)
+# A login in base64: behind AUTH PLAIN, or on a line of its own (RFC 4954).
+CODED = re.compile(r"(?:AUTH PLAIN )?([A-Za-z0-9+/]{8,}={0,2})")
 
 
 class Wiretap(View):
@@ -48,7 +48,7 @@ class Wiretap(View):
     ) -> None:
         self.port, self._run, self._hide = port, run, hide
         self.lines: list[str] = []
-        self.packets = 0
+        self.unreadable = 0
         self.login = ""
 
     def __enter__(self) -> Wiretap:
@@ -67,16 +67,29 @@ class Wiretap(View):
         """Take in what tcpdump printed with -A.
 
         >>> wire = Wiretap(587, str)
-        >>> wire.read("12:00:00.1 IP a > b\\nE..4.AUTH PLAIN AGpvZQBwdw==\\n")
-        >>> wire.packets, wire.lines, wire.login
-        (1, ['AUTH PLAIN AGpvZQBwdw=='], 'joe pw')
+        >>> wire.read("12:00:00.1 IP a > b, length 25\\nE..4.AUTH PLAIN AGpvZQBwdw==\\n\\n")
+        >>> wire.lines, wire.login
+        (['AUTH PLAIN AGpvZQBwdw=='], 'joe pw')
         """
-        self.packets = len(PACKET.findall(captured))
-        spoken = [line.rstrip() for line in SPOKEN.findall(captured.replace("\r", ""))]
-        self.lines = [self._hide(line) for line in dict.fromkeys(spoken)]
-        for line in spoken:
-            if found := re.fullmatch(r"AUTH PLAIN ([A-Za-z0-9+/=]+)", line):
-                plain = base64.b64decode(found[1]).decode(errors="replace")
+        _before, *parts = PACKET.split(captured)
+        lengths, blocks = parts[::2], parts[1::2]
+        sent = [_payload(block, int(length)) for length, block in zip(lengths, blocks, strict=True)]
+        self.lines, self.unreadable, secured = [], 0, False
+        for text in filter(None, sent):
+            if secured:
+                self.unreadable += 1
+                continue
+            for line in text.splitlines():
+                # The server's answer to STARTTLS is the last thing that is said in clear.
+                secured = bool(self.lines) and self.lines[-1] == "STARTTLS"
+                if found := CODED.fullmatch(line):
+                    self._take_login(found[1])
+                self.lines.append(self._hide(line))
+
+    def _take_login(self, coded: str) -> None:
+        with contextlib.suppress(ValueError):
+            plain = base64.b64decode(coded, validate=True).decode()
+            if plain.count("\0") == 2:
                 self.login = self._hide(" ".join(plain.strip("\0").split("\0")))
 
     @property
@@ -88,14 +101,33 @@ class Wiretap(View):
             return _("After STARTTLS nothing can be read any more: no login, no mail.")
         return _("No login was sent.")
 
+    @property
+    def _heard(self) -> list[str]:
+        noise = [_("(and then packets that cannot be read)")] if self.unreadable else []
+        return [*self.lines, *noise]
+
     def text(self) -> str:
         heard = _("Heard on port {port}:").format(port=self.port)
-        return "\n".join([heard, *(f"  {line}" for line in self.lines), f"# {self.verdict}"])
+        return "\n".join([heard, *(f"  {line}" for line in self._heard), f"# {self.verdict}"])
 
     def html(self) -> str:
         tone = "bad" if self.login else "good"
-        lines = "\n".join(escape(line) for line in self.lines)
+        lines = "\n".join(escape(line) for line in self._heard)
         return (
             f'<div class="term"><pre><span class="host">tcpdump, port {self.port}</span>\n'
             f'{lines}</pre></div><div class="note-box {tone}">{escape(self.verdict)}</div>'
         )
+
+
+def _payload(block: str, length: int) -> str:
+    """Return the bytes that a packet carried: the last ones of what tcpdump printed of it.
+
+    Its headers come first. A line end stands for two bytes, since tcpdump -A leaves out the
+    CR; what cannot be printed is a dot.
+    """
+    block = block.removesuffix("\n")
+    start, count = len(block), 0
+    while start > 0 and count < length:
+        start -= 1
+        count += 2 if block[start] == "\n" else 1
+    return block[start:]

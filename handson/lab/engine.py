@@ -13,6 +13,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import time
@@ -36,8 +37,7 @@ LABEL = "handson.lab"
 INSIDE = "[ -e /etc/handson-lab ] || { echo 'this is not inside a host of the lab'; exit 97; }"
 PROMISED = "handson.promised"  # of a lab's Internet: the network of the VPC that is to come
 CAP_SYS_RESOURCE = 24
-# Python warns of a process that is forgotten while it runs; these are meant to run on.
-STARTED: list[subprocess.Popen[bytes]] = []
+DEFAULT = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True)
@@ -359,7 +359,7 @@ def processes(*words: str) -> list[psutil.Process]:
     return found
 
 
-def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+def start(command: list[str], log: Path) -> psutil.Process:
     """Start a process that outlives this one; what it says is added to the file `log`."""
     with log.open("ab") as file:
         process = subprocess.Popen(
@@ -370,8 +370,9 @@ def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,
             cwd="/",
         )
-    STARTED.append(process)
-    return process
+    # It is meant to run on; without a status Python would warn of it as forgotten.
+    process.returncode = 0
+    return psutil.Process(process.pid)
 
 
 def end(found: list[psutil.Process], seconds: float = 5) -> int:
@@ -379,7 +380,7 @@ def end(found: list[psutil.Process], seconds: float = 5) -> int:
     for process in found:
         _signal(process, "TERM")
     deadline = time.monotonic() + seconds
-    while (left := [one for one in found if _runs(one)]) and time.monotonic() < deadline:
+    while (left := [one for one in found if runs(one)]) and time.monotonic() < deadline:
         time.sleep(0.02)
     for process in left:
         _signal(process, "KILL")
@@ -395,10 +396,8 @@ def as_root() -> list[str]:
     return [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
-def _runs(process: psutil.Process) -> bool:
-    """Tell whether a process still does something; whoever started it may not know yet."""
-    for started in STARTED:
-        started.poll()
+def runs(process: psutil.Process) -> bool:
+    """Tell whether a process still does something."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -424,6 +423,8 @@ def _addresses() -> Iterator[str | None]:
 
 
 def _client(address: str | None, seconds: int = 120) -> docker.DockerClient | None:
+    if not _listens(address):
+        return None
     with contextlib.suppress(DockerException, OSError):
         if address is None:
             client = docker.from_env(timeout=seconds, use_context=True)
@@ -436,6 +437,19 @@ def _client(address: str | None, seconds: int = 120) -> docker.DockerClient | No
             client.close()
             raise
     return None
+
+
+def _listens(address: str | None) -> bool:
+    """Tell whether somebody listens at a Unix socket; what other addresses do, the SDK sees.
+
+    The SDK forgets its socket when nobody does, and Python warns of it some time later.
+    """
+    if address is None:
+        address = docker.ContextAPI.kwargs_from_context().get("base_url") or DEFAULT
+    if not address.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(address.removeprefix("unix://")) == 0
 
 
 def _socket(name: str) -> Path:

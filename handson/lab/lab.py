@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 import sys
 import time
 import urllib.request
@@ -13,6 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import psutil
 from docker.errors import APIError
 
 from handson.errors import EngineMissing, LabDown, LabError
@@ -191,15 +191,15 @@ class Lab:
         state.save()
         return state
 
-    def _start_server(self, image: str, cidr: str) -> subprocess.Popen[bytes]:
+    def _start_server(self, image: str, cidr: str) -> psutil.Process:
         command = [sys.executable, "-m", SERVER, self.name, "--image", image, "--internet", cidr]
         self._log().unlink(missing_ok=True)
         return engines.start(command, self._log())
 
-    def _wait_for_server(self, server: subprocess.Popen[bytes]) -> str:
+    def _wait_for_server(self, server: psutil.Process) -> str:
         file = runtime_folder(self.name) / "endpoint"
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and server.poll() is None:
+        while time.monotonic() < deadline and engines.runs(server):
             with contextlib.suppress(OSError):
                 endpoint = file.read_text()
                 if endpoint and self._answers(endpoint):

@@ -49,45 +49,55 @@ def step(home: Workspace) -> Iterator[Step]:
     found.hosts.close()
 
 
-def passes(slug: str) -> bool:
+def passes(slug: str, eye: Step | None = None) -> bool:
+    """Tell whether all checks of a step pass; an eye on the hosts saves the way to them."""
     found = begin(slug)
+    if eye:
+        found.__dict__["hosts"] = eye.hosts
     try:
         return found.look().passed
     finally:
-        found.hosts.close()
+        if not eye:
+            found.hosts.close()
 
 
-def undo(slug: str) -> list[str]:
+def undo(slug: str, eye: Step | None = None) -> list[str]:
     """Undo a step and return the steps that were undone."""
     found = begin(slug)
+    if eye:
+        found.__dict__["hosts"] = eye.hosts
     try:
         return [info.slug for info, _shown in found.undo().steps]
     finally:
-        found.hosts.close()
+        if not eye:
+            found.hosts.close()
 
 
 @pytest.mark.parametrize("slug", UNDOABLE)
 def test_a_step_there_and_back(slug: str, step: Step) -> None:
+    if slug == "07_log_check":
+        # Its notebook only reads: what it looks for is there since 06_mailx_test.
+        assert undo(slug, step) == [slug]
     untouched = state(step)
-    assert not passes(slug)
+    assert not passes(slug, step)
 
     solve(slug)
-    assert passes(slug)
+    assert passes(slug, step)
     solved = state(step)
 
     solve(slug)
-    assert passes(slug)
+    assert passes(slug, step)
     assert state(step) == solved
 
-    assert undo(slug) == [slug]
+    assert undo(slug, step) == [slug]
     assert state(step) == untouched
     assert slug not in step.workspace.progress()
-    assert not passes(slug)
-    assert undo(slug) == []
+    assert not passes(slug, step)
+    assert undo(slug, step) == []
     assert state(step) == untouched
 
     solve(slug)
-    assert passes(slug)
+    assert passes(slug, step)
     assert state(step) == solved
 
 

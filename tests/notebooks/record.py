@@ -51,7 +51,7 @@ def record(path: Path) -> None:
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(HANDSON_NAME="record", HANDSON_WORKSPACE=folder, HANDSON_HEADLESS="1")
+        os.environ.update(HANDSON_NAME="record", HANDSON_WORKSPACE=folder, HANDSON_HEADLESS="1", HANDSON_FAULT="chrooted-smtpd")
         lab = Lab("record")
         lab.up(Workspace().public_key, print)
         try:

@@ -22,7 +22,9 @@ test: ## run all tests
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory lint
 	@echo "== pytest"
-	@$(PYTHON_IN_VENV) -m pytest
+	@$(PYTHON_IN_VENV) -m pytest --durations=15
+	@echo "== the notebooks, cell by cell"
+	@$(PYTHON_IN_VENV) -m pytest --nbval notebooks
 
 lint: ## look over code, types and templates
 	@scripts/setup.sh

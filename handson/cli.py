@@ -7,15 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from handson.course import checkout, find
+from handson import commands
 from handson.errors import HandsonError
 from handson.i18n import _
-
-# Everything else is imported where it is used: `handson --help` shall not wait for boto3.
-if TYPE_CHECKING:
-    from handson.workspace import Workspace
 
 INTERRUPTED = 130
 
@@ -24,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = parser().parse_args(argv)
     try:
-        status: int = options.act(options)
+        status: int = getattr(commands, options.act)(options)
         return status
     except HandsonError as error:
         print(error, file=sys.stderr)
@@ -45,10 +40,10 @@ def parser() -> argparse.ArgumentParser:
         description=_("SMTP AUTH for a Postfix relay, learned step by step."),
         epilog=_("`handson COMMAND --help` tells more about a command."),
     )
-    commands = top.add_subparsers(title=_("commands"), metavar="COMMAND", required=True)
+    subparsers = top.add_subparsers(title=_("commands"), metavar="COMMAND", required=True)
 
     def add(name: str, summary: str, more: str = "") -> argparse.ArgumentParser:
-        sub: argparse.ArgumentParser = commands.add_parser(
+        sub: argparse.ArgumentParser = subparsers.add_parser(
             name, help=summary, description=f"{summary} {more}".strip()
         )
         return sub
@@ -74,22 +69,22 @@ def parser() -> argparse.ArgumentParser:
     up = add("up", _("Start the lab, or see that it runs."))
     named(up)
     based(up)
-    up.set_defaults(act=_up)
+    up.set_defaults(act="up")
 
     build = add("build", _("Build the host image, where it is not built yet."))
     based(build)
-    build.set_defaults(act=_build)
+    build.set_defaults(act="build")
 
     down = add("down", _("Remove the lab: its hosts, networks and processes."))
     named(down)
     down.add_argument(
         "--forget", action="store_true", help=_("forget your choices and your password too")
     )
-    down.set_defaults(act=_down)
+    down.set_defaults(act="down")
 
     state = add("status", _("Tell what runs, and which steps are done."))
     named(state)
-    state.set_defaults(act=_status)
+    state.set_defaults(act="status")
 
     ssh = add(
         "ssh",
@@ -97,14 +92,39 @@ def parser() -> argparse.ArgumentParser:
         _("What follows the host goes to ssh: `handson ssh client -- uptime`."),
     )
     named(ssh)
-    ssh.add_argument("host", choices=("server", "client", "mailbox"), help=_("where to log in"))
+    ssh.add_argument(
+        "host", choices=("server", "client", "stranger", "mailbox"), help=_("where to log in")
+    )
     ssh.add_argument(
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="...",
         help=_("options and a command for ssh"),
     )
-    ssh.set_defaults(act=_ssh)
+    ssh.set_defaults(act="ssh")
+
+    broken = add(
+        "break",
+        _("Plant a fault on the hosts, to practise on."),
+        _("Which one is not told, unless you name it. `08_break_it` is the notebook for it."),
+    )
+    named(broken)
+    broken.add_argument("fault", nargs="?", metavar="ID", help=_("a fault (default: one is drawn)"))
+    told = broken.add_mutually_exclusive_group()
+    told.add_argument("--list", action="store_true", help=_("list the faults, and plant none"))
+    told.add_argument(
+        "--hint", action="store_true", help=_("tell what is wrong and how to mend it")
+    )
+    told.add_argument("--mend", action="store_true", help=_("put everything back as it was"))
+    broken.set_defaults(act="break_")
+
+    found = add(
+        "diagnose",
+        _("Say what is wrong on the hosts, with the evidence and the cure."),
+        _("Changes nothing. The status is 1 when something is found."),
+    )
+    named(found)
+    found.set_defaults(act="diagnose")
 
     undo = add(
         "undo",
@@ -113,7 +133,7 @@ def parser() -> argparse.ArgumentParser:
     )
     named(undo)
     stepped(undo)
-    undo.set_defaults(act=_undo)
+    undo.set_defaults(act="undo")
 
     goto = add(
         "goto",
@@ -126,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     )
     named(goto)
     stepped(goto)
-    goto.set_defaults(act=_goto)
+    goto.set_defaults(act="goto")
 
     reset = add(
         "reset",
@@ -137,7 +157,7 @@ def parser() -> argparse.ArgumentParser:
     reset.add_argument(
         "--hard", action="store_true", help=_("delete the hosts and make new ones instead")
     )
-    reset.set_defaults(act=_reset)
+    reset.set_defaults(act="reset")
 
     run = add(
         "run",
@@ -168,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
         "--keep", action="store_true", help=_("leave the hosts as they are when something fails")
     )
     run.add_argument("--since", type=float, default=0, help=argparse.SUPPRESS)
-    run.set_defaults(act=_run)
+    run.set_defaults(act="run")
 
     lab = add("lab", _("Open JupyterLab on the first notebook, with the lab up."))
     named(lab)
@@ -177,161 +197,8 @@ def parser() -> argparse.ArgumentParser:
     lab.add_argument("--no-browser", action="store_true", help=_("open no browser"))
     lab.add_argument("--port", type=int, help=_("port of JupyterLab (default: 8888 or the next)"))
     lab.add_argument("--ip", help=_("address on which JupyterLab listens (default: localhost)"))
-    lab.set_defaults(act=_lab)
+    lab.set_defaults(act="lab")
     return top
-
-
-# -- the commands -------------------------------------------------------------
-
-
-def _up(options: argparse.Namespace) -> int:
-    _start(_workspace(options), options.base)
-    print(_("Next: handson lab, or handson ssh once 00_start has made the hosts."))
-    return 0
-
-
-def _build(options: argparse.Namespace) -> int:
-    from handson.lab import Lab
-    from handson.ui.progress import progress
-
-    with progress(_("Building the host image"), 150) as shown:
-        name = Lab("build").build(shown.say, options.base)
-    print(_("The host image is {name}.").format(name=name))
-    return 0
-
-
-def _down(options: argparse.Namespace) -> int:
-    from handson.lab import Lab
-    from handson.ui.progress import progress
-
-    workspace = _workspace(options)
-    with progress(_("Removing the lab")) as shown:
-        found = Lab(workspace.name).down(shown.say)
-    is_on_aws = workspace.settings().target == "aws"
-    if not is_on_aws:
-        # Those hosts are no more, and nothing of a step is done on the next ones.
-        workspace.forget()
-        workspace.unpin()
-    if options.forget:
-        workspace.remove()
-    print(
-        _("The lab “{name}” is removed.").format(name=workspace.name)
-        if found
-        else _("There was no lab “{name}”.").format(name=workspace.name)
-    )
-    if is_on_aws:
-        print(_("What the course made on AWS is still there: notebooks/10_teardown.ipynb."))
-    return 0
-
-
-def _status(options: argparse.Namespace) -> int:
-    from handson.status import status
-
-    for number, view in enumerate(status(_workspace(options))):
-        print(f"\n{view}" if number else view)
-    return 0
-
-
-def _undo(options: argparse.Namespace) -> int:
-    slug = find(options.step).slug
-    from handson.step import begin
-
-    step = begin(slug, _workspace(options))
-    try:
-        print(step.undo())
-    finally:
-        step.hosts.close()
-    return 0
-
-
-def _goto(options: argparse.Namespace) -> int:
-    slug = find(options.step).slug
-    from handson.travel import goto
-
-    print(goto(slug, _workspace(options)))
-    return 0
-
-
-def _reset(options: argparse.Namespace) -> int:
-    workspace = _workspace(options)
-    from handson.travel import reset
-
-    print(reset(workspace, options.hard))
-    return 0
-
-
-def _ssh(options: argparse.Namespace) -> int:
-    from handson.ssh import ssh_command
-
-    arguments = options.arguments
-    if arguments[:1] == ["--"]:
-        arguments = arguments[1:]
-    command = ssh_command(options.host, _workspace(options), arguments)
-    sys.stdout.flush()
-    os.execv(command[0], command)
-
-
-def _run(options: argparse.Namespace) -> int:
-    from handson.runner import Plan, run_course
-
-    root = checkout(options.root)
-    plan = Plan(
-        root=root,
-        runs=(options.runs or root / "runs").absolute(),
-        target=options.target,
-        name=options.name,
-        base=options.base,
-        cell_seconds=options.cell_timeout,
-        keep=options.keep,
-        since=options.since,
-    )
-    return run_course(plan)
-
-
-def _lab(options: argparse.Namespace) -> int:
-    from handson import jupyter
-
-    root = checkout(options.root)
-    workspace = _workspace(options)
-    has_lab = workspace.settings().target == "lab"
-    if has_lab:
-        _start(workspace, options.base)
-    arguments = [
-        *(["--no-browser"] if options.no_browser else []),
-        *([f"--port={options.port}"] if options.port else []),
-        *([f"--ip={options.ip}"] if options.ip else []),
-    ]
-    status = jupyter.run(root, workspace, arguments)
-    if has_lab:
-        print(
-            _("The lab is still up. Remove it with: handson down --name {name}").format(
-                name=workspace.name
-            )
-        )
-    return status
-
-
-def _workspace(options: argparse.Namespace) -> Workspace:
-    from handson.lab.state import check_name
-    from handson.workspace import Workspace
-
-    return Workspace(check_name(options.name))
-
-
-def _start(workspace: Workspace, base: str) -> None:
-    from handson.lab import Lab
-    from handson.ui.progress import progress
-
-    lab = Lab(workspace.name)
-    was_up = lab.is_up
-    with progress(_("Starting the lab")) as shown:
-        state = lab.up(workspace.public_key, shown.say, base)
-    sentence = (
-        _("The lab “{name}” is up already. AWS API: {endpoint}")
-        if was_up
-        else _("The lab “{name}” is up. AWS API: {endpoint}")
-    )
-    print(sentence.format(name=workspace.name, endpoint=state.endpoint))
 
 
 def _seconds(text: str) -> int:

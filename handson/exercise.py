@@ -163,14 +163,8 @@ def verdict(attempt: Attempt) -> str:
     """
     if not attempt.is_named:
         return _("{id}: mended, and the cause was told by the checks.").format(id=attempt.id)
-    tries = (
-        _("at the first try")
-        if not attempt.wrong
-        else _("after {count} wrong answers").format(count=len(attempt.wrong))
+    if not attempt.wrong and not attempt.hints:
+        return _("{id}: found at the first try, without a hint.").format(id=attempt.id)
+    return _("{id}: found. Wrong answers: {wrong}, hints: {hints}.").format(
+        id=attempt.id, wrong=len(attempt.wrong), hints=attempt.hints
     )
-    hints = (
-        _("without a hint")
-        if not attempt.hints
-        else _("with {count} hints").format(count=attempt.hints)
-    )
-    return _("{id}: found {tries}, {hints}.").format(id=attempt.id, tries=tries, hints=hints)

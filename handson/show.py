@@ -118,7 +118,7 @@ def summary(records: Sequence[Record], seconds: float) -> str:
     """Return the last line of a run.
 
     >>> summary([], 3.21)
-    'Failed: 0 of 9 notebooks, 0 of 0 checks passed; 3 s in all.'
+    'Failed: 0 of 11 notebooks, 0 of 0 checks passed; 3 s in all.'
     """
     passed = sum(record.passed for record in records)
     word = _("Passed") if passed == len(STEPS) else _("Failed")

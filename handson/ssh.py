@@ -14,8 +14,6 @@ from handson.i18n import _
 from handson.target import Place, Target, of
 from handson.workspace import Workspace
 
-HOSTS = ("server", "client", "mailbox")
-
 
 def ssh_config(places: Mapping[str, tuple[Place, str]], key: Path, known_hosts: Path) -> str:
     """Return a configuration for ssh(1): each name with its place and the name before it.
@@ -71,8 +69,8 @@ def way_to(name: str, target: Target, hosts: Hosts) -> dict[str, tuple[Place, st
         places["mailbox"] = (target.mailbox, first)
         return places
     places["server"] = (hosts.place("server"), first)
-    if name == "client":
-        places["client"] = (hosts.place("client"), "server")
+    if name != "server":
+        places[name] = (hosts.place(name), "server")
     return places
 
 

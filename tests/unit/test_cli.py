@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handson import cli, jupyter
+from handson import cli, commands, jupyter
 from handson.errors import HandsonError
 from handson.workspace import Workspace
 
@@ -179,7 +179,7 @@ def test_ctrl_c_is_one_line_and_status_130(
     def stop(options: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_status", stop)
+    monkeypatch.setattr(commands, "status", stop)
     assert handson("status") == 130
     assert capsys.readouterr().err == "Stopped.\n"
 

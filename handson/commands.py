@@ -1,0 +1,221 @@
+"""What each subcommand of `handson` does.
+
+A function a subcommand, by its name; each returns the exit status. What a function needs is
+imported inside it: `handson --help` shall not wait for boto3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+from typing import TYPE_CHECKING
+
+from handson.course import checkout, find
+from handson.errors import HandsonError
+from handson.i18n import _
+
+if TYPE_CHECKING:
+    from handson.step import Step
+    from handson.workspace import Workspace
+
+
+def up(options: argparse.Namespace) -> int:
+    _start(_workspace(options), options.base)
+    print(_("Next: handson lab, or handson ssh once 00_start has made the hosts."))
+    return 0
+
+
+def build(options: argparse.Namespace) -> int:
+    from handson.lab import Lab
+    from handson.ui.progress import progress
+
+    with progress(_("Building the host image"), 150) as shown:
+        name = Lab("build").build(shown.say, options.base)
+    print(_("The host image is {name}.").format(name=name))
+    return 0
+
+
+def down(options: argparse.Namespace) -> int:
+    from handson.lab import Lab
+    from handson.ui.progress import progress
+
+    workspace = _workspace(options)
+    with progress(_("Removing the lab")) as shown:
+        found = Lab(workspace.name).down(shown.say)
+    is_on_aws = workspace.settings().target == "aws"
+    if not is_on_aws:
+        # Those hosts are no more, and nothing of a step is done on the next ones.
+        workspace.forget()
+        workspace.unpin()
+    if options.forget:
+        workspace.remove()
+    print(
+        _("The lab “{name}” is removed.").format(name=workspace.name)
+        if found
+        else _("There was no lab “{name}”.").format(name=workspace.name)
+    )
+    if is_on_aws:
+        print(_("What the course made on AWS is still there: notebooks/10_teardown.ipynb."))
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    from handson import status as standing
+
+    for number, view in enumerate(standing.status(_workspace(options))):
+        print(f"\n{view}" if number else view)
+    return 0
+
+
+def undo(options: argparse.Namespace) -> int:
+    slug = find(options.step).slug
+    from handson.step import begin
+
+    step = begin(slug, _workspace(options))
+    try:
+        print(step.undo())
+    finally:
+        step.hosts.close()
+    return 0
+
+
+def goto(options: argparse.Namespace) -> int:
+    slug = find(options.step).slug
+    from handson import travel
+
+    print(travel.goto(slug, _workspace(options)))
+    return 0
+
+
+def reset(options: argparse.Namespace) -> int:
+    workspace = _workspace(options)
+    from handson import travel
+
+    print(travel.reset(workspace, options.hard))
+    return 0
+
+
+def ssh(options: argparse.Namespace) -> int:
+    from handson.ssh import ssh_command
+
+    arguments = options.arguments
+    if arguments[:1] == ["--"]:
+        arguments = arguments[1:]
+    command = ssh_command(options.host, _workspace(options), arguments)
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def break_(options: argparse.Namespace) -> int:
+    """Plant a fault, list them, tell about the one that is planted, or mend it."""
+    from handson import faults
+    from handson.diagnosis import cause
+
+    if options.list:
+        for one in faults.FAULTS:
+            print(f"{one.id:<28}{cause(one.id).seen}")
+        return 0
+    step = _last_step(options)
+    try:
+        scene = step.scene()
+        if options.mend:
+            print(_("{id}: mended.").format(id=faults.mend(scene).id))
+        elif options.hint:
+            here = faults.planted(scene)
+            if not here:
+                raise HandsonError(_("No fault is planted."), _("Plant one: handson break"))
+            print(faults.how_to_mend(scene, here[0]))
+        else:
+            chosen = options.fault or faults.draw(random.Random(), scene).id
+            step.exercise.start(chosen)
+            print(_("A fault is planted. Find it: handson diagnose, or handson ssh server."))
+    finally:
+        step.hosts.close()
+    return 0
+
+
+def diagnose(options: argparse.Namespace) -> int:
+    """Print the causes that are recognised, the surest first; status 1 when there is one."""
+    from handson import diagnosis
+
+    step = _last_step(options)
+    try:
+        found = diagnosis.diagnose(step.scene())
+    finally:
+        step.hosts.close()
+    for one in found:
+        print(f"{one.id}: {one.evidence}\n  {one.cause}\n  → {one.cure}\n  {one.manual}")
+    if not found:
+        print(_("Nothing that the diagnosis knows is wrong."))
+    return 1 if found else 0
+
+
+def _last_step(options: argparse.Namespace) -> Step:
+    from handson.step import begin
+
+    return begin("08_break_it", _workspace(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    from handson.runner import Plan, run_course
+
+    root = checkout(options.root)
+    plan = Plan(
+        root=root,
+        runs=(options.runs or root / "runs").absolute(),
+        target=options.target,
+        name=options.name,
+        base=options.base,
+        cell_seconds=options.cell_timeout,
+        keep=options.keep,
+        since=options.since,
+    )
+    return run_course(plan)
+
+
+def lab(options: argparse.Namespace) -> int:
+    from handson import jupyter
+
+    root = checkout(options.root)
+    workspace = _workspace(options)
+    has_lab = workspace.settings().target == "lab"
+    if has_lab:
+        _start(workspace, options.base)
+    arguments = [
+        *(["--no-browser"] if options.no_browser else []),
+        *([f"--port={options.port}"] if options.port else []),
+        *([f"--ip={options.ip}"] if options.ip else []),
+    ]
+    status = jupyter.run(root, workspace, arguments)
+    if has_lab:
+        print(
+            _("The lab is still up. Remove it with: handson down --name {name}").format(
+                name=workspace.name
+            )
+        )
+    return status
+
+
+def _workspace(options: argparse.Namespace) -> Workspace:
+    from handson.lab.state import check_name
+    from handson.workspace import Workspace
+
+    return Workspace(check_name(options.name))
+
+
+def _start(workspace: Workspace, base: str) -> None:
+    from handson.lab import Lab
+    from handson.ui.progress import progress
+
+    lab = Lab(workspace.name)
+    was_up = lab.is_up
+    with progress(_("Starting the lab")) as shown:
+        state = lab.up(workspace.public_key, shown.say, base)
+    sentence = (
+        _("The lab “{name}” is up already. AWS API: {endpoint}")
+        if was_up
+        else _("The lab “{name}” is up. AWS API: {endpoint}")
+    )
+    print(sentence.format(name=workspace.name, endpoint=state.endpoint))

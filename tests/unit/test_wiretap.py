@@ -1,0 +1,51 @@
+"""What a listener makes of the packets that tcpdump printed."""
+
+from __future__ import annotations
+
+from handson.wiretap import Wiretap
+
+HEAD = "04:43:01.{n:06d} eth0  In  IP 10.0.0.1.4 > 10.0.0.2.587: Flags [P.], length {length}\n"
+JUNK = "E..4..@.@.2500 AUTH PLAIN....+K.m"
+
+
+def packet(number: int, sent: str) -> str:
+    """Return a packet as tcpdump -A prints it: with CR left out before LF, and headers before."""
+    head = HEAD.format(n=number, length=len(sent))
+    return head + JUNK + sent.replace("\r\n", "\n") + "\n"
+
+
+def heard(*sent: str) -> Wiretap:
+    wire = Wiretap(587, str, lambda text: text.replace("pw1", "•••").replace("AGpvZQBwdzE=", "•••"))
+    wire.read("".join(packet(number, text) for number, text in enumerate(sent)))
+    return wire
+
+
+def test_only_what_was_sent_is_heard() -> None:
+    wire = heard("220 mail\r\n", "EHLO me\r\n", "250-mail\r\n250 AUTH PLAIN\r\n", "")
+    assert wire.lines == ["220 mail", "EHLO me", "250-mail", "250 AUTH PLAIN"]
+    assert wire.login == ""
+    assert "No login was sent" in wire.text()
+
+
+def test_a_login_behind_the_command_is_read_and_masked() -> None:
+    wire = heard("AUTH PLAIN AGpvZQBwdzE=\r\n", "235 2.7.0 ok\r\n")
+    assert wire.login == "joe •••"
+    assert "pw1" not in wire.text() + wire.html()
+    assert "AGpvZQBwdzE=" not in wire.text() + wire.html()
+
+
+def test_a_login_on_a_line_of_its_own_is_read() -> None:
+    assert heard("AUTH PLAIN\r\n", "334 \r\n", "AGpvZQBwdzE=\r\n").login == "joe •••"
+
+
+def test_after_starttls_nothing_is_heard() -> None:
+    wire = heard("STARTTLS\r\n", "220 2.0.0 Ready\r\n", "....x.AGpvZQBwdzE=", "....9f")
+    assert wire.lines == ["STARTTLS", "220 2.0.0 Ready"]
+    assert wire.login == ""
+    assert "cannot be read" in wire.text()
+    assert "After STARTTLS" in wire.text()
+
+
+def test_a_word_that_is_no_login_is_only_a_word() -> None:
+    wire = heard("AUTH PLAIN\r\n", "submission\r\n", "c21haWw=\r\n")
+    assert wire.login == ""

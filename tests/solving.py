@@ -65,6 +65,6 @@ def assert_nothing_doubled(workspace: Any = None) -> None:
         rules = [rule for rule in step.cloud.rules() if rule.port == "587"]
         assert len(rules) == 1
         mailrc = step.hosts.client.read("cut -d= -f1 ~/.mailrc").splitlines()
-        assert len(mailrc) == len(set(mailrc)) == 4
+        assert mailrc and len(mailrc) == len(set(mailrc))
     finally:
         step.hosts.close()

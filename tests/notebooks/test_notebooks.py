@@ -83,6 +83,9 @@ def test_broken_off_and_run_anew(slug: str, workspace: Workspace, outputs: list[
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_run_a_second_time(slug: str, workspace: Workspace, outputs: list[str]) -> None:
+    if slug == "00_start":
+        # What 09_harden closes, 06_mailx_test shows open: going back there means undoing it.
+        begin("08_break_it", workspace).undo()
     workspace.forget(slug)
     execute(slug, outputs)
     assert passed(workspace, slug)

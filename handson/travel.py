@@ -119,15 +119,17 @@ class Journey:
         step.hosts.close()
 
     def _do(self, info: StepInfo) -> None:
-        """Run a step's notebook; where a later step is in its way, undo those and run it again."""
+        """Run a step's notebook; where it does not pass, once more from the step's own start."""
         record = self._execute(info)
         if record.passed:
             return
         if record.fault and record.fault.name in (_("kernel"), _("timeout")):
             raise HandsonError(failure(record), self._again)
-        after = begin(course.since(info.slug)[1].slug, self.workspace)
-        undone = undo.undo(after)
-        after.hosts.close()
+        # It is half done, or a later step that is done stands in its way. To undo 00_start
+        # would be to delete the hosts.
+        first = begin(SECOND if info.slug == FIRST else info.slug, self.workspace)
+        undone = undo.undo(first)
+        first.hosts.close()
         if not undone.steps:
             raise HandsonError(failure(record), self._again)
         self.show.say(undone.note.text())

@@ -116,7 +116,9 @@ def test_the_form_answers_as_one_types_and_nobody_is_called(address: str) -> Non
             domain.fill("example.org")
             expect(form).not_to_contain_text("is not a mail domain")
             # The sender follows the domain as long as it was derived from it.
-            expect(form.locator("input[type=text]:visible").nth(2)).to_have_value("hello@example.org")
+            expect(form.locator("input[type=text]:visible").nth(2)).to_have_value(
+                "hello@example.org"
+            )
             expect(page.locator(".jp-OutputArea")).to_contain_text(["Start"])
         finally:
             browser.close()

@@ -105,6 +105,14 @@ def test_after_all_that_nothing_is_doubled(step: Step) -> None:
     assert_nothing_doubled()
 
 
+def test_an_earlier_step_that_was_done_again(home: Workspace) -> None:
+    """Main.cf is the tutorial's again, while the client is no longer in mynetworks."""
+    solve("04_main_cf")
+    assert not passes("06_mailx_test")
+    goto("08", home)
+    assert [slug for slug in UNDOABLE if passes(slug)] == UNDOABLE
+
+
 def test_the_header_tells_what_has_fallen_back(home: Workspace, step: Step) -> None:
     server = step.hosts.server
     assert marks(home)["05_master_cf"] == "done"

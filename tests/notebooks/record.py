@@ -1,6 +1,6 @@
 """Run the notebooks on a fresh lab and keep their outputs: what nbval compares later runs with.
 
-    python tests/notebooks/record.py
+python tests/notebooks/record.py
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ def record(path: Path) -> None:
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(HANDSON_NAME="record", HANDSON_WORKSPACE=folder, HANDSON_HEADLESS="1", HANDSON_FAULT="chrooted-smtpd")
+        os.environ.update(
+            HANDSON_NAME="record",
+            HANDSON_WORKSPACE=folder,
+            HANDSON_HEADLESS="1",
+            HANDSON_FAULT="chrooted-smtpd",
+        )
         lab = Lab("record")
         lab.up(Workspace().public_key, print)
         try:

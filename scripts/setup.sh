@@ -113,6 +113,15 @@ engine() {
     fi
 }
 
+# Each host of a lab takes about ten of these, and many systems allow 128 to a user: the
+# fourth lab beside three others would not start. Until the next boot, 1024 are allowed.
+watches() {
+    limit=/proc/sys/fs/inotify/max_user_instances
+    if [ -r "$limit" ] && [ "$(cat "$limit")" -lt 1024 ] && may_be_root; then
+        echo 1024 | as_root tee "$limit" >/dev/null 2>&1 || true
+    fi
+}
+
 # -- Python -------------------------------------------------------------------------------
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
@@ -174,6 +183,7 @@ tests() {
 }
 
 engine
+watches
 python
 image
 if [ "${1:-}" = test ]; then tests; fi

@@ -12,6 +12,7 @@ import io
 import re
 import shlex
 import string
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,7 @@ class Host:
         data = stdin.reveal() if isinstance(stdin, Secret) else stdin
         source = "" if data else " </dev/null"
         script = f"{PREAMBLE}{{ {line}\n}}{source} 2>&1"
+        started = time.monotonic()
         try:
             result = self.connection.run(
                 script,
@@ -269,18 +271,24 @@ class Host:
                 timeout=SECONDS,
             )
         except CommandTimedOut:
-            raise CommandFailed(
-                self.name, line, 124, _("no end after {seconds} s").format(seconds=SECONDS)
-            ) from None
+            raise self._endless(line) from None
         except (OSError, EOFError, paramiko.SSHException) as error:
             self._connection = None
             raise self._broken(str(error) or type(error).__name__) from None
         if result.exited == NO_STATUS:
+            if time.monotonic() - started >= SECONDS:
+                # invoke has cut the command off, and has not noticed yet that it did.
+                raise self._endless(line)
             self._connection = None
             raise self._broken(_("it ended in the middle of a command"))
         if logged:
             self._log(self.name, shown or line, result.exited)
         return result.exited, scrub(_as_seen(result.stdout), *self._hidden())
+
+    def _endless(self, line: str) -> CommandFailed:
+        return CommandFailed(
+            self.name, line, 124, _("no end after {seconds} s").format(seconds=SECONDS)
+        )
 
     def _broken(self, reason: str) -> HostUnreachable:
         return HostUnreachable(

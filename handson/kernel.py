@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+import psutil
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -21,6 +23,7 @@ from handson.record import Fault, find_fault, own_cells, read_notebook
 ATTEMPTS = 3
 START_SECONDS = 60
 LOG = "kernel.log"
+FOLDER = "handson-kernel-"  # then the number of the process, for whoever finds it later
 
 
 def run_notebook(
@@ -36,9 +39,10 @@ def run_notebook(
     is added to the kernel's. A cell may take `cell_seconds`. `on_cell` is called after
     each code cell.
     """
+    _sweep()
     for attempt in range(1, ATTEMPTS + 1):
         # A folder with a short path: a socket's may have 107 characters (unix(7)).
-        with tempfile.TemporaryDirectory(prefix="handson-kernel-") as name:
+        with tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-") as name:
             folder = Path(name)
             try:
                 papermill.execute_notebook(
@@ -68,6 +72,14 @@ def run_notebook(
                     return Fault(cell, _("kernel"), text)
                 time.sleep(0.5)
     return find_fault(read_notebook(target))
+
+
+def _sweep() -> None:
+    """Remove the folders that runs left which were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        number = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _literal(path: Path) -> str:

@@ -22,27 +22,19 @@ STEPS = {
 # The steps that install packages, by the host on which they do.
 INSTALLS = {"02_sasl_install": "server", "06_mailx_test": "client"}
 
-_PACKAGES = r"""
-packages() {
-  if command -v dpkg-query >/dev/null; then
-    dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p'
-  else
-    rpm -qa --qf '%{NAME}\n'
-  fi
-}
-"""
-
 # A record gets its name at the end: one that has it is complete.
-_TAKE = (
-    _PACKAGES
-    + r"""
+_TAKE = r"""
 set -eu
 home=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
 for name in $names; do
   [ ! -d "$folder/$name" ] || continue
   draft=$folder/.$name.$$
   install -d -m 0700 /var/lib/smtp-handson "$folder" "$draft"
-  packages > "$draft/packages"
+  if command -v dpkg-query >/dev/null; then
+    dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p'
+  else
+    rpm -qa --qf '%{NAME}\n'
+  fi > "$draft/packages"
   for file in $files; do
     [ -e "$file" ] || continue
     mkdir -p "$draft${file%/*}"
@@ -53,7 +45,6 @@ for name in $names; do
   mv -T "$draft" "$folder/$name" 2>/dev/null || rm -rf "$draft"
 done
 """
-)
 
 # A run that was killed leaves its installation going on, or half done.
 _SETTLE = r"""
@@ -100,18 +91,15 @@ def forget(host: Host, slug: str) -> None:
 
 def has(host: Host, name: str, file: str = "") -> bool:
     """Tell whether there is a record of that name, and that file in it."""
-    return host.probe("sudo -n test -e {path}", path=f"{FOLDER}/{name}/{file}")[0] == 0
+    return bool(host.facts.file(f"{FOLDER}/{name}/{file}").exists)
 
 
 def added(host: Host, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return those of these packages that are there now and were not at the start."""
     if not has(host, START):
         return ()
-    script = _PACKAGES + "packages | grep -vxFf {file} || true".format(
-        file=f"{FOLDER}/{START}/packages"
-    )
-    new = run_as_root(host, script, {}).split()
-    return tuple(name for name in names if name in new)
+    old = host.facts.file(f"{FOLDER}/{START}/packages").content_string.split()
+    return tuple(n for n in names if n not in old and host.facts.package(n).is_installed)
 
 
 def run_as_root(host: Host, script: str, known: dict[str, str]) -> str:

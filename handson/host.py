@@ -14,6 +14,7 @@ import shlex
 import string
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,7 @@ from fabric.runners import Remote
 from invoke.exceptions import CommandTimedOut
 
 from handson.errors import CommandFailed, HandsonError, HostUnreachable, NotRefused
+from handson.facts import Facts
 from handson.i18n import _
 from handson.secret import Secret, scrub
 from handson.systems import System, identify
@@ -126,6 +128,11 @@ class Host:
         """The words that may stand in braces in a command for this host."""
         return {**self.system.names(), **self._words}
 
+    @cached_property
+    def facts(self) -> Facts:
+        """Files, packages and services of this host, asked with testinfra."""
+        return Facts(self)
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -202,8 +209,7 @@ class Host:
         """
         full = self.text(path)
         if not self.backups(full):
-            there = self.probe("sudo test -e {path}", path=full)[0] == 0
-            command = "cp -a {path}" if there else "touch"
+            command = "cp -a {path}" if self.facts.file(full).exists else "touch"
             return self.run(
                 f'sudo {command} {{path}}.$(date +"%Y%m%d")',
                 'sudo ls {path}.$(date +"%Y%m%d")',

@@ -19,6 +19,8 @@ from handson.secret import MASK, Secret
 from handson.view import View, escape
 
 COMMAND = "python3 -"
+# What the course's own dialogues call themselves: they are no mail program of a learner.
+HELO = "handson.invalid"
 _REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
 
 
@@ -72,7 +74,7 @@ class Job:
     login: str = ""
     password: Secret | None = None
     message: str | None = None
-    name: str = "handson.invalid"
+    name: str = HELO
     certificate: str = ""
     insist: bool = True
     timeout: float = 3
@@ -118,7 +120,7 @@ def dialogue_program(
     login: str = "",
     password: Secret | None = None,
     message: str | None = None,
-    name: str = "handson.invalid",
+    name: str = HELO,
     timeout: float = 3,
 ) -> str:
     """Return the program of one dialogue with `host`:`port`; see `Job`.

@@ -27,7 +27,8 @@ _DELIVERY = re.compile(
 _REJECT = re.compile(
     rf"(?:NOQUEUE: )?(?:milter-)?reject: (?P<stage>[A-Z-]+) from {_CLIENT}: "
     r"(?P<code>[45]\d\d) (?:(?P<dsn>[45]\.\d+\.\d+) )?(?:<.*?>: )?(?P<reason>.*?)"
-    r"(?:; (?:from=<(?P<sender>.*?)> )?(?:to=<(?P<recipient>.*?)> )?proto=.*)?$"
+    r"(?:; (?:from=<(?P<sender>.*?)> )?(?:to=<(?P<recipient>.*?)> )?"
+    r"proto=\S+(?: helo=<(?P<helo>.*?)>)?.*)?$"
 )
 _AUTH_FAILED = re.compile(
     rf"warning: {_CLIENT}: SASL \S+ authentication failed: "
@@ -126,8 +127,8 @@ class Refusal:
     address in angle brackets that may stand before it. Postfix does not log the reply code
     of a failed AUTH: there `code` and `dsn` are the ones that it answers for that `reason`.
     `logged_in` tells whether the client had logged in in that session (None: Postfix
-    before 3.0 does not log it), `details` are the lines of the SASL library that go before
-    a failed AUTH.
+    before 3.0 does not log it), `helo` is what it called itself, `details` are the lines of
+    the SASL library that go before a failed AUTH.
     """
 
     time: str
@@ -141,6 +142,7 @@ class Refusal:
     stage: str
     sasl_username: str
     logged_in: bool | None = None
+    helo: str = ""
     details: tuple[str, ...] = ()
 
 
@@ -315,6 +317,7 @@ def _rejection(
         stage=found["stage"],
         sasl_username=username,
         logged_in=True if username else logged_in,
+        helo=found["helo"] or "",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.mail import Dialogue
+from handson.mail import HELO, Dialogue
 from handson.systems import System
 
 # Runs on a host: the standard library only, and nothing newer than Python 3.7.
@@ -209,7 +209,7 @@ class Mailrc:
             "sender": sender,
             "recipient": recipient,
             "dialect": host.system.mail_dialect,
-            "name": "handson.invalid",
+            "name": HELO,
             "timeout": 1.05,
             "patience": 5,
             "is_silent": is_silent,

@@ -14,7 +14,7 @@ from handson.errors import HostUnreachable, InvalidInput
 from handson.host import Host
 from handson.hosts import Hosts
 from handson.i18n import _
-from handson.mail import Dialogue, Job, Speaker, ask_all
+from handson.mail import HELO, Dialogue, Job, Speaker, ask_all
 from handson.postfix import Postfix, find_submission
 from handson.relaying import LOGINS, PORTS, RECIPIENTS, STAGES, Cell, Facts, Origin, expect
 from handson.secret import Secret
@@ -152,7 +152,7 @@ def tries_of(
                     recipients[recipient],
                     login=names[login],
                     password=passwords.get(login),
-                    name=f"m{number:02d}.handson.invalid",
+                    name=f"m{number:02d}.{HELO}",
                     certificate=certificate,
                     insist=False,
                     patience=PATIENCE,

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any
 
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.reading import Runner, exists
+from handson.reading import Runner
 from handson.systems import System
-
-
-class Ownership(NamedTuple):
-    """Owner, group and permission bits of a file.
-
-    >>> print(Ownership("root", "postfix", 0o640))
-    root:postfix 0640
-    """
-
-    owner: str
-    group: str
-    mode: int
-
-    def __str__(self) -> str:
-        return f"{self.owner}:{self.group} {self.mode:04o}"
-
-    @property
-    def is_world_readable(self) -> bool:
-        return bool(self.mode & 0o004)
 
 
 def read_users(text: str) -> list[str]:
@@ -81,31 +62,24 @@ class Sasl:
 
     def configuration(self) -> dict[str, str]:
         """Return the settings of smtpd.conf; without that file there are none."""
-        if not exists(self._runner, self._system.smtpd_conf):
-            return {}
-        path = self._system.smtpd_conf
-        return read_configuration(self._runner.read("sudo -n cat {path}", path=path))
+        file = self._runner.facts.file(self._system.smtpd_conf)
+        return read_configuration(file.content_string) if file.exists else {}
 
     @property
-    def has_database(self) -> bool:
-        """Tell whether there is a password database."""
-        return exists(self._runner, self.database)
+    def database_file(self) -> Any:
+        """The password database as a file: `exists`, `user`, `group`, `mode` (testinfra)."""
+        return self._runner.facts.file(self.database)
 
     def users(self) -> list[str]:
         """Return the full names in the password database, such as 'smtp-auth@example.com'."""
-        if not self.has_database:
+        if not self.database_file.exists:
             return []
         _status, output = self._runner.probe(
             "sudo -n sasldblistusers2 -f {path}", path=self.database
         )
         return read_users(output)
 
-    def database_mode(self) -> Ownership:
-        """Return owner, group and mode of the password database; raise CommandFailed."""
-        return self._ownership(self.database)
 
-    def _ownership(self, path: str) -> Ownership:
-        owner, group, mode = self._runner.read(
-            "sudo -n stat -c '%U %G %a' {path}", path=path
-        ).split()
-        return Ownership(owner, group, int(mode, 8))
+def ownership(file: Any) -> str:
+    """Return owner, group and mode of a file as one word says them: 'root:postfix 0640'."""
+    return f"{file.user}:{file.group} {file.mode:04o}"

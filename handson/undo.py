@@ -17,6 +17,7 @@ from handson.exercise import FOUND
 from handson.host import Host
 from handson.i18n import _
 from handson.postfix import find_submission, read_parameters
+from handson.sasl import ownership
 from handson.standing import holds
 from handson.view import Note, View, escape
 from handson.workspace import Workspace
@@ -186,7 +187,7 @@ def sasldb(step: Step) -> list[View]:
     """Delete the user; sasldb as it was before, or gone."""
     server, scene = step.hosts.server, step.scene()
     database, login = scene.sasl.database, step.settings.login
-    if not scene.sasl.has_database:
+    if not scene.sasl.database_file.exists:
         return []
     shown: list[View] = []
     users = scene.sasl.users()
@@ -199,9 +200,8 @@ def sasldb(step: Step) -> list[View]:
         shown.append(server.run("sudo rm -f {database}", database=database))
     elif was_there and database == server.system.sasldb:
         record = f"{before.FOLDER}/03_sasldb/sasldb"
-        owner, mode = server.read("sudo -n cat {record}", record=record).split()
-        now = scene.sasl.database_mode()
-        if (f"{now.owner}:{now.group}", f"{now.mode:o}") != (owner, mode):
+        owner, mode = server.facts.file(record).content_string.split()
+        if ownership(scene.sasl.database_file) != f"{owner} 0{mode}":
             shown.append(
                 server.run(
                     "sudo chown {owner} {database}",
@@ -233,7 +233,7 @@ def master_cf(step: Step) -> list[View]:
     is_stale = postfix.is_listening(587) and not find_submission(postfix.services())
     if shown or is_stale:
         shown.append(server.run("sudo systemctl restart postfix"))
-    if server.probe("systemctl is-active -q saslauthd")[0] == 0:
+    if server.facts.service("saslauthd").is_running:
         shown.append(server.run("sudo systemctl stop saslauthd"))
     return shown
 
@@ -270,7 +270,7 @@ def break_it(step: Step) -> list[View]:
         mended = faults.mend(step.scene())
         shown.append(Note(_("{id}: mended.").format(id=mended.id), "good"))
     server = step.hosts.server
-    if server.probe("sudo test -e {path}", path=FOUND)[0] == 0:
+    if server.facts.file(FOUND).exists:
         shown.append(server.run("sudo rm {path}", path=FOUND))
     return shown
 

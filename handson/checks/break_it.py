@@ -5,6 +5,7 @@ from __future__ import annotations
 from handson import faults
 from handson.checks import Finding, Rules, Scene, bad, good
 from handson.checks.causes import LOGS_IN
+from handson.exercise import FOUND
 from handson.i18n import _
 
 RULES = Rules()
@@ -32,9 +33,9 @@ def no_fault_left(scene: Scene) -> Finding:
     "https://www.postfix.org/DEBUG_README.html",
 )
 def fault_mended(scene: Scene) -> Finding:
-    found = scene.server.probe("sudo cat /var/lib/smtp-handson/found")
-    if found[0] == 0:
-        return good(", ".join(sorted(set(found[1].split()))))
+    file = scene.server.facts.file(FOUND)
+    if file.exists:
+        return good(", ".join(sorted(set(file.content_string.split()))))
     return bad(
         _("no fault has been mended on this server"),
         _("No exercise was finished yet."),

@@ -33,9 +33,9 @@ def plain_plugin(scene: Scene) -> Finding:
     "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html",
 )
 def saslpasswd2_there(scene: Scene) -> Finding:
-    status, output = scene.server.probe("command -v saslpasswd2")
-    if status == 0:
-        return good(output.strip())
+    facts = scene.server.facts
+    if facts.exists("saslpasswd2"):
+        return good(facts.find_command("saslpasswd2"))
     return bad(
         _("saslpasswd2 is not found"),
         _("The SASL package is not installed."),

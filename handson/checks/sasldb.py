@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import stat
+
 from handson.checks import Finding, Rules, Scene, bad, good
 from handson.i18n import _
+from handson.sasl import ownership
 
 RULES = Rules()
 MANUAL = "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html"
@@ -36,10 +39,10 @@ def user_in_sasldb(scene: Scene) -> Finding:
     ("sasldb-missing", "sasldb-permission"),
 )
 def sasldb_readable(scene: Scene) -> Finding:
-    path = scene.sasl.database
-    if not scene.sasl.has_database:
+    path, file = scene.sasl.database, scene.sasl.database_file
+    if not file.exists:
         return _missing(scene)
-    mode = str(scene.sasl.database_mode())
+    mode = ownership(file)
     if scene.survey.can_read_database:
         return good(f"{path} {mode}")
     return bad(
@@ -56,11 +59,11 @@ def sasldb_readable(scene: Scene) -> Finding:
     ("sasldb-missing",),
 )
 def sasldb_private(scene: Scene) -> Finding:
-    path = scene.sasl.database
-    if not scene.sasl.has_database:
+    path, file = scene.sasl.database, scene.sasl.database_file
+    if not file.exists:
         return _missing(scene)
-    mode = scene.sasl.database_mode()
-    if not mode.is_world_readable:
+    mode = ownership(file)
+    if not file.mode & stat.S_IROTH:
         return good(f"{path} {mode}")
     return bad(
         f"{path} {mode}",

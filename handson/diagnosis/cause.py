@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from handson.host import fill
 from handson.i18n import _
+from handson.mail import HELO
 from handson.systems import SYSTEMS
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ OPTIONS = "https://www.cyrusimap.org/sasl/sasl/options.html"
 S_NAIL = "https://www.sdaoden.eu/code-nail.html"
 RESTART = "sudo systemctl restart postfix"
 
-# What the course's own dialogues call themselves: they are not the learner's mail program.
-_OURS = re.compile(r"helo=<(?:handson\.invalid|m\d\d)>")
+_OURS = re.compile(rf"helo=<(?:\w+\.)?{re.escape(HELO)}>")
 
 
 @dataclass(frozen=True)

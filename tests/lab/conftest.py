@@ -32,11 +32,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here not in item.path.parents:
             continue
         item.add_marker(pytest.mark.lab)
+        item.add_marker(pytest.mark.xdist_group(lab_of(item)))
         # The docker SDK leaves its sockets to the garbage collector.
         item.add_marker(pytest.mark.filterwarnings("ignore:.*:ResourceWarning"))
         item.add_marker(
             pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
         )
+
+
+def lab_of(item: pytest.Item) -> str:
+    """Return on which lab a test runs: those of one lab run one after the other."""
+    module = item.module  # type: ignore[attr-defined]
+    if module.__name__ in ("test_checks", "test_faults"):
+        return "finished"
+    if module.__name__ in ("test_killed", "test_relay_matrix", "test_undo", "test_cli"):
+        return str(module.__name__)
+    return NAME
 
 
 def why_not() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -190,7 +189,7 @@ mailq | tail -n 1; pgrep -c master; ls /var/lib/smtp-handson/faults 2>/dev/null
 """
 
 
-def test_checks_change_nothing_and_are_quick(finished: Finished) -> None:
+def test_checks_change_nothing(finished: Finished) -> None:
     step = finished.step
 
     def state() -> list[str]:
@@ -202,8 +201,6 @@ def test_checks_change_nothing_and_are_quick(finished: Finished) -> None:
 
     before = state()
     for slug in SLUGS:
-        begun = time.monotonic()
         assert all(result.ok for result in checks.run(slug, step.scene()))
-        assert time.monotonic() - begun < 1.5, slug
     diagnose(step.scene())
     assert state() == before

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
 from solving import assert_nothing_doubled, solve, state
 
-from handson import before, course, standing
+from handson import before, checks, course, standing
 from handson.course import STEPS
 from handson.lab import Lab
 from handson.status import status
@@ -20,7 +19,9 @@ from handson.workspace import Workspace
 pytestmark = pytest.mark.slow
 
 NAME = "undo"
-UNDOABLE = [step.slug for step in STEPS if "01" <= step.slug < "08"]
+UNDOABLE = [step.slug for step in STEPS if "01" <= step.slug < "10"]
+# The steps of the tutorial: a test that goes on with one does not break and harden as well.
+TUTORIAL = [slug for slug in UNDOABLE if slug < "08"]
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         patch.setenv("HANDSON_NAME", NAME)
         patch.setenv("HANDSON_WORKSPACE", str(tmp_path_factory.mktemp("home")))
         patch.setenv("HANDSON_HEADLESS", "1")
+        # A fault that leaves the log as it is: what happened is looked at afterwards.
+        patch.setenv("HANDSON_FAULT", "chrooted-smtpd")
         found = Workspace()
         lab = Lab(NAME)
         lab.down()
@@ -73,6 +76,12 @@ def undo(slug: str, eye: Step | None = None) -> list[str]:
             found.hosts.close()
 
 
+def happened(slug: str, eye: Step) -> list[str]:
+    """Return what has happened already of that which a step's checks look for in the log."""
+    scene = eye.scene(slug)
+    return [r.id for r in checks.rules(slug) if r.kind == "happened" and r.look(scene).ok]
+
+
 @pytest.mark.parametrize("slug", UNDOABLE)
 def test_a_step_there_and_back(slug: str, step: Step) -> None:
     if slug == "07_log_check":
@@ -80,6 +89,9 @@ def test_a_step_there_and_back(slug: str, step: Step) -> None:
         assert undo(slug, step) == [slug]
     untouched = state(step)
     assert not passes(slug, step)
+    if slug != "07_log_check":
+        # Not even in part: what the checks of earlier steps left in the log is no work done.
+        assert happened(slug, step) == []
 
     solve(slug)
     assert passes(slug, step)
@@ -111,18 +123,16 @@ def test_an_earlier_step_that_was_done_again(home: Workspace, step: Step) -> Non
     step.hosts.server.run("sudo postfix reload")
     assert not passes("06_mailx_test")
     goto("08", home)
-    assert [slug for slug in UNDOABLE if passes(slug)] == UNDOABLE
+    assert [slug for slug in TUTORIAL if passes(slug)] == TUTORIAL
 
 
 def test_the_header_tells_what_has_fallen_back(home: Workspace, step: Step) -> None:
     server = step.hosts.server
     assert marks(home)["05_master_cf"] == "done"
     server.run("sudo chmod 0600 {sasldb}")
-    began = time.monotonic()
     found = begin("07_log_check", home)
     try:
         text = found.text()
-        assert time.monotonic() - began < 3
         assert f"{MARKS['back']} sasldb" in text
         assert f"{MARKS['done']} main.cf" in text
     finally:
@@ -140,6 +150,13 @@ def marks(home: Workspace) -> dict[str, str]:
         return standing.now(found)
     finally:
         found.hosts.close()
+
+
+def test_a_step_done_again_out_of_its_order(step: Step) -> None:
+    """Main.cf as in step 4 once more, then step 6, whose address was no longer trusted."""
+    for slug in ("04_main_cf", "06_mailx_test", "06_mailx_test"):
+        solve(slug)
+    assert [slug for slug in TUTORIAL if passes(slug)] == TUTORIAL
 
 
 def test_later_steps_go_first(step: Step) -> None:
@@ -174,9 +191,9 @@ def test_going_on_from_a_half_done_state(home: Workspace, step: Step) -> None:
     server.run("sudo postconf -M submission/inet='submission inet n - n - - smtpd'")
     server.run("sudo rm -f {sasldb}")
     goto("06", home)
-    assert [slug for slug in UNDOABLE if passes(slug)] == UNDOABLE[:5]
+    assert [slug for slug in TUTORIAL if passes(slug)] == TUTORIAL[:5]
     goto("master_cf", home)
-    assert [slug for slug in UNDOABLE if passes(slug)] == UNDOABLE[:4]
+    assert [slug for slug in TUTORIAL if passes(slug)] == TUTORIAL[:4]
 
 
 def test_reset_leaves_the_hosts(home: Workspace, step: Step) -> None:
@@ -184,7 +201,7 @@ def test_reset_leaves_the_hosts(home: Workspace, step: Step) -> None:
     instance = step.cloud.instance(step.cloud.names.server)
     reset(home)
     assert step.cloud.instance(step.cloud.names.server) == instance
-    assert not [slug for slug in UNDOABLE if passes(slug)]
+    assert not [slug for slug in TUTORIAL if passes(slug)]
     assert passes("00_start")
     # Nothing that the course brought is left, beside backups and records.
     start = f"{before.FOLDER}/{before.START}/etc/postfix"
@@ -202,7 +219,7 @@ def test_after_a_reboot_of_the_machine(home: Workspace) -> None:
     assert "02_sasl_install    fallen back" in told
     assert f"handson goto 03_sasldb --name {NAME}" in told
     goto("03", home)
-    assert [slug for slug in UNDOABLE if passes(slug)] == UNDOABLE[:2]
+    assert [slug for slug in TUTORIAL if passes(slug)] == TUTORIAL[:2]
 
 
 def test_reset_hard_makes_new_hosts(home: Workspace) -> None:

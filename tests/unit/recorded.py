@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import shlex
+from functools import cached_property
 
 from handson.errors import CommandFailed
+from handson.facts import Facts
+
+
+def as_root(command: str) -> str:
+    """Return the command as which testinfra asks for a fact."""
+    return f"sudo -n sh -c {shlex.quote(command)}"
+
+
+# What testinfra asks first, to know with which commands to go on.
+SYSTEM: dict[str, str | tuple[int, str]] = {
+    as_root("uname -s"): "Linux\n",
+    as_root("cat /etc/os-release"): 'ID=debian\nVERSION_ID="12"\n',
+    as_root("uname -m"): "x86_64\n",
+}
 
 
 class Recorded:
@@ -14,8 +29,14 @@ class Recorded:
     """
 
     def __init__(self, answers: dict[str, str | tuple[int, str]]) -> None:
-        self.answers = answers
+        self.answers = {**SYSTEM, **answers}
         self.asked: list[str] = []
+
+    name = "recorded"
+
+    @cached_property
+    def facts(self) -> Facts:
+        return Facts(self)
 
     def probe(self, command: str, stdin: str = "", **values: object) -> tuple[int, str]:
         line = command.format(**{name: shlex.quote(str(text)) for name, text in values.items()})

@@ -303,7 +303,7 @@ def test_mail_program_that_did_not_log_in() -> None:
     assert names(scene(log=[REJECT.format("client")])) == ["client-rejected"]
 
 
-@pytest.mark.parametrize("helo", ["handson.invalid", "m07"])
+@pytest.mark.parametrize("helo", ["handson.invalid", "m07.handson.invalid"])
 def test_our_own_dialogues_are_no_mail_program(helo: str) -> None:
     assert names(scene(log=[REJECT.format(helo)])) == []
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from recorded import Recorded
+from recorded import Recorded, as_root
 
-from handson.errors import CommandFailed, HandsonError
-from handson.reading import exists
-from handson.sasl import Ownership, Sasl, read_configuration, read_users
+from handson.errors import HandsonError
+from handson.sasl import Sasl, ownership, read_configuration, read_users
 from handson.systems import AMAZON_LINUX_2023, DEBIAN_12
 
 THERE = ""
@@ -30,7 +29,7 @@ def test_no_users(output: str) -> None:
 def test_users_of_the_system_s_own_database() -> None:
     runner = Recorded(
         {
-            "sudo -n test -e /etc/sasl2/sasldb2": THERE,
+            as_root("test -e /etc/sasl2/sasldb2"): THERE,
             "sudo -n sasldblistusers2 -f /etc/sasl2/sasldb2": "a@example.com: userPassword",
         }
     )
@@ -38,15 +37,9 @@ def test_users_of_the_system_s_own_database() -> None:
 
 
 def test_no_database_no_users() -> None:
-    sasl = Sasl(Recorded({"sudo -n test -e /etc/sasldb2": MISSING}), DEBIAN_12)
+    sasl = Sasl(Recorded({as_root("test -e /etc/sasldb2"): MISSING}), DEBIAN_12)
     assert sasl.users() == []
-    assert not sasl.has_database
-
-
-def test_refused_sudo_is_not_a_missing_file() -> None:
-    runner = Recorded({"sudo -n test -e /etc/sasldb2": (1, "sudo: a password is required")})
-    with pytest.raises(CommandFailed, match="a password is required"):
-        exists(runner, "/etc/sasldb2")
+    assert not sasl.database_file.exists
 
 
 def test_configuration_as_libsasl_reads_it() -> None:
@@ -78,21 +71,29 @@ def test_line_that_libsasl_refuses(line: str) -> None:
 
 def test_configuration_of_a_host() -> None:
     path = "/etc/postfix/sasl/smtpd.conf"
-    sasl = Sasl(Recorded({f"sudo -n test -e {path}": MISSING}), DEBIAN_12)
+    sasl = Sasl(Recorded({as_root(f"test -e {path}"): MISSING}), DEBIAN_12)
     assert sasl.configuration() == {}
-    runner = Recorded({f"sudo -n test -e {path}": THERE, f"sudo -n cat {path}": "mech_list: PLAIN"})
+    runner = Recorded(
+        {as_root(f"test -e {path}"): THERE, as_root(f"cat -- {path}"): "mech_list: PLAIN"}
+    )
     assert Sasl(runner, DEBIAN_12).configuration() == {"mech_list": "PLAIN"}
 
 
-def test_database_mode() -> None:
-    runner = Recorded({"sudo -n stat -c '%U %G %a' /etc/sasldb2": "root postfix 640"})
-    mode = Sasl(runner, DEBIAN_12).database_mode()
-    assert mode == ("root", "postfix", 0o640)
-    assert str(mode) == "root:postfix 0640"
-    assert not mode.is_world_readable
-    assert Ownership("root", "root", 0o644).is_world_readable
+def test_the_database_as_a_file() -> None:
+    runner = Recorded(
+        {
+            as_root("test -e /etc/sasldb2"): THERE,
+            as_root("stat -Lc %U /etc/sasldb2"): "root\n",
+            as_root("stat -Lc %G /etc/sasldb2"): "postfix\n",
+            as_root("stat -Lc %a /etc/sasldb2"): "640\n",
+        }
+    )
+    file = Sasl(runner, DEBIAN_12).database_file
+    assert file.exists
+    assert file.mode == 0o640
+    assert ownership(file) == "root:postfix 0640"
 
 
 def test_database_at_another_path() -> None:
-    runner = Recorded({"sudo -n stat -c '%U %G %a' /srv/sasldb2": "root postfix 640"})
-    assert Sasl(runner, DEBIAN_12, "/srv/sasldb2").database_mode().group == "postfix"
+    runner = Recorded({as_root("test -e /srv/sasldb2"): THERE})
+    assert Sasl(runner, DEBIAN_12, "/srv/sasldb2").database_file.exists

@@ -25,6 +25,7 @@ from handson.workspace import Workspace
 NAME = "tests"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The hook sees the items of the whole run, also those outside this folder.
     here = Path(__file__).parent

@@ -6,11 +6,11 @@ import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from finished import Finished, run_course
+from looking import NAME, WORKER
 
 from handson.cloud import Cloud
 from handson.errors import EngineMissing
@@ -22,33 +22,12 @@ from handson.lab.engine import Engine
 from handson.step import Step, begin
 from handson.workspace import Workspace
 
-NAME = "tests"
 
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The hook sees the items of the whole run, also those outside this folder.
-    here = Path(__file__).parent
-    for item in items:
-        if here not in item.path.parents:
-            continue
-        item.add_marker(pytest.mark.lab)
-        item.add_marker(pytest.mark.xdist_group(lab_of(item)))
-        # The docker SDK leaves its sockets to the garbage collector.
-        item.add_marker(pytest.mark.filterwarnings("ignore:.*:ResourceWarning"))
-        item.add_marker(
-            pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-        )
-
-
-def lab_of(item: pytest.Item) -> str:
-    """Return on which lab a test runs: those of one lab run one after the other."""
-    module = item.module  # type: ignore[attr-defined]
-    if module.__name__ in ("test_checks", "test_faults"):
-        return "finished"
-    if module.__name__ in ("test_killed", "test_relay_matrix", "test_undo", "test_cli"):
-        return str(module.__name__)
-    return NAME
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.lab)
+    # The docker SDK leaves its sockets to the garbage collector.
+    item.add_marker(pytest.mark.filterwarnings("ignore:.*:ResourceWarning"))
+    item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
 def why_not() -> str:
@@ -167,7 +146,7 @@ def own_lab() -> Iterator[Callable[[str], Lab]]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     """A lab of its own that the notebooks 00 to 06 have been run on."""
-    workspace = Workspace("fltcourse", tmp_path_factory.mktemp("finished"))
+    workspace = Workspace(f"finished{WORKER}", tmp_path_factory.mktemp("finished"))
     lab = Lab(workspace.name)
     lab.down()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from handson.host import Host
 from handson.lab import engine as engines
 from handson.lab.engine import Engine
 from handson.lab.state import runtime_folder
+
+# Where tests run side by side (pytest-xdist), each worker has labs of its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+NAME = f"tests{WORKER}"
 
 CONNECT = r"""
 import json, socket
@@ -103,9 +108,9 @@ def traces(name: str) -> list[str]:
         is_service = f"unix://{runtime_folder(name)}/podman.sock" in line
         if is_of_host or is_service or (name in line and "handson.lab.server" in line):
             found.append(" ".join(line)[:300])
-    if runtime_folder("tests").exists():
+    if runtime_folder(NAME).exists():
         # The shared lab's engine knows of all labs; asking for `name` would start a service.
-        with engines.connect("tests") as engine:
+        with engines.connect(NAME) as engine:
             wanted = {"label": f"handson.lab={name}"}
             found += [one.name for one in engine.client.containers.list(all=True, filters=wanted)]
             found += [one.name for one in engine.client.networks.list(filters=wanted)]

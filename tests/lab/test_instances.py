@@ -175,7 +175,10 @@ def test_stop_and_start(
         told["PublicIpAddress"],
     }
     assert host.read("sudo cat /root/who-ran-it") == "root\n"
-    assert host.read("getent hosts example.net").split()[0] == LabState.load("tests").mailbox_ip
+    assert (
+        host.read("getent hosts example.net").split()[0]
+        == LabState.load(step.workspace.name).mailbox_ip
+    )
     # Its security group is there again: what it does not open is closed.
     assert connect(step.server, told["PrivateIpAddress"], 22) == "open"
     assert connect(step.server, told["PrivateIpAddress"], 25) == "timed out"

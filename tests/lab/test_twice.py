@@ -41,7 +41,7 @@ def test_up(lab: Lab, step: Step, engine: Engine) -> None:
 def test_up_lets_another_learner_in(
     lab: Lab, step: Step, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    other = Workspace("tests", tmp_path_factory.mktemp("other"))
+    other = Workspace(lab.name, tmp_path_factory.mktemp("other"))
     lab.up(other.public_key)
     place = step.target.jump
     assert place is not None

@@ -23,7 +23,7 @@ from handson.settings import Settings
 from handson.step import begin
 from handson.workspace import Workspace
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("notebooks")]
+pytestmark = pytest.mark.lab
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CANARY = Secret("Kanarien-Vogel7+Kaefig")

@@ -36,8 +36,9 @@ lint: ## look over code, types and templates
 	@echo "== cfn-lint"
 	@.venv/bin/cfn-lint cfn/*.yml
 
-bench: setup ## measure how long the lab and the course take
+bench: setup ## measure how long lab, course and checks take
 	@$(PYTHON_IN_VENV) tests/bench/course.py
+	@$(PYTHON_IN_VENV) tests/bench/checks.py
 
 down: ## remove the labs of `make learn` and `make course`
 	@.venv/bin/handson down

@@ -12,6 +12,7 @@ import io
 import re
 import shlex
 import string
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -102,6 +103,7 @@ class Host:
         self.name = name
         self._connect = connect
         self._connection: Connection | None = None
+        self._connecting = threading.Lock()
         self._system: System | None = None
         self._words = dict(words or {})
         self._hidden = hidden
@@ -112,9 +114,10 @@ class Host:
     @property
     def connection(self) -> Connection:
         """The fabric connection, open."""
-        if self._connection is None or not self._connection.is_connected:
-            self._connection = self._connect()
-        return self._connection
+        with self._connecting:  # those who look side by side share one
+            if self._connection is None or not self._connection.is_connected:
+                self._connection = self._connect()
+            return self._connection
 
     @property
     def system(self) -> System:

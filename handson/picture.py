@@ -31,8 +31,8 @@ def draw(scene: Scene, target: Target, focus: str = "") -> Topology:
     try:
         trusts = _("mynetworks: {networks}").format(networks=" ".join(scene.postfix.mynetworks))
         ways = {
-            "port_25": way(scene.talk(25, login=False)),
-            "port_587": way(scene.talk(587, login=False)),
+            "port_25": way(scene.relay),
+            "port_587": way(scene.anonymous),
         }
     except HandsonError:
         trusts = ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -81,8 +80,8 @@ def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",))
     # What the log tells counts for each step since another moment.
     scenes = {slug: step.scene(slug) for slug in slugs}
     rules = [(s, rule) for s in slugs for rule in checks.rules(s) if rule.kind in kinds]
+    shared.read_ahead({need for slug in slugs for need in checks.rules(slug).needs})
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(_quietly, _needed(shared, max(slugs))))
         oks = list(
             pool.map(
                 lambda pair: holds(pair[1], shared if pair[1].kind == "now" else scenes[pair[0]]),
@@ -101,26 +100,3 @@ def holds(rule: checks.Rule, scene: checks.Scene) -> bool:
         return rule.look(scene).ok
     except HandsonError:
         return False
-
-
-def _needed(scene: checks.Scene, last: str) -> list[Callable[[], object]]:
-    """Return what rules up to that step have in common, in pieces that go side by side."""
-
-    def on_587() -> None:
-        scene.talk(587, login=False)
-        if last >= "05":
-            _ = scene.submission
-        if last >= "06":
-            _ = scene.mailrc
-
-    pieces: list[Callable[[], object]] = [lambda: scene.talk(25, login=False)]
-    if last >= "01":
-        pieces.append(on_587)
-    if last >= "02":
-        pieces.append(lambda: scene.survey)
-    return pieces
-
-
-def _quietly(look: Callable[[], object]) -> None:
-    with contextlib.suppress(HandsonError):
-        look()

@@ -67,11 +67,13 @@ class Journey:
             if self.step.info.slug == FIRST:
                 self._undo()
             else:
+                is_new = not self.step.cloud.stacks()
                 if not self._has_hosts():
                     self._execute_well(course.info(FIRST))
                     self.step = begin(self.step.info.slug, self.workspace)
-                self._undo()
-                self._do_what_is_missing()
+                if not is_new:
+                    self._undo()
+                self._do_what_is_missing(is_new)
         finally:
             self.step.hosts.close()
         seconds = time.monotonic() - self.began
@@ -100,9 +102,12 @@ class Journey:
         if undone.steps:
             self.show.say(undone.note.text())
 
-    def _do_what_is_missing(self) -> None:
+    def _do_what_is_missing(self, is_new: bool) -> None:
         earlier = [info.slug for info in course.until(self.step.info.slug)]
-        stands = standing.look_at(self.step, earlier, KINDS)
+        if is_new:  # on hosts that were just made nothing stands but the first step
+            stands = dict.fromkeys(earlier, False) | {FIRST: True}
+        else:
+            stands = standing.look_at(self.step, earlier, KINDS)
         changed = False
         for slug in earlier:
             # What a notebook did may have brought down a step after it.

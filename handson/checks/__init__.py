@@ -80,6 +80,7 @@ class Rule:
         except HandsonError as error:
             found = bad(error.what, _("This could not be looked at."), error.cure)
         if not found.ok and self.causes:
+            scene.read_ahead(("survey", "submission"))  # what nearly every cause is known by
             for known in diagnose(scene, self.causes, limit=1):
                 return Result(
                     self.id,
@@ -105,7 +106,14 @@ class Rule:
 
 
 class Rules(list[Rule]):
-    """The rules of one step, in the order in which they are shown."""
+    """The rules of one step, in the order in which they are shown.
+
+    `needs` are the properties of a scene that they all read, to be read side by side.
+    """
+
+    def __init__(self, *needs: str) -> None:
+        super().__init__()
+        self.needs = needs
 
     def now(
         self, id: str, sentence: str, manual: str, causes: tuple[str, ...] = ()
@@ -142,4 +150,6 @@ def rules(slug: str) -> Rules:
 
 def run(slug: str, scene: Scene) -> list[Result]:
     """Apply all rules of a step to what is there now."""
-    return [rule.apply(scene) for rule in rules(slug)]
+    found = rules(slug)
+    scene.read_ahead(found.needs)
+    return [rule.apply(scene) for rule in found]

@@ -8,7 +8,7 @@ from handson.checks.causes import LOGS_IN
 from handson.exercise import FOUND
 from handson.i18n import _
 
-RULES = Rules()
+RULES = Rules("submission")
 
 
 @RULES.now(

@@ -7,7 +7,7 @@ from handson.checks.security_group import covers
 from handson.i18n import _
 from handson.postfix import find_submission
 
-RULES = Rules()
+RULES = Rules("relay", "anonymous", "submission")
 POSTCONF = "https://www.postfix.org/postconf.5.html"
 TLS = "https://www.postfix.org/TLS_README.html"
 
@@ -16,7 +16,7 @@ TLS = "https://www.postfix.org/TLS_README.html"
     "no-login-in-clear", _("Without TLS, port 587 offers no login."), f"{TLS}#server_tls_auth"
 )
 def no_login_in_clear(scene: Scene) -> Finding:
-    plain = scene.talk(587, login=False)
+    plain = scene.anonymous
     if plain.is_open and "STARTTLS" in plain.extensions and not plain.mechanisms:
         return good("STARTTLS, no AUTH")
     return bad(
@@ -46,7 +46,7 @@ def relays_over_tls(scene: Scene) -> Finding:
 )
 def auth_on_submission_only(scene: Scene) -> Finding:
     value = scene.postfix.service_parameter("smtp/inet", "smtpd_sasl_auth_enable")
-    dialogue = scene.talk(25, login=False)
+    dialogue = scene.relay
     if value == "no" and dialogue.is_open and not dialogue.mechanisms:
         return good("smtpd_sasl_auth_enable = no")
     return bad(

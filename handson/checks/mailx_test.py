@@ -11,7 +11,7 @@ from handson.mail import HELO
 from handson.maillog import Refusal
 from handson.security_group import covers
 
-RULES = Rules()
+RULES = Rules("relay", "anonymous", "submission", "mailrc", "survey", "messages")
 RESTRICTIONS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
 RUN_ABOVE = _("Run the cells above in their order.")
 
@@ -136,7 +136,7 @@ def relays_with_login(scene: Scene) -> Finding:
     RELAY,
 )
 def port_25_refuses_client(scene: Scene) -> Finding:
-    dialogue = scene.talk(25, login=False)
+    dialogue = scene.relay
     if dialogue.is_open and not dialogue.is_accepted and dialogue.refusal:
         return good(str(dialogue.refusal))
     return bad(

@@ -6,7 +6,7 @@ from handson.checks import Finding, Rules, Scene, bad, good
 from handson.checks.causes import ANSWERS, LOGS_IN, OFFERS, REACHED
 from handson.i18n import _
 
-RULES = Rules()
+RULES = Rules("anonymous", "submission", "survey")
 MASTER = "https://www.postfix.org/master.5.html"
 README = "https://www.postfix.org/SASL_README.html"
 LISTS = (
@@ -51,7 +51,7 @@ def submission_listens(scene: Scene) -> Finding:
     ANSWERS,
 )
 def submission_needs_login(scene: Scene) -> Finding:
-    dialogue = scene.talk(587, login=False)
+    dialogue = scene.anonymous
     if dialogue.is_open and dialogue.refusal and not dialogue.is_accepted:
         return good(str(dialogue.refusal))
     values = {name: scene.survey.value(name) for name in LISTS}

@@ -8,7 +8,7 @@ from handson.checks import Finding, Rules, Scene, bad, good
 from handson.i18n import _
 from handson.sasl import ownership
 
-RULES = Rules()
+RULES = Rules("survey")
 MANUAL = "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html"
 README = "https://www.postfix.org/SASL_README.html#auxprop_sasldb"
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
 from handson import mail
 from handson.cloud import Cloud
+from handson.errors import HandsonError
 from handson.host import Host
 from handson.hosts import Hosts
 from handson.maillog import Entry, Message, Refusal, messages, parse, refusals
@@ -25,6 +29,16 @@ CONNECTION = 1.05
 # How long it waits for an answer before it looks whether waiting makes sense.
 ANSWER = 0.5
 
+# What can be read side by side, by the names of a scene's properties. Within a lane one goes
+# after the other, for what an earlier one met tells a later one whether to wait.
+LANES = (
+    ("relay",),
+    ("anonymous", "submission", "mailrc"),
+    ("survey",),
+    ("verdict",),
+    ("messages",),
+)
+
 
 @dataclass
 class Scene:
@@ -40,6 +54,22 @@ class Scene:
     password: Secret | None
     since: str = ""
     _dialogues: dict[tuple[int, bool], mail.Dialogue] = field(default_factory=dict, repr=False)
+
+    def read_ahead(self, needs: Iterable[str]) -> None:
+        """Read what is named (properties of this scene) side by side, for rules to find it there.
+
+        What cannot be read is left to the rule that asks for it.
+        """
+        lanes = [[name for name in lane if name in set(needs)] for lane in LANES]
+        lanes = [lane for lane in lanes if lane]
+        if lanes:
+            with ThreadPoolExecutor(len(lanes)) as pool:
+                list(pool.map(self._read, lanes))
+
+    def _read(self, names: list[str]) -> None:
+        for name in names:
+            with contextlib.suppress(HandsonError):
+                getattr(self, name)
 
     @property
     def server(self) -> Host:
@@ -102,7 +132,25 @@ class Scene:
                 return found[index:]
         return found
 
+    @cached_property
+    def verdict(self) -> tuple[int, str]:
+        """The exit status of `postfix check`, and what it printed.
+
+        Where master.cf cannot be read, the check would need two more seconds to say so.
+        """
+        return self.server.probe("sudo sh -c 'postconf -M > /dev/null && postfix check'")
+
     # -- dialogues -----------------------------------------------------------
+
+    @property
+    def relay(self) -> mail.Dialogue:
+        """A dialogue from the client with port 25, without a login."""
+        return self.talk(25, login=False)
+
+    @property
+    def anonymous(self) -> mail.Dialogue:
+        """A dialogue from the client with port 587, without a login."""
+        return self.talk(587, login=False)
 
     @cached_property
     def submission(self) -> mail.Dialogue:

@@ -8,7 +8,7 @@ from handson.security_group import covers
 
 __all__ = ["RULES", "covers"]
 
-RULES = Rules()
+RULES = Rules("anonymous")
 
 
 @RULES.now(
@@ -41,7 +41,7 @@ def submission_allowed(scene: Scene) -> Finding:
     ("port-closed",),
 )
 def submission_answers(scene: Scene) -> Finding:
-    dialogue = scene.talk(587, login=False)
+    dialogue = scene.anonymous
     if dialogue.connected in ("open", "refused"):
         return good(dialogue.connected)
     return bad(

@@ -6,7 +6,7 @@ from handson.checks import Finding, Rules, Scene, bad, good
 from handson.checks.causes import RELAY
 from handson.i18n import _
 
-RULES = Rules()
+RULES = Rules("relay", "messages")
 
 
 @RULES.now(
@@ -34,7 +34,7 @@ def client_answers(scene: Scene) -> Finding:
     RELAY,
 )
 def relay_answers(scene: Scene) -> Finding:
-    dialogue = scene.talk(25, login=False)
+    dialogue = scene.relay
     if dialogue.banner:
         return good(str(dialogue.banner))
     return bad(

@@ -16,15 +16,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from handson.course import STEPS
 from handson.lab import Lab
 from handson.runner import find_notebooks, run_step
 from handson.show import Show
 from handson.ssh import ssh_command
 from handson.step import begin
+from handson.travel import goto
 from handson.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 NAME = "bench"
+LAST = STEPS[-1].slug
 
 
 def main() -> int:
@@ -58,6 +61,11 @@ def main() -> int:
             say(f"without break_it and harden              {nine:6.1f} s")
             down = _seconds(lab.down)
             say(f"lab down                                 {down:6.1f} s")
+            say(f"the whole course, lab up and down        {up + sum(steps) + down:6.1f} s")
+            os.environ["HANDSON_WORKSPACE"] = f"{folder}/third"
+            there = _seconds(lambda: goto(LAST, Workspace(NAME, Path(f"{folder}/third"))))
+            say(f"goto {LAST} from nothing           {there:6.1f} s")
+            lab.down()
             bare = _bare(lab, Path(f"{folder}/second"))
             same = sum(steps[2:8])
             say(f"the job of notebooks 02 to 07            {same:6.1f} s")

@@ -1,0 +1,68 @@
+"""How long the checks of the steps take, when they pass and with each fault planted.
+
+Part of `make bench`. It measures and judges nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from handson import checks, faults
+from handson.course import STEPS
+from handson.lab import Lab
+from handson.step import Step, begin
+from handson.travel import goto
+from handson.workspace import Workspace
+
+NAME = "bench"
+SLUGS = [step.slug for step in STEPS if step.slug < "08"]
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="handson-bench-") as folder:
+        os.environ.update(HANDSON_NAME=NAME, HANDSON_HEADLESS="1", HANDSON_WORKSPACE=folder)
+        Lab(NAME).down()
+        try:
+            goto("08", Workspace(NAME, Path(folder)))
+            step = begin("08_break_it")
+            Console(highlight=False).print(measure(step))
+            step.hosts.close()
+        finally:
+            Lab(NAME).down()
+    return 0
+
+
+def measure(step: Step) -> Table:
+    """Return the seconds that each step's checks take, in a row for each fault."""
+    table = Table("fault", *(slug[:2] for slug in SLUGS), "longest")
+    table.add_row(*row("none", step))
+    for fault in faults.FAULTS:
+        faults.plant(step.scene(), fault.id)
+        try:
+            table.add_row(*row(fault.id, step))
+        finally:
+            faults.mend(step.scene())
+    return table
+
+
+def row(name: str, step: Step) -> list[str]:
+    """Return one row; a step whose checks do not all pass is marked with a *."""
+    times, cells = [], []
+    for slug in SLUGS:
+        scene = step.scene(slug)
+        started = time.monotonic()
+        results = checks.run(slug, scene)
+        times.append(time.monotonic() - started)
+        cells.append(f"{times[-1]:.2f}" + (" " if all(r.ok for r in results) else "*"))
+    return [name, *cells, f"{max(times):.2f}"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

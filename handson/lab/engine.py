@@ -1,23 +1,12 @@
-"""The container engine: Podman >= 4.3 or Docker, both over the docker SDK.
-
-Where it is found, in this order: `DOCKER_HOST`, the current Docker context, the sockets
-of a running Podman, and a `podman` program for which the lab starts a service itself.
-"""
+"""The container engine: Podman >= 4.3 or Docker, both over the docker SDK."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-import os
-import resource
-import shutil
-import signal
-import socket
-import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,19 +14,18 @@ from typing import Any
 import docker
 import psutil
 from docker.errors import APIError, DockerException
-from docker.types import IPAMConfig, IPAMPool, Ulimit
+from docker.types import IPAMConfig, IPAMPool
 
-from handson.errors import EngineMissing, LabError
+from handson.errors import LabError
 from handson.i18n import _
-from handson.lab.state import runtime_folder
+from handson.lab import engine_service, processes
+from handson.lab.limits import low_limits
 
 LABEL = "handson.lab"
 # An engine that is itself in a container or a chroot may run a command in the wrong place:
 # then nothing is done, rather than to the machine.
 INSIDE = "[ -e /etc/handson-lab ] || { echo 'this is not inside a host of the lab'; exit 97; }"
 PROMISED = "handson.promised"  # of a lab's Internet: the network of the VPC that is to come
-CAP_SYS_RESOURCE = 24
-DEFAULT = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True)
@@ -103,7 +91,7 @@ class Engine:
             network=first,
             networking_config={first: endpoint},
             ports={f"{publish}/tcp": ("127.0.0.1", 0)} if publish else None,
-            ulimits=_low_limits(),
+            ulimits=low_limits(),
             # With packets of its own making, root on a host could go around its firewall.
             cap_drop=["NET_RAW"],
             **self._for_systemd(),
@@ -289,11 +277,11 @@ class Engine:
         # Podman's watchers of commands that ran in a host outlive it for some seconds.
         names = {container.id for container in hosts}
         watchers = []
-        for process in processes("conmon"):
+        for process in processes.processes("conmon"):
             with contextlib.suppress(psutil.Error):
                 if names & set(process.cmdline()):
                     watchers.append(process)
-        end(watchers)
+        processes.end(watchers)
         for network in networks:
             with contextlib.suppress(docker.errors.NotFound):
                 network.remove()
@@ -328,192 +316,4 @@ def is_on_loopback(image: str) -> bool:
 
 def connect(name: str) -> Engine:
     """Return the engine for the lab `name`; raise EngineMissing with the cures otherwise."""
-    for address in _addresses():
-        client = _client(address)
-        if client:
-            return Engine(name, client)
-    if shutil.which("podman"):
-        return Engine(name, _start_podman(name))
-    raise EngineMissing(
-        _("No container engine was found: neither Docker nor Podman answers."),
-        _(
-            "Install one (on Debian or Ubuntu: sudo apt-get install podman), "
-            "or start Docker, or name its socket in DOCKER_HOST."
-        ),
-    )
-
-
-def service_processes(name: str) -> list[psutil.Process]:
-    """Return the Podman services that were started for the lab `name`."""
-    return processes("podman", "system", "service", f"unix://{_socket(name)}")
-
-
-def processes(*words: str) -> list[psutil.Process]:
-    """Return the processes whose command line has each of `words` as an argument."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            line = process.cmdline()
-            if all(any(word == Path(part).name or word == part for part in line) for word in words):
-                found.append(process)
-    return found
-
-
-def start(command: list[str], log: Path) -> psutil.Process:
-    """Start a process that outlives this one; what it says is added to the file `log`."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-            cwd="/",
-        )
-    # It is meant to run on; without a status Python would warn of it as forgotten.
-    process.returncode = 0
-    return psutil.Process(process.pid)
-
-
-def end(found: list[psutil.Process], seconds: float = 5) -> int:
-    """End processes, politely first and by force after `seconds`; return how many there were."""
-    for process in found:
-        _signal(process, "TERM")
-    deadline = time.monotonic() + seconds
-    while (left := [one for one in found if runs(one)]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    for process in left:
-        _signal(process, "KILL")
-    return len(found)
-
-
-def as_root() -> list[str]:
-    """Return what to put before a command that needs root: nothing for root itself.
-
-    Rootless containers cannot load the rules of a security group everywhere; a user
-    who may use sudo gets root's engine instead.
-    """
-    return [] if os.geteuid() == 0 else ["sudo", "-n"]
-
-
-def runs(process: psutil.Process) -> bool:
-    """Tell whether a process still does something."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _signal(process: psutil.Process, name: str) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        try:
-            process.send_signal(getattr(signal, f"SIG{name}"))
-        except psutil.AccessDenied:
-            subprocess.run([*as_root(), "kill", f"-{name}", str(process.pid)], check=False)
-
-
-def _addresses() -> Iterator[str | None]:
-    if host := os.environ.get("DOCKER_HOST"):
-        yield host
-        return
-    yield None  # the Docker context, which is the default socket where none is chosen
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        yield f"unix://{runtime}/podman/podman.sock"
-    yield "unix:///run/podman/podman.sock"
-
-
-def _client(address: str | None, seconds: int = 120) -> docker.DockerClient | None:
-    if not _listens(address):
-        return None
-    with contextlib.suppress(DockerException, OSError):
-        if address is None:
-            client = docker.from_env(timeout=seconds, use_context=True)
-        else:
-            client = docker.DockerClient(base_url=address, timeout=seconds)
-        try:
-            client.ping()
-            return client
-        except BaseException:
-            client.close()
-            raise
-    return None
-
-
-def _listens(address: str | None) -> bool:
-    """Tell whether somebody listens at a Unix socket; what other addresses do, the SDK sees.
-
-    The SDK forgets its socket when nobody does, and Python warns of it some time later.
-    """
-    if address is None:
-        address = docker.ContextAPI.kwargs_from_context().get("base_url") or DEFAULT
-    if not address.startswith("unix://"):
-        return True
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(address.removeprefix("unix://")) == 0
-
-
-def _socket(name: str) -> Path:
-    return runtime_folder(name) / "podman.sock"
-
-
-def _start_podman(name: str) -> docker.DockerClient:
-    """Start a Podman service for this lab (or find it running) and connect to it."""
-    address = f"unix://{_socket(name)}"
-    if client := _client(address):
-        return client
-    folder = runtime_folder(name, create=True)
-    (folder / "containers.conf").write_text(_containers_conf())
-    settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
-    service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
-    start([*as_root(), "env", settings, *service], folder / "podman.log")
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        if as_root() and _socket(name).exists():
-            # Who may use sudo may use root's Podman; its socket is root's at first.
-            owner = f"{os.getuid()}:{os.getgid()}"
-            subprocess.run([*as_root(), "chown", owner, str(_socket(name))], check=False)
-        if client := _client(address):
-            return client
-        time.sleep(0.05)
-    tail = (folder / "podman.log").read_text(errors="replace").strip().splitlines()[-3:]
-    raise EngineMissing(
-        _("Podman is installed, but its service does not answer: {tail}").format(
-            tail=" / ".join(tail)
-        ),
-        _("Try `podman info` in a terminal; it says what Podman lacks."),
-    )
-
-
-def _containers_conf() -> str:
-    """Return settings for a Podman service, also on a machine with fewer rights than most."""
-    # Podman watches over each command it ran in a host for another five minutes, which
-    # is a hundred processes by the end of the course.
-    lines = ["[engine]", "exit_command_delay = 5"]
-    # crun refuses a tree of control groups that mixes versions 1 and 2.
-    if Path("/sys/fs/cgroup/unified").exists() and shutil.which("runc"):
-        lines += ['runtime = "runc"']
-    if limits := _low_limits():
-        values = ", ".join(f'"{limit["Name"]}={limit["Soft"]}:{limit["Hard"]}"' for limit in limits)
-        lines += ["[containers]", f"default_ulimits = [{values}]"]
-    return "\n".join(lines) + "\n"
-
-
-def _low_limits() -> list[Ulimit]:
-    """Return limits that can be set where the engine may not raise its own, else nothing."""
-    if not _may_raise_limits():
-        files = min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        return [
-            Ulimit(name="nofile", soft=files, hard=files),
-            Ulimit(name="nproc", soft=4096, hard=4096),
-        ]
-    return []
-
-
-def _may_raise_limits() -> bool:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:  # not Linux: the engine runs in a machine of its own
-        return True
-    # What root can have at most, be it this process or one that sudo starts.
-    bounding = next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd"))
-    return bool(int(bounding, 16) >> CAP_SYS_RESOURCE & 1)
+    return Engine(name, engine_service.find(name))

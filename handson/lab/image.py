@@ -21,7 +21,8 @@ from docker.errors import APIError, BuildError, ImageNotFound
 
 from handson.errors import LabError
 from handson.i18n import _
-from handson.lab.engine import Engine, as_root
+from handson.lab.engine import Engine
+from handson.lab.processes import as_root
 
 RECIPE = Path(__file__).parent / "image"
 NAME = "localhost/smtp-handson-host"

@@ -18,8 +18,8 @@ from docker.errors import APIError
 from handson.errors import EngineMissing, LabDown, LabError
 from handson.i18n import _
 from handson.lab import engine as engines
+from handson.lab import engine_service, internet, network, processes
 from handson.lab import image as images
-from handson.lab import internet, network
 from handson.lab.engine import Engine
 from handson.lab.state import LabState, check_name, runtime_folder
 
@@ -101,7 +101,7 @@ class Lab:
         with self._tidy(), engines.connect(self.name) as engine:
             names = [host.name for host in engine.hosts()]
             names += [net.name for net in engine.networks()]
-        names += [f"process {process.pid}" for process in engines.processes(SERVER, self.name)]
+        names += [f"process {process.pid}" for process in processes.processes(SERVER, self.name)]
         return names
 
     def memory(self) -> dict[str, int]:
@@ -140,7 +140,7 @@ class Lab:
     def _close(self) -> None:
         """End the lab's own Podman service and remove its folder."""
         # Asked to end, it waits for connections that nobody uses any more.
-        engines.end(engines.service_processes(self.name), seconds=0.5)
+        processes.end(engine_service.service_processes(self.name), seconds=0.5)
         folder = runtime_folder(self.name)
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -159,7 +159,7 @@ class Lab:
         return state if port == state.pc_port else None
 
     def _clear(self, engine: Engine) -> int:
-        found = engines.end(engines.processes(SERVER, self.name))
+        found = processes.end(processes.processes(SERVER, self.name))
         found += engine.remove_all()
         folder = runtime_folder(self.name)
         for file in ("lab.json", "endpoint"):
@@ -194,12 +194,12 @@ class Lab:
     def _start_server(self, image: str, cidr: str) -> psutil.Process:
         command = [sys.executable, "-m", SERVER, self.name, "--image", image, "--internet", cidr]
         self._log().unlink(missing_ok=True)
-        return engines.start(command, self._log())
+        return processes.start(command, self._log())
 
     def _wait_for_server(self, server: psutil.Process) -> str:
         file = runtime_folder(self.name) / "endpoint"
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and engines.runs(server):
+        while time.monotonic() < deadline and processes.runs(server):
             with contextlib.suppress(OSError):
                 endpoint = file.read_text()
                 if endpoint and self._answers(endpoint):

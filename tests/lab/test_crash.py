@@ -15,8 +15,7 @@ from looking import connect, traces
 
 from handson.errors import CloudError, HandsonError, LabDown
 from handson.host import Host
-from handson.lab import Lab
-from handson.lab import engine as engines
+from handson.lab import Lab, engine_service, processes
 from handson.lab.lab import SERVER
 from handson.lab.state import LabState
 from handson.stacks import plan
@@ -32,7 +31,7 @@ def home(tmp_path: Path) -> Callable[[str], Workspace]:
 
 
 def kill(*words: str) -> None:
-    found = engines.processes(*words)
+    found = processes.processes(*words)
     assert found, words
     for process in found:
         os.kill(process.pid, signal.SIGKILL)
@@ -83,12 +82,12 @@ def test_the_engines_service_is_killed(
 ) -> None:
     crashed, workspace = own_lab("t2"), home("t2")
     state = crashed.up(workspace.public_key)
-    if not engines.service_processes("t2"):
+    if not engine_service.service_processes("t2"):
         pytest.skip("this engine's service is the machine's own, not the lab's")
-    kill("podman", "system", "service", f"unix://{engines._socket('t2')}")
+    kill("podman", "system", "service", f"unix://{engine_service.socket_of('t2')}")
     assert crashed.up(workspace.public_key) == state  # its hosts never stopped
     two_stacks(workspace)  # and the API finds the new service
-    kill("podman", "system", "service", f"unix://{engines._socket('t2')}")
+    kill("podman", "system", "service", f"unix://{engine_service.socket_of('t2')}")
     assert crashed.down()
     no_trace("t2")
 
@@ -160,7 +159,7 @@ def test_a_shared_lab_leaves_no_processes_behind(lab: Lab, step: Step) -> None:
     """Commands that the lab ran in its hosts over the engine do not pile up."""
 
     def watchers() -> int:
-        return len([p for p in engines.processes("conmon", f"{lab.name}-pc")])
+        return len([p for p in processes.processes("conmon", f"{lab.name}-pc")])
 
     with engines.connect(lab.name) as engine:
         for _ in range(10):

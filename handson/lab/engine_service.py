@@ -1,0 +1,137 @@
+"""Where the container engine is found, and the Podman service that a lab starts for itself.
+
+In this order: `DOCKER_HOST`, the current Docker context, the sockets of a running Podman,
+and a `podman` program, for which the lab starts a service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import psutil
+from docker.errors import DockerException
+
+from handson.errors import EngineMissing
+from handson.i18n import _
+from handson.lab.limits import low_limits
+from handson.lab.processes import as_root, processes, start
+from handson.lab.state import runtime_folder
+
+DEFAULT = "unix:///var/run/docker.sock"
+
+
+def find(name: str) -> docker.DockerClient:
+    """Return the engine's API for the lab `name`; raise EngineMissing with the cures otherwise."""
+    for address in _addresses():
+        client = _client(address)
+        if client:
+            return client
+    if shutil.which("podman"):
+        return _start_podman(name)
+    raise EngineMissing(
+        _("No container engine was found: neither Docker nor Podman answers."),
+        _(
+            "Install one (on Debian or Ubuntu: sudo apt-get install podman), "
+            "or start Docker, or name its socket in DOCKER_HOST."
+        ),
+    )
+
+
+def service_processes(name: str) -> list[psutil.Process]:
+    """Return the Podman services that were started for the lab `name`."""
+    return processes("podman", "system", "service", f"unix://{socket_of(name)}")
+
+
+def _addresses() -> Iterator[str | None]:
+    if host := os.environ.get("DOCKER_HOST"):
+        yield host
+        return
+    yield None  # the Docker context, which is the default socket where none is chosen
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        yield f"unix://{runtime}/podman/podman.sock"
+    yield "unix:///run/podman/podman.sock"
+
+
+def _client(address: str | None, seconds: int = 120) -> docker.DockerClient | None:
+    if not _listens(address):
+        return None
+    with contextlib.suppress(DockerException, OSError):
+        if address is None:
+            client = docker.from_env(timeout=seconds, use_context=True)
+        else:
+            client = docker.DockerClient(base_url=address, timeout=seconds)
+        try:
+            client.ping()
+            return client
+        except BaseException:
+            client.close()
+            raise
+    return None
+
+
+def _listens(address: str | None) -> bool:
+    """Tell whether somebody listens at a Unix socket; what other addresses do, the SDK sees.
+
+    The SDK forgets its socket when nobody does, and Python warns of it some time later.
+    """
+    if address is None:
+        address = docker.ContextAPI.kwargs_from_context().get("base_url") or DEFAULT
+    if not address.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(address.removeprefix("unix://")) == 0
+
+
+def socket_of(name: str) -> Path:
+    """Return the socket of the Podman service for the lab `name`."""
+    return runtime_folder(name) / "podman.sock"
+
+
+def _start_podman(name: str) -> docker.DockerClient:
+    """Start a Podman service for this lab (or find it running) and connect to it."""
+    address = f"unix://{socket_of(name)}"
+    if client := _client(address):
+        return client
+    folder = runtime_folder(name, create=True)
+    (folder / "containers.conf").write_text(_containers_conf())
+    settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
+    service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
+    start([*as_root(), "env", settings, *service], folder / "podman.log")
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if as_root() and socket_of(name).exists():
+            # Who may use sudo may use root's Podman; its socket is root's at first.
+            owner = f"{os.getuid()}:{os.getgid()}"
+            subprocess.run([*as_root(), "chown", owner, str(socket_of(name))], check=False)
+        if client := _client(address):
+            return client
+        time.sleep(0.05)
+    tail = (folder / "podman.log").read_text(errors="replace").strip().splitlines()[-3:]
+    raise EngineMissing(
+        _("Podman is installed, but its service does not answer: {tail}").format(
+            tail=" / ".join(tail)
+        ),
+        _("Try `podman info` in a terminal; it says what Podman lacks."),
+    )
+
+
+def _containers_conf() -> str:
+    """Return settings for a Podman service, also on a machine with fewer rights than most."""
+    # Podman watches over each command it ran in a host for another five minutes, which
+    # is a hundred processes by the end of the course.
+    lines = ["[engine]", "exit_command_delay = 5"]
+    # crun refuses a tree of control groups that mixes versions 1 and 2.
+    if Path("/sys/fs/cgroup/unified").exists() and shutil.which("runc"):
+        lines += ['runtime = "runc"']
+    if limits := low_limits():
+        values = ", ".join(f'"{limit["Name"]}={limit["Soft"]}:{limit["Hard"]}"' for limit in limits)
+        lines += ["[containers]", f"default_ulimits = [{values}]"]
+    return "\n".join(lines) + "\n"

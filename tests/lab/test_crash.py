@@ -16,6 +16,7 @@ from looking import connect, traces
 from handson.errors import CloudError, HandsonError, LabDown
 from handson.host import Host
 from handson.lab import Lab, engine_service, processes
+from handson.lab import engine as engines
 from handson.lab.lab import SERVER
 from handson.lab.state import LabState
 from handson.stacks import plan

@@ -8,6 +8,7 @@ from typing import Any
 import nbformat
 
 from handson.exercise import FOUND
+from handson.faults.aside import FOLDER
 from handson.step import Step, begin
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -35,8 +36,8 @@ def state(step: Step) -> dict[str, Any]:
         "users": step.scene().sasl.users(),
         "sasldb": server.probe("sudo stat -c '%U %G %a' {sasldb}"),
         "listening": sorted(step.scene().postfix.listening()),
-        "certificate": server.probe("sudo sha256sum /etc/postfix/submission.crt"),
-        "faults": server.probe("sudo ls /var/lib/smtp-handson/faults; sudo test -e {f}", f=FOUND),
+        "certificate": server.probe("sudo stat -c '%U %G %a' /etc/postfix/submission.*"),
+        "faults": server.probe("sudo find {places} -type f 2>/dev/null", places=(FOLDER, FOUND))[1],
         "saslauthd": server.probe("systemctl is-active saslauthd")[0],
         ".mailrc": client.probe("stat -c '%U %G %a' ~/.mailrc; sha256sum ~/.mailrc; ls -A"),
         "/etc/hosts": client.read("cat /etc/hosts"),

@@ -129,21 +129,6 @@ class Cloud:
         """Return the stacks of the settings' day, in the order in which they were made."""
         return [stack for stack in self._stacks.all() if stack.date == self.settings.date]
 
-    @property
-    def stacks_table(self) -> Table:
-        """What the stacks hold."""
-        rows = [
-            [stack.name, resource["LogicalResourceId"], resource["ResourceType"], stack.status]
-            for stack in self.stacks()
-            for resource in self._stacks.resources(stack.id)
-        ]
-        return Table(
-            [_("stack"), _("resource"), _("type"), _("state")],
-            rows,
-            title=_("Stacks"),
-            empty=_("no stack"),
-        )
-
     # --- instances ---
 
     def instance(self, name: str) -> Instance | None:
@@ -188,10 +173,6 @@ class Cloud:
         )
 
     # --- the server's firewall ---
-
-    def security_group_id(self) -> str:
-        """Return the id of the server's security group."""
-        return str(self._groups.find(self.names.server_group)["GroupId"])
 
     def rules(self, group_name: str = "") -> list[Rule]:
         """Return the rules of a security group; of the server's, when none is named."""

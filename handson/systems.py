@@ -59,19 +59,6 @@ class System:
         """Where the mail log is, in words for a sentence."""
         return self.log_file or _("the journal")
 
-    @property
-    def mailrc_note(self) -> str:
-        """What a reader of `~/.mailrc` should know of this system's mail client."""
-        if self.mail_dialect == "s-nail":
-            return _(
-                "s-nail calls smtp, smtp-auth-user and smtp-auth-password obsolete and warns "
-                "about them, yet they work; once v15-compat is set it ignores them."
-            )
-        return _(
-            "Without smtp-auth this mailx logs in by AUTH LOGIN, "
-            "which a server with mech_list: PLAIN does not offer."
-        )
-
     def names(self) -> dict[str, Words]:
         """Return the words that a notebook's command may use in braces.
 

@@ -60,10 +60,6 @@ class Hop:
         return bool(re.fullmatch(r"(UTF8)?E?SMTPS?A", self.protocol))
 
     @property
-    def is_encrypted(self) -> bool:
-        return bool(re.fullmatch(r"(UTF8)?E?SMTPSA?", self.protocol))
-
-    @property
     def explanation(self) -> str:
         """What the line says, in one or two sentences."""
         if not self.given_by:

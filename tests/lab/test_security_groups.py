@@ -86,7 +86,7 @@ def test_the_internet_gets_only_what_is_open_to_it(cloud: Cloud, pc: Host) -> No
 def test_a_range_of_ports(cloud: Cloud, client: Host, ec2: Any, step: Step, ip: str) -> None:
     source = {"IpRanges": [{"CidrIp": step.settings.vpc_cidr}]}
     rule = [{"IpProtocol": "tcp", "FromPort": 2000, "ToPort": 2010, **source}]
-    group = cloud.security_group_id()
+    group = cloud._groups.find(cloud.names.server_group)["GroupId"]
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rule)
     try:
         found = connect_all(client, [(ip, port) for port in (1999, 2000, 2010, 2011)])

@@ -178,11 +178,6 @@ class Stacks:
         say(_("{stack}: deleted").format(stack=name))
         return True
 
-    def resources(self, name: str) -> list[dict[str, Any]]:
-        """Return CloudFormation's StackResources of a stack."""
-        answer = self.aws.call("cloudformation", "describe_stack_resources", StackName=name)
-        return list(answer["StackResources"])
-
     def _settle(self, stack_id: str, say: Say, told: set[str] | None = None) -> Stack:
         told = set() if told is None else told
         for _gone in patience(LIMIT):

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 
 from handson.exercise import FOUND
 from handson.faults.aside import FOLDER
+from handson.lab import Lab
 from handson.step import Step, begin
+from handson.workspace import Workspace
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+@contextmanager
+def learner(name: str, home: Path, **choices: str) -> Iterator[Workspace]:
+    """A learner's workspace, with the lab of that name up; `choices` are HANDSON_ variables."""
+    with pytest.MonkeyPatch.context() as patch:
+        chosen = {"NAME": name, "WORKSPACE": str(home), "HEADLESS": "1", **choices}
+        for key, value in chosen.items():
+            patch.setenv(f"HANDSON_{key}", value)
+        found, lab = Workspace(), Lab(name)
+        lab.down()
+        try:
+            lab.up(found.public_key)
+            yield found
+        finally:
+            lab.down()
 
 
 def solve(slug: str) -> None:

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 import pytest
 from finished import SLUGS
 from looking import WORKER
-from solving import solve
+from solving import learner, solve
 
 from handson import checks
-from handson.lab import Lab
 from handson.step import Step, begin
-from handson.workspace import Workspace
 
 NAME = f"byhand{WORKER}"
 
@@ -63,21 +61,11 @@ echo hello | s-nail -S v15-compat -S sendwait -S smtp-auth=none -S mta=smtp://$s
 @pytest.fixture
 def step(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Step]:
     """The hosts as 00_start makes them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HANDSON_NAME", NAME)
-        patch.setenv("HANDSON_WORKSPACE", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("HANDSON_HEADLESS", "1")
-        workspace = Workspace()
-        lab = Lab(NAME)
-        lab.down()
-        try:
-            lab.up(workspace.public_key)
-            solve("00_start")
-            found = begin("07_log_check")
-            yield found
-            found.hosts.close()
-        finally:
-            lab.down()
+    with learner(NAME, tmp_path_factory.mktemp("home")):
+        solve("00_start")
+        found = begin("07_log_check")
+        yield found
+        found.hosts.close()
 
 
 def test_typed_in_a_terminal(step: Step) -> None:

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from solving import NOTEBOOKS, assert_nothing_doubled
+from solving import NOTEBOOKS, assert_nothing_doubled, learner
 
 from handson import standing
 from handson.course import STEPS
-from handson.lab import Lab
 from handson.step import begin
 from handson.workspace import Workspace
 
@@ -40,18 +39,9 @@ SECONDS = dict(zip(SLUGS, TIMES, strict=True))
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setenv("HANDSON_NAME", NAME)
-    monkeypatch.setenv("HANDSON_WORKSPACE", str(tmp_path / "home"))
-    monkeypatch.setenv("HANDSON_HEADLESS", "1")
-    found = Workspace()
-    lab = Lab(NAME)
-    lab.down()
-    try:
-        lab.up(found.public_key)
+def home(tmp_path: Path) -> Iterator[Workspace]:
+    with learner(NAME, tmp_path / "home") as found:
         yield found
-    finally:
-        lab.down()
 
 
 def draw() -> list[tuple[str, float, str]]:

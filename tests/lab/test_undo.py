@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from solving import assert_nothing_doubled, solve, state
+from solving import assert_nothing_doubled, learner, solve, state
 
 from handson import before, checks, course, standing
 from handson.course import STEPS
@@ -28,21 +28,10 @@ TUTORIAL = [slug for slug in UNDOABLE if slug < "08"]
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A learner's workspace with its lab up and the hosts made; tests go on in their order."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HANDSON_NAME", NAME)
-        patch.setenv("HANDSON_WORKSPACE", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("HANDSON_HEADLESS", "1")
-        # A fault that leaves the log as it is: what happened is looked at afterwards.
-        patch.setenv("HANDSON_FAULT", "chrooted-smtpd")
-        found = Workspace()
-        lab = Lab(NAME)
-        lab.down()
-        try:
-            lab.up(found.public_key)
-            solve("00_start")
-            yield found
-        finally:
-            lab.down()
+    # A fault that leaves the log as it is: what happened is looked at afterwards.
+    with learner(NAME, tmp_path_factory.mktemp("home"), FAULT="chrooted-smtpd") as found:
+        solve("00_start")
+        yield found
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from solving import assert_nothing_doubled
+from solving import assert_nothing_doubled, learner
 
 from handson.course import STEPS
 from handson.lab import Lab
@@ -33,17 +33,9 @@ SLUGS = [step.slug for step in STEPS]
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A workspace whose password is a canary, with its lab up."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HANDSON_NAME", "notebooks")
-        patch.setenv("HANDSON_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
-        patch.setenv("HANDSON_HEADLESS", "1")
-        patch.setenv("HANDSON_PASSWORD", CANARY.reveal())
-        found = Workspace()
-        Lab(found.name).up(found.public_key)
-        try:
-            yield found
-        finally:
-            Lab(found.name).down()
+    home = tmp_path_factory.mktemp("workspace")
+    with learner("notebooks", home, PASSWORD=CANARY.reveal()) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

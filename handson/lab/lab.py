@@ -21,7 +21,7 @@ from handson.lab import engine as engines
 from handson.lab import engine_service, internet, network, processes
 from handson.lab import image as images
 from handson.lab.engine import Engine
-from handson.lab.state import LabState, check_name, runtime_folder
+from handson.lab.state import LabState, alone, check_name, runtime_folder
 
 Say = Callable[[str], None]
 
@@ -167,9 +167,10 @@ class Lab:
         return found
 
     def _start(self, engine: Engine, image: str, public_key: str, say: Say) -> LabState:
-        used = [*network.taken(), *engine.subnets()]
-        vpc = network.first_free(network.VPCS, used)
-        cidr = _create_internet(engine, used, vpc)
+        with alone(self.name):
+            used = [*network.taken(), *engine.subnets()]
+            vpc = network.first_free(network.VPCS, used)
+            cidr = _create_internet(engine, used, vpc)
         say(_("Starting the AWS API and the lab's Internet ({cidr})").format(cidr=cidr))
         engine.create_network(internet.OUTSIDE, internal=False)
         server = self._start_server(image, cidr)

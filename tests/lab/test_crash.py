@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from looking import connect, traces
 
 from handson.errors import CloudError, HandsonError, LabDown
 from handson.host import Host
-from handson.lab import Lab, engine_service, processes
+from handson.lab import Lab, engine_service, network, processes
 from handson.lab import engine as engines
 from handson.lab.lab import SERVER
 from handson.lab.state import LabState
@@ -154,6 +155,25 @@ def test_two_labs_side_by_side(
     assert Lab(step.workspace.name).is_up
     assert client.read("echo there") == "there\n"
     assert step.talk(25).is_accepted
+
+
+def test_labs_that_start_at_the_same_moment(
+    own_lab: OwnLab, home: Callable[[str], Workspace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = network.taken
+
+    def slowly() -> list[str]:
+        """Leave time enough for another lab to choose the same network."""
+        found = taken()
+        time.sleep(0.5)
+        return found
+
+    monkeypatch.setattr(network, "taken", slowly)
+    labs = {own_lab(name): home(name).public_key for name in ("t7", "t8", "t9")}
+    with ThreadPoolExecutor(len(labs)) as pool:
+        states = list(pool.map(lambda lab: lab.up(labs[lab]), labs))
+    assert len({state.vpc_cidr for state in states}) == len(labs)
+    assert len({state.internet_cidr for state in states}) == len(labs)
 
 
 def test_a_shared_lab_leaves_no_processes_behind(lab: Lab, step: Step) -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from handson.errors import InvalidInput, LabDown
-from handson.lab.state import LabState, check_name, runtime_folder
+from handson.lab.state import LabState, alone, check_name, runtime_folder
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +86,20 @@ def test_half_a_file_is_none(content: str) -> None:
     LabState.file("course").write_text(content)
     with pytest.raises(LabDown):
         LabState.load("course")
+
+
+def test_one_lab_at_a_time_chooses() -> None:
+    for name in ("one", "two"):
+        runtime_folder(name, create=True)
+    order = []
+
+    def choose(name: str) -> None:
+        with alone(name):
+            order.append(f"{name} begins")
+            time.sleep(0.05)
+            order.append(f"{name} ends")
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(choose, ("one", "two")))
+    first, second = order[0].split()[0], order[2].split()[0]
+    assert order == [f"{first} begins", f"{first} ends", f"{second} begins", f"{second} ends"]

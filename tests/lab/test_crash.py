@@ -160,15 +160,15 @@ def test_two_labs_side_by_side(
 def test_labs_that_start_at_the_same_moment(
     own_lab: OwnLab, home: Callable[[str], Workspace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = network.taken
+    first_free = network.first_free
 
-    def slowly() -> list[str]:
+    def slowly(candidates: list[str], used: list[str]) -> str:
         """Leave time enough for another lab to choose the same network."""
-        found = taken()
+        found = first_free(candidates, used)
         time.sleep(0.5)
         return found
 
-    monkeypatch.setattr(network, "taken", slowly)
+    monkeypatch.setattr(network, "first_free", slowly)
     labs = {own_lab(name): home(name).public_key for name in ("t7", "t8", "t9")}
     with ThreadPoolExecutor(len(labs)) as pool:
         states = list(pool.map(lambda lab: lab.up(labs[lab]), labs))

@@ -2,6 +2,8 @@
 
 SHELL := /bin/sh
 PYTHON_IN_VENV := .venv/bin/python
+# How many tests run side by side: they wait for hosts more than they compute.
+WORKERS ?= 4
 .DEFAULT_GOAL := help
 .PHONY: help course learn setup test lint bench down clean
 
@@ -22,7 +24,7 @@ test: ## run all tests
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory lint
 	@echo "== pytest"
-	@$(PYTHON_IN_VENV) -m pytest --durations=15
+	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --durations=15
 	@echo "== the notebooks, cell by cell"
 	@$(PYTHON_IN_VENV) -m pytest --nbval notebooks
 

@@ -1,0 +1,38 @@
+"""What all checks have in common: an id of their own, a manual, and what they need to be read."""
+
+from __future__ import annotations
+
+from handson import checks
+from handson.checks.scene import LANES, Scene
+from handson.course import STEPS
+from handson.diagnosis import CAUSES
+
+RULES = {step.slug: checks.rules(step.slug) for step in STEPS}
+KNOWN = {name for lane in LANES for name in lane}
+
+
+def test_each_step_has_rules_with_ids_of_their_own() -> None:
+    ids = [rule.id for rules in RULES.values() for rule in rules]
+    assert all(RULES.values())
+    assert len(ids) == len(set(ids))
+
+
+def test_each_rule_says_one_sentence_and_names_a_manual() -> None:
+    for rules in RULES.values():
+        for rule in rules:
+            assert rule.sentence.endswith("."), rule.id
+            assert rule.manual.startswith("https://"), rule.id
+            assert rule.kind in ("now", "happened"), rule.id
+
+
+def test_causes_are_ones_that_can_be_recognised() -> None:
+    known = {cause.id for cause in CAUSES}
+    for rules in RULES.values():
+        for rule in rules:
+            assert set(rule.causes) <= known, rule.id
+
+
+def test_what_is_read_ahead_is_there_to_be_read() -> None:
+    assert all(hasattr(Scene, name) for name in KNOWN)
+    for slug, rules in RULES.items():
+        assert set(rules.needs) <= KNOWN, slug

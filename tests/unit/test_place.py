@@ -1,0 +1,66 @@
+"""A run on AWS: seen to have an account before it begins, and nothing left at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handson.course import STEPS
+from handson.errors import HandsonError
+from handson.place import AwsPlace
+from handson.record import Record
+from handson.workspace import Workspace
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any]) -> AwsPlace:
+    """A place in an account that the API on loopback knows."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", connection["endpoint_url"])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "lab")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lab")
+    monkeypatch.setenv("HANDSON_OWN_IP", "203.0.113.5")
+    return AwsPlace(Workspace("aws", tmp_path))
+
+
+def never() -> Record:
+    raise AssertionError("the teardown has been run already")
+
+
+def teardown(ok: bool) -> Record:
+    return Record(STEPS[-1], Path("10_teardown.ipynb"), 1.0, None, ({"id": "x", "ok": ok},))
+
+
+def test_an_account_is_seen_to_be_there(place: AwsPlace) -> None:
+    place.prepare()
+
+
+def test_without_credentials_nothing_begins(
+    place: AwsPlace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(HandsonError, match="redentials"):
+        place.prepare()
+
+
+def test_the_teardown_is_not_run_twice(place: AwsPlace) -> None:
+    assert "nothing is left" in place.tear_down(True, never)
+
+
+def test_a_course_that_broke_off_is_torn_down(place: AwsPlace) -> None:
+    assert "nothing is left" in place.tear_down(False, lambda: teardown(True))
+
+
+def test_what_could_not_be_deleted_is_told(place: AwsPlace) -> None:
+    with pytest.raises(HandsonError, match="what is left may cost money") as raised:
+        place.tear_down(False, lambda: teardown(False))
+    assert "10_teardown" in raised.value.cure
+
+
+def test_instances_that_are_kept_cost_money(place: AwsPlace) -> None:
+    assert "cost money" in place.kept

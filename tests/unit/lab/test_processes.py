@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ def test_a_process_is_found_and_ended(tmp_path: Path) -> None:
     sleeper = "import sys, time; print('there', flush=True); time.sleep(60)"
     process = processes.start([sys.executable, "-c", sleeper, word], log)
     try:
+        while "there" not in log.read_text():  # before that it may still be called as we are
+            assert processes.runs(process)
+            time.sleep(0.01)
         found = processes.processes(word)
         assert [one.pid for one in found] == [process.pid]
         assert processes.processes(word, "another-word") == []

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import stat
+from dataclasses import dataclass
 
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.reading import Runner
 from handson.systems import System
+
+
+@dataclass(frozen=True)
+class Database:
+    """The password database as a file: its path, and who may read it. Without a user it is none.
+
+    >>> Database("/etc/sasldb2", "root", "postfix", 0o640).ownership
+    'root:postfix 0640'
+    """
+
+    path: str
+    user: str = ""
+    group: str = ""
+    mode: int = 0
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.user)
+
+    @property
+    def ownership(self) -> str:
+        """Owner, group and permission bits."""
+        return f"{self.user}:{self.group} {self.mode:04o}"
+
+    @property
+    def is_world_readable(self) -> bool:
+        return bool(self.mode & stat.S_IROTH)
 
 
 def read_users(text: str) -> list[str]:
@@ -65,21 +93,18 @@ class Sasl:
         file = self._runner.facts.file(self._system.smtpd_conf)
         return read_configuration(file.content_string) if file.exists else {}
 
-    @property
-    def database_file(self) -> Any:
-        """The password database as a file: `exists`, `user`, `group`, `mode` (testinfra)."""
-        return self._runner.facts.file(self.database)
+    def database_file(self) -> Database:
+        """Return the password database as a file."""
+        file = self._runner.facts.file(self.database)
+        if not file.exists:
+            return Database(self.database)
+        return Database(self.database, file.user, file.group, file.mode)
 
     def users(self) -> list[str]:
         """Return the full names in the password database, such as 'smtp-auth@example.com'."""
-        if not self.database_file.exists:
+        if not self._runner.facts.file(self.database).exists:
             return []
         _status, output = self._runner.probe(
             "sudo -n sasldblistusers2 -f {path}", path=self.database
         )
         return read_users(output)
-
-
-def ownership(file: Any) -> str:
-    """Return owner, group and mode of a file as one word says them: 'root:postfix 0640'."""
-    return f"{file.user}:{file.group} {file.mode:04o}"

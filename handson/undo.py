@@ -17,7 +17,6 @@ from handson.exercise import FOUND
 from handson.host import Host
 from handson.i18n import _
 from handson.postfix import find_submission, read_parameters
-from handson.sasl import ownership
 from handson.standing import holds
 from handson.view import Note, View, escape
 from handson.workspace import Workspace
@@ -187,7 +186,7 @@ def sasldb(step: Step) -> list[View]:
     """Delete the user; sasldb as it was before, or gone."""
     server, scene = step.hosts.server, step.scene()
     database, login = scene.sasl.database, step.settings.login
-    if not scene.sasl.database_file.exists:
+    if not scene.sasldb.exists:
         return []
     shown: list[View] = []
     users = scene.sasl.users()
@@ -201,7 +200,7 @@ def sasldb(step: Step) -> list[View]:
     elif was_there and database == server.system.sasldb:
         record = f"{before.FOLDER}/03_sasldb/sasldb"
         owner, mode = server.facts.file(record).content_string.split()
-        if ownership(scene.sasl.database_file) != f"{owner} 0{mode}":
+        if scene.sasl.database_file().ownership != f"{owner} 0{mode}":
             shown.append(
                 server.run(
                     "sudo chown {owner} {database}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handson.checks import Finding, Rules, Scene, bad, good
 from handson.i18n import _
 
-RULES = Rules()
+RULES = Rules("configuration")
 OPTIONS = "https://www.cyrusimap.org/sasl/sasl/options.html"
 
 
@@ -33,14 +33,14 @@ def plain_plugin(scene: Scene) -> Finding:
     "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html",
 )
 def saslpasswd2_there(scene: Scene) -> Finding:
-    facts = scene.server.facts
-    if facts.exists("saslpasswd2"):
-        return good(facts.find_command("saslpasswd2"))
-    return bad(
-        _("saslpasswd2 is not found"),
-        _("The SASL package is not installed."),
-        scene.server.fill("sudo {install} {sasl_packages}"),
-    )
+    try:
+        return good(scene.server.facts.find_command("saslpasswd2"))
+    except ValueError:
+        return bad(
+            _("saslpasswd2 is not found"),
+            _("The SASL package is not installed."),
+            scene.server.fill("sudo {install} {sasl_packages}"),
+        )
 
 
 @RULES.now(
@@ -50,7 +50,7 @@ def saslpasswd2_there(scene: Scene) -> Finding:
     ("smtpd-conf-syntax", "smtpd-conf-ignored", "saslauthd-denied", "saslauthd-absent"),
 )
 def password_check_auxprop(scene: Scene) -> Finding:
-    found = scene.sasl.configuration()
+    found = scene.configuration
     value = found.get("pwcheck_method", "")
     if "auxprop" in value.split():
         return good(f"pwcheck_method: {value}")
@@ -71,7 +71,7 @@ def password_check_auxprop(scene: Scene) -> Finding:
     ("smtpd-conf-syntax", "smtpd-conf-ignored"),
 )
 def plain_offered(scene: Scene) -> Finding:
-    value = scene.sasl.configuration().get("mech_list", "")
+    value = scene.configuration.get("mech_list", "")
     if "PLAIN" in value.upper().split():
         return good(f"mech_list: {value}")
     return bad(

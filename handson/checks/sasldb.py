@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import stat
-
 from handson.checks import Finding, Rules, Scene, bad, good
 from handson.i18n import _
-from handson.sasl import ownership
 
-RULES = Rules("survey")
+RULES = Rules("survey", "sasldb")
 MANUAL = "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html"
 README = "https://www.postfix.org/SASL_README.html#auxprop_sasldb"
 
@@ -20,12 +17,12 @@ README = "https://www.postfix.org/SASL_README.html#auxprop_sasldb"
     ("sasldb-missing", "sasldb-corrupt"),
 )
 def user_in_sasldb(scene: Scene) -> Finding:
-    users, wanted = scene.sasl.users(), scene.settings.login
+    users, wanted = scene.survey.users, scene.settings.login
     if wanted in users:
         return good(wanted)
     return bad(
         _("{path} holds: {users}").format(
-            path=scene.sasl.database, users=", ".join(users) or _("no user")
+            path=scene.survey.database, users=", ".join(users) or _("no user")
         ),
         _("The user was not created, or in another realm or another file."),
         _create(scene),
@@ -39,10 +36,9 @@ def user_in_sasldb(scene: Scene) -> Finding:
     ("sasldb-missing", "sasldb-permission"),
 )
 def sasldb_readable(scene: Scene) -> Finding:
-    path, file = scene.sasl.database, scene.sasl.database_file
-    if not file.exists:
+    path, mode = scene.sasldb.path, scene.sasldb.ownership
+    if not scene.sasldb.exists:
         return _missing(scene)
-    mode = ownership(file)
     if scene.survey.can_read_database:
         return good(f"{path} {mode}")
     return bad(
@@ -59,11 +55,10 @@ def sasldb_readable(scene: Scene) -> Finding:
     ("sasldb-missing",),
 )
 def sasldb_private(scene: Scene) -> Finding:
-    path, file = scene.sasl.database, scene.sasl.database_file
-    if not file.exists:
+    path, mode = scene.sasldb.path, scene.sasldb.ownership
+    if not scene.sasldb.exists:
         return _missing(scene)
-    mode = ownership(file)
-    if not file.mode & stat.S_IROTH:
+    if not scene.sasldb.is_world_readable:
         return good(f"{path} {mode}")
     return bad(
         f"{path} {mode}",
@@ -74,7 +69,7 @@ def sasldb_private(scene: Scene) -> Finding:
 
 def _missing(scene: Scene) -> Finding:
     return bad(
-        _("{path} is not there").format(path=scene.sasl.database),
+        _("{path} is not there").format(path=scene.survey.database),
         _("saslpasswd2 has not created it, or created it at another path."),
         _create(scene),
     )
@@ -82,5 +77,5 @@ def _missing(scene: Scene) -> Finding:
 
 def _create(scene: Scene) -> str:
     return scene.server.fill(
-        "sudo saslpasswd2 -c -f {database} -u {domain} {user}", database=scene.sasl.database
+        "sudo saslpasswd2 -c -f {database} -u {domain} {user}", database=scene.survey.database
     )

@@ -18,7 +18,7 @@ from handson.maillog import Entry, Message, Refusal, messages, parse, refusals
 from handson.mailrc import Mailrc
 from handson.postfix import Postfix
 from handson.relaying_log import moment
-from handson.sasl import Sasl
+from handson.sasl import Database, Sasl
 from handson.secret import Secret
 from handson.settings import Settings
 from handson.survey import Survey
@@ -34,7 +34,8 @@ ANSWER = 0.5
 LANES = (
     ("relay",),
     ("anonymous", "submission", "mailrc"),
-    ("survey",),
+    ("survey", "sasldb"),
+    ("configuration",),
     ("verdict",),
     ("messages",),
 )
@@ -86,6 +87,16 @@ class Scene:
     @cached_property
     def sasl(self) -> Sasl:
         return Sasl(self.server, self.server.system, self.survey.database)
+
+    @cached_property
+    def configuration(self) -> dict[str, str]:
+        """The settings of smtpd.conf; raises HandsonError where libsasl2 would give it up."""
+        return Sasl(self.server, self.server.system).configuration()
+
+    @cached_property
+    def sasldb(self) -> Database:
+        """The password database that smtpd opens, as a file."""
+        return self.sasl.database_file()
 
     @cached_property
     def survey(self) -> Survey:

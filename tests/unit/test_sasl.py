@@ -4,7 +4,7 @@ import pytest
 from recorded import Recorded, as_root
 
 from handson.errors import HandsonError
-from handson.sasl import Sasl, ownership, read_configuration, read_users
+from handson.sasl import Database, Sasl, read_configuration, read_users
 from handson.systems import AMAZON_LINUX_2023, DEBIAN_12
 
 THERE = ""
@@ -39,7 +39,7 @@ def test_users_of_the_system_s_own_database() -> None:
 def test_no_database_no_users() -> None:
     sasl = Sasl(Recorded({as_root("test -e /etc/sasldb2"): MISSING}), DEBIAN_12)
     assert sasl.users() == []
-    assert not sasl.database_file.exists
+    assert not sasl.database_file().exists
 
 
 def test_configuration_as_libsasl_reads_it() -> None:
@@ -88,12 +88,13 @@ def test_the_database_as_a_file() -> None:
             as_root("stat -Lc %a /etc/sasldb2"): "640\n",
         }
     )
-    file = Sasl(runner, DEBIAN_12).database_file
-    assert file.exists
-    assert file.mode == 0o640
-    assert ownership(file) == "root:postfix 0640"
+    file = Sasl(runner, DEBIAN_12).database_file()
+    assert file == Database("/etc/sasldb2", "root", "postfix", 0o640)
+    assert file.exists and not file.is_world_readable
+    assert file.ownership == "root:postfix 0640"
+    assert Database("/etc/sasldb2", "root", "root", 0o644).is_world_readable
 
 
 def test_database_at_another_path() -> None:
-    runner = Recorded({as_root("test -e /srv/sasldb2"): THERE})
-    assert Sasl(runner, DEBIAN_12, "/srv/sasldb2").database_file.exists
+    runner = Recorded({as_root("test -e /srv/sasldb2"): MISSING})
+    assert Sasl(runner, DEBIAN_12, "/srv/sasldb2").database_file() == Database("/srv/sasldb2")

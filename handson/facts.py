@@ -10,15 +10,29 @@ from testinfra.host import Host
 from handson.errors import CommandFailed
 
 
-class Prober(Protocol):
-    """A host that runs a command and tells its exit status and what it printed."""
+class Runner(Protocol):
+    """A host as the facts see it: something that runs a command and gives back its output.
+
+    Braces in `command` are filled with `values`, each quoted for the shell. Facts only
+    read; they leave the host as it was.
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What errors call it."""
 
-    def probe(self, command: str, stdin: str = "", **values: Any) -> tuple[int, str]: ...
+    @property
+    def facts(self) -> Facts:
+        """Files, packages and services of the host."""
+
+    def read(self, command: str, **values: Any) -> str:
+        """Return what the command printed; raise CommandFailed on another status than 0."""
+
+    def probe(self, command: str, **values: Any) -> tuple[int, str]:
+        """Return the command's exit status and what it printed, whatever they are."""
 
 
+# testinfra has no types: for mypy its classes are Any.
 class Facts(Host):  # type: ignore[misc]
     """testinfra's `Host` for a host of the course: its files, packages, services, users.
 
@@ -31,17 +45,15 @@ class Facts(Host):  # type: ignore[misc]
     416
     """
 
-    def __init__(self, prober: Prober) -> None:
-        super().__init__(_Backend(prober))
+    def __init__(self, runner: Runner) -> None:
+        super().__init__(_Backend(runner))
 
     def run_expect(
         self, expected: list[int], command: str, *args: str, **kwargs: Any
     ) -> CommandResult:
         """Run a command and return its result; raise CommandFailed on another exit status."""
         result = self.run(command, *args, **kwargs)
-        # With a status that counts as an answer, sudo itself refuses, but not without a word.
-        is_refused = result.rc != 0 and result.stdout.startswith("sudo: ")
-        if result.rc not in expected or is_refused:
+        if result.rc not in expected:
             line = self.backend.quote(command, *args)
             raise CommandFailed(self.backend.hostname, line, result.rc, result.stdout)
         return result
@@ -57,9 +69,9 @@ class _Backend(BaseBackend):  # type: ignore[misc]
 
     NAME = "handson"
 
-    def __init__(self, prober: Prober) -> None:
-        super().__init__(prober.name, sudo=True)
-        self._prober = prober
+    def __init__(self, runner: Runner) -> None:
+        super().__init__(runner.name, sudo=True)
+        self._runner = runner
 
     def get_sudo_command(self, command: str, sudo_user: str | None) -> str:
         return str(self.quote("sudo -n sh -c %s", command))
@@ -67,5 +79,8 @@ class _Backend(BaseBackend):  # type: ignore[misc]
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
         line = self.get_command(command, *args)
         # A brace of the command's own is not one that a word goes into.
-        status, output = self._prober.probe(line.replace("{", "{{").replace("}", "}}"))
+        status, output = self._runner.probe(line.replace("{", "{{").replace("}", "}}"))
+        if status and output.startswith("sudo: "):
+            # sudo refuses with a status that would be taken for an answer, such as "no file".
+            raise CommandFailed(self.hostname, line, status, output)
         return self.result(status, line.encode(), output, "")

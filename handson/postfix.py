@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from handson.errors import HandsonError
+from handson.facts import Runner
 from handson.i18n import _
-from handson.reading import Runner
 
 LOOPBACK = ("127.", "[::1]", "[::ffff:127.")
 

@@ -7,8 +7,8 @@ import stat
 from dataclasses import dataclass
 
 from handson.errors import HandsonError
+from handson.facts import Runner
 from handson.i18n import _
-from handson.reading import Runner
 from handson.systems import System
 
 

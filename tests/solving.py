@@ -35,6 +35,16 @@ def learner(name: str, home: Path, **choices: str) -> Iterator[Workspace]:
             lab.down()
 
 
+@contextmanager
+def at_start(name: str, home: Path) -> Iterator[Step]:
+    """The first step of a learner, done; the hosts are as it makes them."""
+    with learner(name, home):
+        solve("00_start")
+        step = begin("00_start")
+        yield step
+        step.hosts.close()
+
+
 def solve(slug: str) -> None:
     """Run the code cells of a step's notebook in this process, the checks included."""
     notebook = nbformat.read(NOTEBOOKS / f"{slug}.ipynb", as_version=4)

@@ -6,7 +6,7 @@ from handson.checks import Finding, Rules, Scene, bad, good
 from handson.checks.causes import SENT
 from handson.i18n import _
 
-RULES = Rules("messages")
+RULES = Rules()
 LOG = "https://www.postfix.org/postconf.5.html#maillog_file"
 
 

@@ -11,7 +11,7 @@ from handson.mail import HELO
 from handson.maillog import Refusal
 from handson.security_group import covers
 
-RULES = Rules("relay", "anonymous", "submission", "mailrc", "survey", "messages")
+RULES = Rules("relay", "anonymous", "submission", "mailrc", "survey")
 RESTRICTIONS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
 RUN_ABOVE = _("Run the cells above in their order.")
 

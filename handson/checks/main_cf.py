@@ -6,7 +6,7 @@ from handson.checks import Finding, Rules, Scene, bad, good
 from handson.checks.causes import STARTS
 from handson.i18n import _
 
-RULES = Rules("survey", "verdict")
+RULES = Rules("survey", "postfix_check")
 POSTCONF = "https://www.postfix.org/postconf.5.html"
 REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 
@@ -15,7 +15,7 @@ REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "
     "main-cf-valid", _("Postfix finds no fault in its configuration."), f"{POSTCONF}", STARTS
 )
 def main_cf_valid(scene: Scene) -> Finding:
-    status, output = scene.verdict
+    status, output = scene.postfix_check
     if status == 0:
         return good("postfix check: 0")
     return bad(

@@ -36,8 +36,7 @@ LANES = (
     ("anonymous", "submission", "mailrc"),
     ("survey", "sasldb"),
     ("configuration",),
-    ("verdict",),
-    ("messages",),
+    ("postfix_check",),
 )
 
 
@@ -61,7 +60,8 @@ class Scene:
 
         What cannot be read is left to the rule that asks for it.
         """
-        lanes = [[name for name in lane if name in set(needs)] for lane in LANES]
+        wanted = set(needs)
+        lanes = [[name for name in lane if name in wanted] for lane in LANES]
         lanes = [lane for lane in lanes if lane]
         if lanes:
             with ThreadPoolExecutor(len(lanes)) as pool:
@@ -91,6 +91,7 @@ class Scene:
     @cached_property
     def configuration(self) -> dict[str, str]:
         """The settings of smtpd.conf; raises HandsonError where libsasl2 would give it up."""
+        # Not `self.sasl`: the survey takes a second where Postfix cannot use its files.
         return Sasl(self.server, self.server.system).configuration()
 
     @cached_property
@@ -144,7 +145,7 @@ class Scene:
         return found
 
     @cached_property
-    def verdict(self) -> tuple[int, str]:
+    def postfix_check(self) -> tuple[int, str]:
         """The exit status of `postfix check`, and what it printed.
 
         Where master.cf cannot be read, the check would need two more seconds to say so.

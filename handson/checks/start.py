@@ -6,7 +6,7 @@ from handson.checks import Finding, Rules, Scene, bad, good
 from handson.checks.causes import RELAY
 from handson.i18n import _
 
-RULES = Rules("relay", "messages")
+RULES = Rules("relay")
 
 
 @RULES.now(

@@ -277,7 +277,7 @@ class Engine:
         # Podman's watchers of commands that ran in a host outlive it for some seconds.
         names = {container.id for container in hosts}
         watchers = []
-        for process in processes.processes("conmon"):
+        for process in processes.find("conmon"):
             with contextlib.suppress(psutil.Error):
                 if names & set(process.cmdline()):
                     watchers.append(process)

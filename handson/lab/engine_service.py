@@ -21,8 +21,9 @@ from docker.errors import DockerException
 
 from handson.errors import EngineMissing
 from handson.i18n import _
+from handson.lab import processes
 from handson.lab.limits import low_limits
-from handson.lab.processes import as_root, processes, start
+from handson.lab.processes import as_root
 from handson.lab.state import runtime_folder
 
 DEFAULT = "unix:///var/run/docker.sock"
@@ -47,7 +48,7 @@ def find(name: str) -> docker.DockerClient:
 
 def service_processes(name: str) -> list[psutil.Process]:
     """Return the Podman services that were started for the lab `name`."""
-    return processes("podman", "system", "service", f"unix://{socket_of(name)}")
+    return processes.find("podman", "system", "service", f"unix://{socket_of(name)}")
 
 
 def _addresses() -> Iterator[str | None]:
@@ -104,7 +105,7 @@ def _start_podman(name: str) -> docker.DockerClient:
     (folder / "containers.conf").write_text(_containers_conf())
     settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
     service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
-    start([*as_root(), "env", settings, *service], folder / "podman.log")
+    processes.start([*as_root(), "env", settings, *service], folder / "podman.log")
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         if as_root() and socket_of(name).exists():

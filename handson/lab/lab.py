@@ -101,7 +101,7 @@ class Lab:
         with self._tidy(), engines.connect(self.name) as engine:
             names = [host.name for host in engine.hosts()]
             names += [net.name for net in engine.networks()]
-        names += [f"process {process.pid}" for process in processes.processes(SERVER, self.name)]
+        names += [f"process {process.pid}" for process in processes.find(SERVER, self.name)]
         return names
 
     def memory(self) -> dict[str, int]:
@@ -159,7 +159,7 @@ class Lab:
         return state if port == state.pc_port else None
 
     def _clear(self, engine: Engine) -> int:
-        found = processes.end(processes.processes(SERVER, self.name))
+        found = processes.end(processes.find(SERVER, self.name))
         found += engine.remove_all()
         folder = runtime_folder(self.name)
         for file in ("lab.json", "endpoint"):

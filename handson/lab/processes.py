@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 
-def processes(*words: str) -> list[psutil.Process]:
+def find(*words: str) -> list[psutil.Process]:
     """Return the processes whose command line has each of `words` as an argument."""
     found = []
     for process in psutil.process_iter():

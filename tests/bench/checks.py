@@ -32,7 +32,7 @@ def main() -> int:
         try:
             goto("08", Workspace(NAME, Path(folder)))
             step = begin("08_break_it")
-            say = Console(highlight=False).print
+            say = Console(highlight=False, width=120).print
             started = time.monotonic()
             tries = step.relay_matrix("after_login")
             say(f"relay matrix, {len(tries.cells)} tries {time.monotonic() - started:21.1f} s")

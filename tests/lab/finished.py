@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from unittest import mock
+
+from solving import solve
 
 from handson import checks
 from handson.checks import Result, Scene
+from handson.course import STEPS
 from handson.step import Step, begin
 from handson.workspace import Workspace
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SLUGS = (
     "01_security_group",
     "02_sasl_install",
@@ -42,15 +42,6 @@ class Finished:
         return {r.id: r for slug in slugs for r in checks.run(slug, scene) if not r.ok}
 
 
-def run_notebook(name: str) -> None:
-    """Run the code cells of a notebook whose file begins with `name`."""
-    file = next(NOTEBOOKS.glob(f"{name}*.ipynb"))
-    space: dict[str, object] = {}
-    for cell in json.loads(file.read_text())["cells"]:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), space)
-
-
 @contextmanager
 def run_course(workspace: Workspace, last: str) -> Iterator[Finished]:
     """Run the notebooks from 00 up to `last`; the lab of that name has to be up."""
@@ -60,11 +51,11 @@ def run_course(workspace: Workspace, last: str) -> Iterator[Finished]:
         "HANDSON_HEADLESS": "1",
     }
     with mock.patch.dict(os.environ, chosen):
-        run_notebook("00")
+        solve("00_start")
         course = Finished(begin("07_log_check", workspace))
         scene = course.step.scene()
         course.untouched = {slug: checks.run(slug, scene) for slug in SLUGS}
-        for number in range(1, int(last) + 1):
-            run_notebook(f"{number:02}")
+        for info in STEPS[1 : int(last) + 1]:
+            solve(info.slug)
     yield course
     course.step.hosts.close()

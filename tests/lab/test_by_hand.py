@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from finished import SLUGS
 from looking import WORKER
-from solving import learner, solve
+from solving import at_start
 
 from handson import checks
-from handson.step import Step, begin
+from handson.step import Step
 
 NAME = f"byhand{WORKER}"
 
@@ -61,11 +61,8 @@ echo hello | s-nail -S v15-compat -S sendwait -S smtp-auth=none -S mta=smtp://$s
 @pytest.fixture
 def step(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Step]:
     """The hosts as 00_start makes them."""
-    with learner(NAME, tmp_path_factory.mktemp("home")):
-        solve("00_start")
-        found = begin("07_log_check")
+    with at_start(NAME, tmp_path_factory.mktemp("home")) as found:
         yield found
-        found.hosts.close()
 
 
 def test_typed_in_a_terminal(step: Step) -> None:

@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Callable[[str], Workspace]:
 
 
 def kill(*words: str) -> None:
-    found = processes.processes(*words)
+    found = processes.find(*words)
     assert found, words
     for process in found:
         os.kill(process.pid, signal.SIGKILL)
@@ -180,7 +180,7 @@ def test_a_shared_lab_leaves_no_processes_behind(lab: Lab, step: Step) -> None:
     """Commands that the lab ran in its hosts over the engine do not pile up."""
 
     def watchers() -> int:
-        return len([p for p in processes.processes("conmon", f"{lab.name}-pc")])
+        return len([p for p in processes.find("conmon", f"{lab.name}-pc")])
 
     with engines.connect(lab.name) as engine:
         for _ in range(10):

@@ -34,7 +34,7 @@ SLUGS = [step.slug for step in STEPS]
 # How long a notebook takes about, in seconds: kills are drawn over that time. The program
 # begins sooner: it looks how the steps stand first.
 BEFORE = 3.0
-TIMES = (7.0, 4.0, 3.0, 2.5, 4.0, 3.5, 7.0, 2.0, 4.0, 11.0, 4.0)
+TIMES = (9.0, 4.5, 3.0, 2.5, 4.0, 3.5, 13.0, 6.0, 6.0, 18.0, 3.0)
 SECONDS = dict(zip(SLUGS, TIMES, strict=True))
 
 

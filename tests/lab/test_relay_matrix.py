@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from solving import learner, solve
+from solving import at_start, solve
 
 from handson.course import STEPS
 from handson.step import Step, begin
@@ -16,11 +16,8 @@ NAME = "mxtests"
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Step]:
     """A lab with 00_start done, and that step."""
-    with learner(NAME, tmp_path_factory.mktemp("home")):
-        solve("00_start")
-        step = begin("00_start")
+    with at_start(NAME, tmp_path_factory.mktemp("home")) as step:
         yield step
-        step.hosts.close()
 
 
 @pytest.fixture(scope="module")

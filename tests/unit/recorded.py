@@ -28,11 +28,11 @@ class Recorded:
     A command that was not recorded is an error: facts must ask what they are known to ask.
     """
 
+    name = "recorded"
+
     def __init__(self, answers: dict[str, str | tuple[int, str]]) -> None:
         self.answers = {**SYSTEM, **answers}
         self.asked: list[str] = []
-
-    name = "recorded"
 
     @cached_property
     def facts(self) -> Facts:

@@ -26,6 +26,12 @@ def test_refused_sudo_is_not_a_missing_file() -> None:
         _ = Recorded({as_root("test -e /a"): refused}).facts.file("/a").exists
 
 
+def test_refused_sudo_is_not_a_missing_program() -> None:
+    refused = (1, "sudo: a password is required\n")
+    with pytest.raises(CommandFailed, match="a password is required"):
+        Recorded({as_root("command -v command"): refused}).facts.find_command("saslpasswd2")
+
+
 def test_what_cannot_be_read_is_told_with_the_command() -> None:
     missing = (1, "stat: cannot statx '/a': No such file or directory\n")
     facts = Recorded({as_root("stat -Lc %a /a"): missing}).facts

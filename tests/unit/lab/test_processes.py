@@ -20,12 +20,12 @@ def test_a_process_is_found_and_ended(tmp_path: Path) -> None:
         while "there" not in log.read_text():  # before that it may still be called as we are
             assert processes.runs(process)
             time.sleep(0.01)
-        found = processes.processes(word)
+        found = processes.find(word)
         assert [one.pid for one in found] == [process.pid]
-        assert processes.processes(word, "another-word") == []
+        assert processes.find(word, "another-word") == []
         assert os.getsid(process.pid) == process.pid  # no Ctrl-C gets there
         assert processes.end(found) == 1
-        assert processes.processes(word) == []
+        assert processes.find(word) == []
     finally:
         process.kill()
         process.wait()
@@ -41,7 +41,7 @@ def test_one_that_will_not_go_is_killed() -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert processes.end(processes.processes(word), seconds=0.2) == 1
+        assert processes.end(processes.find(word), seconds=0.2) == 1
         assert process.wait(5) == -9
 
 

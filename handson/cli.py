@@ -11,6 +11,8 @@ from pathlib import Path
 from handson import commands
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.signals import stopping
+from handson.workspace import default_name
 
 INTERRUPTED = 130
 
@@ -19,14 +21,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = parser().parse_args(argv)
     try:
-        status: int = getattr(commands, options.act)(options)
-        return status
+        with stopping():
+            status: int = getattr(commands, options.act)(options)
+            return status
     except HandsonError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
         print(_("Stopped."), file=sys.stderr)
-        return 128 + getattr(stopped, "number", INTERRUPTED - 128)
+        return getattr(stopped, "status", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has enough of it; Python shall not complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,8 +54,17 @@ def parser() -> argparse.ArgumentParser:
     def named(sub: argparse.ArgumentParser, default: str = "") -> None:
         sub.add_argument(
             "--name",
-            default=default or os.environ.get("HANDSON_NAME") or "lab",
+            default=default or default_name(),
             help=_("name of the lab and of its workspace (default: %(default)s)"),
+        )
+
+    def owned(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--for",
+            dest="owner",
+            metavar="USER",
+            default="",
+            help=_("a user of this machine whose lab it is; only root may say another"),
         )
 
     def based(sub: argparse.ArgumentParser) -> None:
@@ -68,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
 
     up = add("up", _("Start the lab, or see that it runs."))
     named(up)
+    owned(up)
     based(up)
     up.set_defaults(act="up")
 
@@ -77,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
 
     down = add("down", _("Remove the lab: its hosts, networks and processes."))
     named(down)
+    owned(down)
     down.add_argument(
         "--forget", action="store_true", help=_("forget your choices and your password too")
     )
@@ -186,6 +200,11 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--keep", action="store_true", help=_("leave the hosts as they are when something fails")
+    )
+    run.add_argument(
+        "--take-over",
+        action="store_true",
+        help=_("remove a lab of that name that no run made, after asking"),
     )
     run.add_argument("--since", type=float, default=0, help=argparse.SUPPRESS)
     run.set_defaults(act="run")

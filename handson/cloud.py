@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from handson import left_over, security_group
-from handson.aws import Aws, Refused, patience
+from handson.aws import Aws, Refused
 from handson.errors import CloudError
 from handson.i18n import _
 from handson.left_over import Resource
 from handson.names import PROJECT, Names
+from handson.patience import patience
 from handson.security_group import Rule, SecurityGroups
 from handson.settings import Settings
 from handson.stacks import Say, Stack, StackPlan, Stacks, plan

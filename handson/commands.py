@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import random
 import sys
 from typing import TYPE_CHECKING
 
 from handson.course import checkout, find
-from handson.errors import HandsonError
+from handson.errors import HandsonError, InvalidInput
 from handson.i18n import _
+from handson.lab.state import acting_as, check_name, home_of
 
 if TYPE_CHECKING:
     from handson.step import Step
@@ -22,17 +24,28 @@ if TYPE_CHECKING:
 
 
 def up(options: argparse.Namespace) -> int:
-    _start(_workspace(options), options.base)
-    print(_("Next: handson lab, or handson ssh once 00_start has made the hosts."))
+    owner = _owner(options)
+    with acting_as(owner):
+        workspace = _workspace(options)
+        public_key = workspace.public_key
+    _start(workspace, public_key, options.base, owner)
+    if owner == os.getuid():
+        print(_("Next: handson lab, or handson ssh once 00_start has made the hosts."))
+    else:
+        print(
+            _("It is {user}'s now, who goes on with: handson lab --name {name}").format(
+                user=options.owner, name=workspace.name
+            )
+        )
     return 0
 
 
 def build(options: argparse.Namespace) -> int:
-    from handson.lab import Lab
+    from handson import lab
     from handson.ui.progress import progress
 
     with progress(_("Building the host image"), 150) as shown:
-        name = Lab("build").build(shown.say, options.base)
+        name = lab.build(shown.say, options.base)
     print(_("The host image is {name}.").format(name=name))
     return 0
 
@@ -41,16 +54,20 @@ def down(options: argparse.Namespace) -> int:
     from handson.lab import Lab
     from handson.ui.progress import progress
 
-    workspace = _workspace(options)
-    with progress(_("Removing the lab")) as shown:
-        found = Lab(workspace.name).down(shown.say)
-    is_on_aws = workspace.settings().target == "aws"
-    if not is_on_aws:
-        # Those hosts are no more, and nothing of a step is done on the next ones.
-        workspace.forget()
-        workspace.unpin()
-    if options.forget:
-        workspace.remove()
+    owner = _owner(options)
+    with acting_as(owner):
+        workspace = _workspace(options)
+    lab = Lab(workspace.name, owner)
+    with lab.hold("handson down"), progress(_("Removing the lab")) as shown:
+        found = lab.down(shown.say)
+    with acting_as(owner):
+        is_on_aws = workspace.settings().target == "aws"
+        if not is_on_aws:
+            # Those hosts are no more, and nothing of a step is done on the next ones.
+            workspace.forget()
+            workspace.unpin()
+        if options.forget:
+            workspace.remove()
     print(
         _("The lab “{name}” is removed.").format(name=workspace.name)
         if found
@@ -170,9 +187,36 @@ def run(options: argparse.Namespace) -> int:
         base=options.base,
         cell_seconds=options.cell_timeout,
         keep=options.keep,
+        take_over=options.take_over,
         since=options.since,
     )
+    if plan.take_over and plan.target == "lab":
+        _ask_to_take_over(plan.name)
     return run_course(plan)
+
+
+def _ask_to_take_over(name: str) -> None:
+    """Have the learner say yes before a run removes a lab that no run made."""
+    from handson.lab import Lab
+    from handson.lab.state import RUN
+
+    made = Lab(name).maker()
+    if made is None or made.purpose == RUN:
+        return
+    if not sys.stdin.isatty():
+        raise HandsonError(
+            _("--take-over asks first, and there is no terminal to answer in."),
+            _("Remove the lab yourself: handson down --name {name}").format(name=name),
+        )
+    question = _("Remove the lab “{name}”, made from {workspace}, and all that is on it? [y/N] ")
+    if input(question.format(name=name, workspace=made.workspace)).strip().lower() not in (
+        "y",
+        "yes",
+    ):
+        raise HandsonError(
+            _("The lab “{name}” stays, and nothing was run.").format(name=name),
+            _("Run beside it with another --name."),
+        )
 
 
 def lab(options: argparse.Namespace) -> int:
@@ -182,7 +226,7 @@ def lab(options: argparse.Namespace) -> int:
     workspace = _workspace(options)
     has_lab = workspace.settings().target == "lab"
     if has_lab:
-        _start(workspace, options.base)
+        _start(workspace, workspace.public_key, options.base, os.getuid())
     arguments = [
         *(["--no-browser"] if options.no_browser else []),
         *([f"--port={options.port}"] if options.port else []),
@@ -198,24 +242,51 @@ def lab(options: argparse.Namespace) -> int:
     return status
 
 
+def _owner(options: argparse.Namespace) -> int:
+    """Return the uid of the user that a lab is for; only root makes one for somebody else."""
+    if not options.owner:
+        return os.getuid()
+    try:
+        user = pwd.getpwnam(options.owner)
+    except KeyError:
+        raise InvalidInput(
+            _("There is no user “{user}” on this machine.").format(user=options.owner),
+            _("Name one that `id USER` knows."),
+        ) from None
+    if os.geteuid() != 0 and user.pw_uid != os.getuid():
+        raise HandsonError(
+            _("Only root can make or remove a lab for somebody else."),
+            _("Run it by sudo, or leave --for out."),
+        )
+    return user.pw_uid
+
+
 def _workspace(options: argparse.Namespace) -> Workspace:
-    from handson.lab.state import check_name
     from handson.workspace import Workspace
 
-    return Workspace(check_name(options.name))
+    name = check_name(options.name)
+    if getattr(options, "owner", ""):
+        return Workspace(name, home_of(_owner(options)) / ".handson" / name)
+    return Workspace(name)
 
 
-def _start(workspace: Workspace, base: str) -> None:
+def _start(workspace: Workspace, public_key: str, base: str, owner: int) -> None:
+    from handson import undo
     from handson.lab import Lab
     from handson.ui.progress import progress
 
-    lab = Lab(workspace.name)
-    was_up = lab.is_up
-    with progress(_("Starting the lab")) as shown:
-        state = lab.up(workspace.public_key, shown.say, base)
+    lab = Lab(workspace.name, owner)
+    with lab.hold("handson up"), progress(_("Starting the lab")) as shown:
+        was_up = lab.is_up
+        state = lab.up(public_key, shown.say, base, workspace=str(workspace.path))
     sentence = (
         _("The lab “{name}” is up already. AWS API: {endpoint}")
         if was_up
         else _("The lab “{name}” is up. AWS API: {endpoint}")
     )
     print(sentence.format(name=workspace.name, endpoint=state.endpoint))
+    for host in lab.renewed:
+        print(_("{host} had been removed: this is a new one, as it was made.").format(host=host))
+    if lab.renewed:
+        with acting_as(owner):
+            undo.forget_hosts(workspace)

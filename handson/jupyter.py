@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from handson.temporary import own_folder
 from handson.workspace import Workspace
 
 FIRST = "notebooks/00_start.ipynb"
@@ -73,12 +73,12 @@ def trust(notebooks: Sequence[Path]) -> None:
 def run(root: Path, workspace: Workspace, arguments: Sequence[str] = ()) -> int:
     """Run JupyterLab until it is ended, and return its status."""
     trust(sorted((root / "notebooks").glob("*.ipynb")))
-    with tempfile.TemporaryDirectory(prefix="handson-jupyter-") as folder:
-        page = Path(folder) / "labconfig" / "page_config.json"
+    with own_folder("jupyter") as folder:
+        page = folder / "labconfig" / "page_config.json"
         page.parent.mkdir()
         page.write_text(json.dumps(PAGE))
         process = subprocess.Popen(
-            command(root, arguments), env=environment(workspace, Path(folder)), cwd=root
+            command(root, arguments), env=environment(workspace, folder), cwd=root
         )
         # Ctrl-C reaches JupyterLab by itself; a SIGTERM is meant for it too.
         before = {

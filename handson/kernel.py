@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import papermill
-import psutil
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -19,11 +16,11 @@ from papermill.exceptions import PapermillExecutionError
 
 from handson.i18n import _
 from handson.record import Fault, find_fault, own_cells, read_notebook
+from handson.temporary import own_folder
 
 ATTEMPTS = 3
 START_SECONDS = 60
 LOG = "kernel.log"
-FOLDER = "handson-kernel-"  # then the number of the process, for whoever finds it later
 
 
 def run_notebook(
@@ -39,11 +36,9 @@ def run_notebook(
     is added to the kernel's. A cell may take `cell_seconds`. `on_cell` is called after
     each code cell.
     """
-    _sweep()
     for attempt in range(1, ATTEMPTS + 1):
         # A folder with a short path: a socket's may have 107 characters (unix(7)).
-        with tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-") as name:
-            folder = Path(name)
+        with own_folder("kernel") as folder:
             try:
                 papermill.execute_notebook(
                     _literal(source),
@@ -72,14 +67,6 @@ def run_notebook(
                     return Fault(cell, _("kernel"), text)
                 time.sleep(0.5)
     return find_fault(read_notebook(target))
-
-
-def _sweep() -> None:
-    """Remove the folders that runs left which were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
-        number = folder.name.removeprefix(FOLDER).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _literal(path: Path) -> str:

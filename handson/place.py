@@ -9,6 +9,7 @@ from handson.cloud import Cloud
 from handson.errors import HandsonError, LabError
 from handson.i18n import _
 from handson.lab import Lab
+from handson.lab.state import RUN
 from handson.record import Record
 from handson.target import of
 from handson.ui.progress import progress
@@ -31,6 +32,9 @@ class RunPlace(Protocol):
         runs that notebook. Raises HandsonError when something is left.
         """
 
+    def keep(self) -> None:
+        """Have the hosts stay when the run has ended."""
+
     @property
     def kept(self) -> str:
         """What to know when everything stays as it is."""
@@ -41,17 +45,30 @@ class LabPlace:
 
     name = "lab"
 
-    def __init__(self, workspace: Workspace, base: str = "") -> None:
-        self.workspace, self.base = workspace, base
+    def __init__(self, workspace: Workspace, base: str = "", take_over: bool = False) -> None:
+        self.workspace, self.base, self.take_over = workspace, base, take_over
         self.lab = Lab(workspace.name)
         self._is_begun = False
 
     def prepare(self) -> None:
+        made = self.lab.maker()
+        if made and made.purpose != RUN and not self.take_over:
+            raise LabError(
+                _("The lab “{name}” was not made by a run, but from {workspace}.").format(
+                    name=self.lab.name, workspace=made.workspace or _("a workspace")
+                ),
+                _(
+                    "Run beside it with another --name; or give it up, and what was done on "
+                    "its hosts, with --take-over."
+                ),
+            )
         with progress(_("Starting the lab")) as shown:
             # What an earlier run left may be half of a course; this one begins at the start.
             self.lab.down(shown.say)
             self._is_begun = True
-            self.lab.up(self.workspace.public_key, shown.say, self.base)
+            self.lab.up(
+                self.workspace.public_key, shown.say, self.base, RUN, str(self.workspace.path)
+            )
 
     def tear_down(self, complete: bool, run_teardown: Callable[[], Record]) -> str:
         if not self._is_begun:
@@ -66,6 +83,9 @@ class LabPlace:
                 _("Run `handson down --name {name}`.").format(name=self.lab.name),
             )
         return _("The lab is torn down: nothing is left.")
+
+    def keep(self) -> None:
+        self.lab.keep()
 
     @property
     def kept(self) -> str:
@@ -87,7 +107,7 @@ class AwsPlace:
         settings = self.workspace.settings(target="aws")
         with progress(_("Looking who you are on AWS")) as shown:
             shown.say(settings.region)
-            Cloud(settings, of(settings, self.workspace.name).connection).who_am_i()
+            Cloud(settings, of(settings, self.workspace).connection).who_am_i()
 
     def tear_down(self, complete: bool, run_teardown: Callable[[], Record]) -> str:
         if not complete:
@@ -98,6 +118,9 @@ class AwsPlace:
                     _("Run notebooks/10_teardown.ipynb: it lists what is left, and why."),
                 )
         return _("Everything on AWS is deleted: nothing is left.")
+
+    def keep(self) -> None:
+        pass
 
     @property
     def kept(self) -> str:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import signal
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from handson.course import STEPS, StepInfo
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.lab.lock import hold
 from handson.place import AwsPlace, LabPlace, RunPlace
 from handson.record import Record, find_unmet
 from handson.show import Show
+from handson.signals import stopping, undisturbed
 from handson.workspace import Workspace
 
 CELL_SECONDS = 180
@@ -31,8 +29,8 @@ class Plan:
 
     `root` holds `notebooks/`; what is made goes to a folder of this moment under `runs`.
     `target` is 'lab' or 'aws', `name` the lab's. With `keep` the hosts stay where
-    something failed. `since` (seconds of the epoch) is when the clock was started; when
-    0, now.
+    something failed. With `take_over` a lab of that name that no run made is given up for
+    this one. `since` (seconds of the epoch) is when the clock was started; when 0, now.
     """
 
     root: Path
@@ -42,15 +40,8 @@ class Plan:
     base: str = ""
     cell_seconds: int = CELL_SECONDS
     keep: bool = False
+    take_over: bool = False
     since: float = 0
-
-
-class Stopped(KeyboardInterrupt):
-    """Somebody, or the system, asked the run to end."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(number)
 
 
 def run_course(plan: Plan, place: RunPlace | None = None) -> int:
@@ -59,11 +50,12 @@ def run_course(plan: Plan, place: RunPlace | None = None) -> int:
     `place` is made from the plan when none is given.
 
     The hosts are gone at the end, whatever happened, unless the plan keeps them. Raises
-    HandsonError when the run could not begin, Stopped when it was asked to end.
+    HandsonError when the run could not begin, Stopped when it was asked to end. A second run
+    under the same name waits: it would take the first one's hosts down.
     """
     since = plan.since or time.time()
     notebooks = find_notebooks(plan.root)
-    with only_run(plan.runs, plan.target, plan.name), signals():
+    with hold(plan.name, "handson run"), stopping():
         folder = new_folder(plan.runs)
         show = Show(folder)
         place = place or _place(plan, folder)
@@ -75,7 +67,7 @@ def run_course(plan: Plan, place: RunPlace | None = None) -> int:
         except HandsonError as error:
             show.failed(error)
         finally:
-            with _undisturbed():
+            with undisturbed():
                 complete = [record.passed for record in records] == [True] * len(STEPS)
                 show.end(records)
                 left = _finish(place, plan, records, complete, folder, show)
@@ -164,7 +156,7 @@ def kernel_environment(workspace: Workspace, target: str) -> dict[str, str]:
 def _place(plan: Plan, folder: Path) -> RunPlace:
     if plan.target == "aws":
         return AwsPlace(Workspace(plan.name))
-    return LabPlace(Workspace(plan.name, folder / "workspace"), plan.base)
+    return LabPlace(Workspace(plan.name, folder / "workspace"), plan.base, plan.take_over)
 
 
 def _finish(
@@ -184,6 +176,7 @@ def _finish(
 
     left = False
     if plan.keep and not complete:
+        place.keep()
         show.say(place.kept)
     else:
         try:
@@ -203,48 +196,3 @@ def new_folder(runs: Path) -> Path:
             folder.mkdir(parents=True)
             return folder
         time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def only_run(runs: Path, target: str, name: str) -> Iterator[None]:
-    """Hold off a second run under the same name: it would take the first one's hosts down."""
-    runs.mkdir(parents=True, exist_ok=True)
-    with (runs / f".{target}-{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise HandsonError(
-                _("The course is running already under the name “{name}”.").format(name=name),
-                _("Wait for its end, or run it beside that one with --name."),
-            ) from None
-        yield
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[None]:
-    """Turn the signals that end a program into an exception, so that it can clear up."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(number)
-
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before: Mapping[int, object] = {number: signal.signal(number, stop) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let no signal break off the clearing up; a program that hangs can still be killed."""
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: None) for number in wanted}
-    if isinstance(sys.exc_info()[1], Stopped):
-        print(_("Stopped; taking down what was started."), file=sys.stderr)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -82,7 +82,7 @@ def ssh_command(name: str, workspace: Workspace, arguments: list[str]) -> list[s
             _("There is no ssh program on this machine."),
             _("Install one (on Debian or Ubuntu: sudo apt-get install openssh-client)."),
         )
-    target = of(workspace.settings(), workspace.name)
+    target = of(workspace.settings(), workspace)
     settings = target.apply(workspace.settings())
     hosts = Hosts(workspace, target, settings, Cloud(settings, target.connection))
     places = way_to(name, target, hosts)

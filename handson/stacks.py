@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from handson.aws import Aws, Refused, patience
+from handson.aws import Aws, Refused
 from handson.errors import CloudError, StackFailed
 from handson.i18n import _
 from handson.names import PROJECT, Names
+from handson.patience import patience
 from handson.settings import Settings
 
 TEMPLATES = Path(__file__).parent.parent / "cfn"

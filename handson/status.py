@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from handson import course, standing
 from handson.course import STEPS
 from handson.errors import LabDown
 from handson.i18n import _
+from handson.lab.api import LabApi
 from handson.lab.state import LabState
 from handson.step import begin
 from handson.view import Note, Table, View
@@ -25,14 +25,12 @@ def status(workspace: Workspace) -> Iterator[View]:
 
 
 def _lab(name: str) -> Iterator[View]:
-    from handson.lab import Lab
-
     try:
         state = LabState.load(name)
     except LabDown as down:
         yield Note(str(down), tone="quiet")
         return
-    if not Lab(name).is_up:
+    if not LabApi(state).is_up:
         yield Note(
             _(
                 "The lab “{name}” was started but does not answer. "
@@ -47,31 +45,22 @@ def _lab(name: str) -> Iterator[View]:
         ),
         tone="good",
     )
-    yield _hosts(name)
+    yield _hosts(state)
 
 
-def _hosts(name: str) -> Table:
-    from handson.lab import engine as engines
+def _hosts(state: LabState) -> Table:
+    def row(host: dict[str, Any]) -> list[str]:
+        memory = f"{host['memory'] / 2**20:.0f} MiB" if host["memory"] else ""
+        return [host["name"], host["state"], ", ".join(host["addresses"]), memory]
 
-    engine = engines.connect(name)
-    hosts = sorted(engine.hosts(), key=lambda host: str(host.name))
-
-    def row(host: Any) -> list[str]:
-        host.reload()
-        running = host.status == "running"
-        memory = f"{engine.memory(host) / 2**20:.0f} MiB" if running else ""
-        shown = host.labels.get("handson.name") or host.labels.get("handson.host") or host.name
-        return [shown, host.status, ", ".join(_addresses(host)), memory]
-
-    # An engine takes its time to measure; it does so for all hosts at once.
-    with ThreadPoolExecutor() as pool:
-        rows = list(pool.map(row, hosts))
-    return Table([_("host"), _("state"), _("addresses"), _("memory")], rows)
-
-
-def _addresses(host: Any) -> list[str]:
-    networks = host.attrs["NetworkSettings"]["Networks"].values()
-    return sorted(network["IPAddress"] for network in networks if network.get("IPAddress"))
+    hosts = LabApi(state).ask("hosts")
+    idle = any(host["state"] != "running" for host in hosts)
+    return Table(
+        [_("host"), _("state"), _("addresses"), _("memory")],
+        [row(host) for host in hosts],
+        tones=["" if host["state"] == "running" else "warn" for host in hosts],
+        title=_("Some hosts do not run; `handson up` brings them back.") if idle else "",
+    )
 
 
 def _instances(workspace: Workspace) -> Table:
@@ -79,7 +68,7 @@ def _instances(workspace: Workspace) -> Table:
     from handson.target import of
 
     settings = workspace.settings()
-    cloud = Cloud(settings, of(settings, workspace.name).connection)
+    cloud = Cloud(settings, of(settings, workspace).connection)
     found = [cloud.instance(name) for name in (cloud.names.server, cloud.names.client)]
     rows = [
         [instance.name, instance.id, instance.state, instance.private_ip, instance.public_ip]

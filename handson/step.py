@@ -33,7 +33,7 @@ from handson.ui.timeline import MessageTimeline, RefusalTable
 from handson.ui.topology import Topology
 from handson.view import Note, Table, View
 from handson.waiting import newest_mail, wait_for, wait_until_ready
-from handson.wiretap import Wiretap
+from handson.wiretap import OnHost, Wiretap
 from handson.workspace import Workspace
 
 
@@ -55,7 +55,7 @@ class Step(View):
 
     @cached_property
     def target(self) -> target.Target:
-        return target.of(self.workspace.settings(), self.workspace.name)
+        return target.of(self.workspace.settings(), self.workspace)
 
     @cached_property
     def settings(self) -> Settings:
@@ -220,19 +220,15 @@ class Step(View):
 
     def wiretap(self, port: int) -> Wiretap:
         """Listen on a port of the server while a `with` block runs; see `Wiretap`."""
-        server = self.server
-        if self.target.tap is None:
-
-            def run(script: str) -> str:
-                return server.read("sudo sh -c {script}", script=script)
-        else:
-            tap, instance = self.target.tap, self.cloud.instance(self.cloud.names.server)
-
-            def run(script: str) -> str:
-                return tap(instance.id if instance else "", script)
-
+        server, instance = self.server, self.cloud.instance(self.cloud.names.server)
         users = (self.settings.login, self.settings.user)
-        return Wiretap(port, run, lambda text: scrub(text, self.password, users))
+        return Wiretap(
+            port,
+            self.target.tap
+            or OnHost(lambda script: server.read("sudo sh -c {script}", script=script)),
+            instance.id if instance else "",
+            lambda text: scrub(text, self.password, users),
+        )
 
     # -- 08: faults ----------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.settings import Settings, check_ip
+from handson.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,24 @@ class Place:
     host_keys: tuple[str, ...]
 
 
+class Tap(Protocol):
+    """Reads the packets of an instance (given its id) from outside."""
+
+    def capture(self, instance: str, port: int) -> None:
+        """Begin to read those of a TCP port."""
+
+    def captured(self, instance: str) -> str:
+        """End it, and return what tcpdump has printed."""
+
+
 @dataclass(frozen=True)
 class Target:
     """Where the course runs.
 
     `connection` is what boto3's clients are made with; `jump` the learner's own place,
     where it is another than this machine; `mailbox` the recipient's mail host, where the
-    course may look into it; `fixed` the choices that the target makes by itself. `tap` runs
-    a script where the packets of an instance pass (given its id and the script); it is None
-    where root on the instance itself can do that.
+    course may look into it; `fixed` the choices that the target makes by itself. `tap` reads
+    the packets of an instance; it is None where root on the instance itself can do that.
     """
 
     name: str
@@ -43,7 +53,7 @@ class Target:
     mailbox: Place | None = None
     fixed: Mapping[str, str] = field(default_factory=dict)
     find_own_ip: Callable[[], str] = lambda: ""
-    tap: Callable[[str, str], str] | None = None
+    tap: Tap | None = None
 
     def apply(self, settings: Settings) -> Settings:
         """Return the settings with the target's own choices, and the learner's address found."""
@@ -51,34 +61,32 @@ class Target:
         return known if known.own_ip else known.with_(own_ip=self.find_own_ip())
 
 
-def of(settings: Settings, name: str) -> Target:
-    """Return the target that the settings name; raise LabDown when it is a lab that is down."""
+def of(settings: Settings, workspace: Workspace) -> Target:
+    """Return the target that the settings name.
+
+    Raises LabDown when it is a lab that is down, LabError when it is another workspace's.
+    """
     if settings.target == "aws":
         return Target("aws", login_user="ec2-user", find_own_ip=_address_on_the_internet)
     # Imported here: on AWS nothing of the lab is needed.
-    from handson.lab.state import LabState
+    from handson.lab import LabApi, LabState, check_key
 
-    lab = LabState.load(name)
+    lab = LabState.load(workspace.name)
+    check_key(lab, workspace.public_key)
     user = "admin"
     return Target(
         "lab",
         login_user=user,
         connection={
             "endpoint_url": lab.endpoint,
-            "aws_access_key_id": "lab",
-            "aws_secret_access_key": "lab",
+            "aws_access_key_id": lab.key_id,
+            "aws_secret_access_key": lab.key_secret,
         },
         jump=Place("127.0.0.1", lab.pc_port, user, tuple(lab.pc_host_keys)),
         mailbox=Place(lab.mailbox_ip, 22, user, tuple(lab.mailbox_host_keys)),
         fixed={"own_ip": lab.pc_ip, "vpc_cidr": lab.vpc_cidr},
-        tap=lambda instance_id, script: _in_the_lab(name, instance_id, script),
+        tap=LabApi(lab),
     )
-
-
-def _in_the_lab(name: str, instance_id: str, script: str) -> str:
-    from handson.lab import Lab
-
-    return Lab(name).run_outside(instance_id, script)
 
 
 def _address_on_the_internet() -> str:

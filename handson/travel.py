@@ -14,9 +14,11 @@ from handson.course import StepInfo
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.lab import Lab
+from handson.lab.lock import hold
 from handson.record import Record
-from handson.runner import CELL_SECONDS, new_folder, only_run, run_step, signals
+from handson.runner import CELL_SECONDS, new_folder, run_step
 from handson.show import Show, failure
+from handson.signals import stopping
 from handson.step import Step, begin
 from handson.ui.progress import progress
 from handson.view import Note
@@ -37,7 +39,8 @@ def goto(slug: str, workspace: Workspace | None = None, root: Path | None = None
     """
     step = begin(course.find(slug).slug, workspace)
     root = course.checkout(root)
-    with only_run(root / "runs", step.workspace.settings().target, step.workspace.name), signals():
+    (root / "runs").mkdir(exist_ok=True)
+    with hold(step.workspace.name, "handson goto"), stopping():
         return Journey(step, root).go()
 
 
@@ -46,9 +49,11 @@ def reset(workspace: Workspace | None = None, hard: bool = False, root: Path | N
 
     With `hard` the hosts are deleted and made anew; else every step is undone.
     """
-    if hard:
-        goto(FIRST, workspace, root)
-    return goto(SECOND, workspace, root)
+    workspace = workspace or Workspace()
+    with hold(workspace.name, "handson reset"):
+        if hard:
+            goto(FIRST, workspace, root)
+        return goto(SECOND, workspace, root)
 
 
 class Journey:
@@ -88,7 +93,7 @@ class Journey:
         lab = Lab(self.workspace.name)
         if not lab.is_up:
             with progress(_("Starting the lab")) as shown:
-                lab.up(self.workspace.public_key, shown.say)
+                lab.up(self.workspace.public_key, shown.say, workspace=str(self.workspace.path))
 
     def _has_hosts(self) -> bool:
         names = self.step.cloud.names

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from handson.i18n import _
+from handson.target import Tap
 from handson.view import View, escape
 
 # Root's alone, and for a minute at most, whatever becomes of the kernel.
@@ -36,23 +37,36 @@ PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d+ .*, length (\d+)$", re.MULTILINE)
 CODED = re.compile(r"(?:AUTH PLAIN )?([A-Za-z0-9+/]{8,}={0,2})")
 
 
+class OnHost:
+    """Reads a host's packets on the host itself; `run` runs a shell script there as root."""
+
+    def __init__(self, run: Callable[[str], str]) -> None:
+        self.run = run
+
+    def capture(self, instance: str, port: int) -> None:
+        self.run(START.format(port=port))
+
+    def captured(self, instance: str) -> str:
+        return self.run(STOP)
+
+
 class Wiretap(View):
     """Listens between `with` and its end; then shows what it could read.
 
-    `run` runs a shell script as root where the server's packets pass, `hide` puts a mask
-    over what a notebook must not show.
+    `tap` reads the packets of an instance, `hide` puts a mask over what a notebook must not
+    show.
     """
 
     def __init__(
-        self, port: int, run: Callable[[str], str], hide: Callable[[str], str] = str
+        self, port: int, tap: Tap, instance: str = "", hide: Callable[[str], str] = str
     ) -> None:
-        self.port, self._run, self._hide = port, run, hide
+        self.port, self._tap, self._instance, self._hide = port, tap, instance, hide
         self.lines: list[str] = []
         self.unreadable = 0
         self.login = ""
 
     def __enter__(self) -> Wiretap:
-        self._run(START.format(port=self.port))
+        self._tap.capture(self._instance, self.port)
         return self
 
     def __exit__(
@@ -61,12 +75,12 @@ class Wiretap(View):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.read(self._run(STOP))
+        self.read(self._tap.captured(self._instance))
 
     def read(self, captured: str) -> None:
         """Take in what tcpdump printed with -A.
 
-        >>> wire = Wiretap(587, str)
+        >>> wire = Wiretap(587, OnHost(str))
         >>> wire.read("12:00:00.1 IP a > b, length 25\\nE..4.AUTH PLAIN AGpvZQBwdw==\\n\\n")
         >>> wire.lines, wire.login
         (['AUTH PLAIN AGpvZQBwdw=='], 'joe pw')

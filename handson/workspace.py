@@ -12,10 +12,14 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from handson.errors import InvalidInput
+from handson.i18n import _
 from handson.secret import Secret
 from handson.settings import Settings, from_environment, password_from_environment
 
+LAB = "lab"  # the file that holds the name of the lab to which a workspace belongs
 FILES = (
+    LAB,
     "choices.json",
     "password",
     "key",
@@ -30,8 +34,20 @@ FILES = (
 
 
 def default_name() -> str:
-    """Return the name of the lab and of the workspace: `HANDSON_NAME`, or 'lab'."""
-    return os.environ.get("HANDSON_NAME") or "lab"
+    """Return the name of the lab and of the workspace.
+
+    That is `HANDSON_NAME`, or the name of the folder that `HANDSON_WORKSPACE` names, or 'lab'.
+    """
+    if name := os.environ.get("HANDSON_NAME"):
+        return name
+    named = os.environ.get("HANDSON_WORKSPACE")
+    return (_lab_of(Path(named).expanduser()) if named else "") or "lab"
+
+
+def _lab_of(folder: Path) -> str:
+    with contextlib.suppress(OSError, UnicodeError):
+        return (folder / LAB).read_text().strip()
+    return ""
 
 
 def default_path(name: str) -> Path:
@@ -44,14 +60,28 @@ def default_path(name: str) -> Path:
 class Workspace:
     """One learner's folder, mode 0700. It survives kernels, browsers and reboots.
 
-    Files: `choices.json`, `password` and `key` (mode 0600), `key.pub`, `pins.json`
-    (SSH host keys by instance), `progress.json`, `commands.log`.
+    It belongs to one lab: InvalidInput when it is opened for another. Files: `choices.json`,
+    `password` and `key` (mode 0600), `key.pub`, `pins.json` (SSH host keys by instance),
+    `progress.json`, `commands.log`.
     """
 
     def __init__(self, name: str = "", path: Path | None = None) -> None:
         self.name = name or default_name()
         self.path = path or default_path(self.name)
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        belongs = _lab_of(self.path)
+        if belongs and belongs != self.name:
+            raise InvalidInput(
+                _("The workspace {path} belongs to the lab “{lab}”, not to “{name}”.").format(
+                    path=self.path, lab=belongs, name=self.name
+                ),
+                _(
+                    "Name that lab (--name {lab}, or HANDSON_NAME), or another folder in "
+                    "HANDSON_WORKSPACE."
+                ).format(lab=belongs),
+            )
+        if not belongs:
+            self._write_private(LAB, self.name)
 
     # -- choices -------------------------------------------------------------
 

@@ -3,26 +3,26 @@
 moto keeps the books. After each request that may change something, and before it is
 answered, hosts, networks and firewalls are brought in line with the books: a stack that
 is complete has booted its hosts, and `AuthorizeSecurityGroupIngress` returns with the
-port open.
+port open. Where that fails, whoever asks next waits until it has been done.
 """
 
 from __future__ import annotations
 
-import base64
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
-from docker.errors import APIError
-from moto.backends import get_backend
-from moto.core.models import DEFAULT_ACCOUNT_ID
+from docker.errors import APIError, NotFound
 
 from handson.errors import HandsonError, LabError
 from handson.i18n import _
-from handson.lab import internet, network
-from handson.lab.engine import Engine, File
-from handson.lab.firewall import Policy, Rule, render
+from handson.lab import books, internet, network
+from handson.lab.engine import BROKEN, Engine, File, is_whole, started
+from handson.lab.firewall import render
 
+Found = TypeVar("Found")
 KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 KEYS_END = "-----END SSH HOST KEY KEYS-----"
 
@@ -40,54 +40,108 @@ class NotMade(LabError):
 
 
 class Hardware:
-    """What the AWS API stands upon here: a container for each instance, a network for each VPC."""
+    """What the AWS API stands upon here: a host for each instance, a network for each VPC.
 
-    def __init__(self, engine: Engine, image: str, internet_cidr: str) -> None:
-        self.engine = engine
-        self.image = image
-        self.internet_cidr = internet_cidr
-        self.loaded: dict[str, str] = {}  # the rules that each host has, by host
+    `connect` connects to the container engine: anew when its service has ended meanwhile.
+    """
+
+    def __init__(self, connect: Callable[[], Engine], around: internet.Internet) -> None:
+        self.connect = connect
+        self.engine = connect()
+        self.internet = around
+        self.loaded: dict[str, tuple[str, datetime]] = {}  # rules, and into which network
+        self.made: set[str] = set()  # instances that have been booted
+        self.settled: set[str] = set()  # of those, whose last start is complete
+        self.fallen: set[str] = set()  # instances whose host went away by itself
         self.console: dict[str, str] = {}  # host keys, by instance
         self.lock = threading.RLock()
+        self.is_behind = False  # the books hold a change that has not reached all hosts
 
     # -- bringing in line ----------------------------------------------------
 
     def follow(self) -> None:
         """Bring hosts, networks and firewalls in line with moto's books.
 
-        Raises NotMade when a host or a network cannot be made, LabError when a host
-        that is there cannot be brought in line.
+        Raises NotMade when a host or a network cannot be made, LabError or the engine's
+        error when a host that is there cannot be brought in line: then `is_behind` stays.
         """
-        with self.lock, ThreadPoolExecutor(max_workers=8) as pool:
-            vpcs = {vpc.id: vpc for region in _regions() for vpc in region.vpcs.values()}
-            wanted = {
-                instance.id: instance
-                for region in _regions()
-                for instance in region.all_instances()
-                if instance.state != "terminated" and instance.vpc_id in vpcs
-            }
+        with self.lock:
+            self.is_behind = True
+            self._well_connected(self._follow)
+            self.is_behind = False
+
+    def notice(self) -> None:
+        """Write down as stopped what should run and does not, as EC2 does.
+
+        A host that ended by itself, or was removed by hand, is such a one.
+        """
+        with self.lock:
+            running = self._well_connected(
+                lambda: {
+                    host.labels["handson.instance"]
+                    for host in self._instance_hosts()
+                    if host.status == "running"
+                }
+            )
+            for instance in books.instances().values():
+                if instance.state == "running" and instance.id not in running:
+                    instance.stop()
+                    self.fallen.add(instance.id)
+                    self.settled.discard(instance.id)
+
+    def restore(self) -> list[str]:
+        """Bring back what went away by itself; return the names of hosts that are new ones.
+
+        A host that was removed is made anew, from its image and its user data.
+        """
+        with self.lock:
+            self.notice()
+            there = {host.labels["handson.host"] for host in self._all_hosts()}
+            self._well_connected(lambda: self.internet.restore(self.engine))
+            instances = books.instances()
+            lost = self.fallen & instances.keys()
+            for instance_id in lost:
+                instances[instance_id].start()
+            self.fallen.clear()
+            self.follow()
+            return sorted(books.name(instances[one]) or one for one in lost - there)
+
+    def _well_connected(self, act: Callable[[], Found]) -> Found:
+        """Act, and once more on a new connection where the engine's service has gone."""
+        try:
+            return act()
+        except BROKEN as error:
+            if isinstance(error, APIError) and not isinstance(error, NotFound):
+                raise
+            self.engine.client.close()
+            self.engine = self.connect()
+            return act()
+
+    def _follow(self) -> None:
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            wanted = books.instances()
             hosts = {host.labels["handson.instance"]: host for host in self._instance_hosts()}
+            interfaces = self.engine.interfaces()
             for gone in hosts.keys() - wanted.keys():
-                hosts.pop(gone).remove(force=True, v=True)
-                self.loaded.pop(gone, None)
-                self.console.pop(gone, None)
-            self._follow_networks({id_: v for id_, v in vpcs.items() if not v.is_default})
-            rules = {id_: self._rules(instance, wanted) for id_, instance in wanted.items()}
+                self._forget(gone)
+                hosts.pop(gone)
+            self._follow_networks(books.vpcs())
+            rules = {id_: self._rules(one, wanted) for id_, one in wanted.items()}
             jobs = [
-                pool.submit(self._follow_instance, instance, hosts.get(id_), rules[id_])
+                pool.submit(
+                    self._follow_instance, instance, hosts.get(id_), interfaces.get(id_), rules[id_]
+                )
                 for id_, instance in wanted.items()
             ]
             for job in jobs:
                 job.result()
 
-    def withdraw(self, resource_id: str) -> None:
-        """Take an instance or a VPC that cannot be made out of moto's books."""
-        for region in _regions():
-            if resource_id in region.vpcs:
-                region.delete_vpc(resource_id)
-            for instance in region.all_instances():
-                if instance.id == resource_id:
-                    instance.terminate()
+    def _forget(self, instance_id: str) -> None:
+        self.engine.remove_host(instance_id)
+        self.loaded.pop(instance_id, None)
+        self.console.pop(instance_id, None)
+        for known in (self.made, self.settled, self.fallen):
+            known.discard(instance_id)
 
     def reboot(self, instance_ids: list[str]) -> None:
         """Restart the hosts of these instances, as RebootInstances does."""
@@ -95,8 +149,8 @@ class Hardware:
             for host in self._instance_hosts():
                 if host.labels["handson.instance"] in instance_ids:
                     host.stop(timeout=10)
-                    self.loaded.pop(host.labels["handson.instance"], None)
-        self.follow()
+                    self.settled.discard(host.labels["handson.instance"])
+            self.follow()
 
     def console_output(self, instance_id: str) -> str:
         """Return what GetConsoleOutput tells of an instance: its SSH host keys, as cloud-init."""
@@ -109,160 +163,165 @@ class Hardware:
                         self.console[instance_id] = "\n".join([KEYS_BEGIN, *lines, KEYS_END, ""])
             return self.console.get(instance_id, "")
 
+    # -- what the lab itself is asked ----------------------------------------
+
+    def hosts(self) -> list[dict[str, Any]]:
+        """Return each host of the lab: name, state, addresses, memory in bytes (0 if stopped).
+
+        `state` is the engine's word for it, or 'missing' for a host that was removed by hand.
+        """
+
+        def tell(host: Any) -> dict[str, Any]:
+            running = host.status == "running"
+            return {
+                "name": host.labels.get("handson.name") or host.labels["handson.host"],
+                "state": host.status,
+                "addresses": self.engine.addresses(host) if running else [],
+                "memory": self.engine.memory(host) if running else 0,
+            }
+
+        # An engine takes its time to measure; it does so for all hosts at once.
+        with ThreadPoolExecutor() as pool:
+            hosts = self._well_connected(self._all_hosts)
+            told = list(pool.map(tell, hosts))
+        there = {host.labels["handson.host"] for host in hosts}
+        wanted = {id_: books.name(one) or id_ for id_, one in books.instances().items()}
+        wanted |= {name: name for name in internet.HOSTS}
+        missing = {"state": "missing", "addresses": [], "memory": 0}
+        told += [{"name": wanted[name], **missing} for name in wanted.keys() - there]
+        return sorted(told, key=lambda one: str(one["name"]))
+
+    def host_of(self, instance_id: str) -> Any:
+        """Return the host of an instance; raise LabError when there is none."""
+        for host in self._well_connected(self._instance_hosts):
+            if host.labels["handson.instance"] == instance_id:
+                return host
+        raise LabError(
+            _("There is no host of the instance {id}.").format(id=instance_id),
+            _("Make the stacks first: run the notebook 00_start."),
+        )
+
     # -- networks ------------------------------------------------------------
 
+    def _network_of(self, vpc: Any) -> str:
+        # The lab has kept a network free for the course's VPC since it came up.
+        return internet.VPC if vpc.cidr_block == self.internet.vpc_cidr else str(vpc.id)
+
     def _follow_networks(self, vpcs: dict[str, Any]) -> None:
+        wanted = {self._network_of(vpc): vpc for vpc in vpcs.values()}
         present = {
-            net.attrs["Labels"]["handson.vpc"]: net
+            net.attrs["Labels"]["handson.network"]: net
             for net in self.engine.networks()
-            if "handson.vpc" in (net.attrs.get("Labels") or {})
+            if (net.attrs.get("Labels") or {}).get("handson.kind") == "vpc"
         }
-        resolver = self.engine.host("resolver")
-        for gone in present.keys() - vpcs.keys():
+        resolver = self.engine.interfaces().get("resolver")
+        for gone in present.keys() - wanted.keys():
             net = present.pop(gone)
             if resolver:
                 net.disconnect(resolver, force=True)
             net.remove()
-        for new in vpcs.keys() - present.keys():
-            cidr = vpcs[new].cidr_block
+        for new in wanted.keys() - present.keys() - {internet.VPC}:
+            cidr = wanted[new].cidr_block
             try:
-                net = self.engine.create_network(new, cidr, labels={"handson.vpc": new})
+                net = self.engine.create_network(new, cidr, labels={"handson.kind": "vpc"})
             except APIError as error:
-                raise NotMade(new, error) from error
+                raise NotMade(wanted[new].id, error) from error
             if resolver:
                 self.engine.join(net, resolver, network.address(cidr, network.VPC_RESOLVER))
 
     # -- hosts ---------------------------------------------------------------
 
+    def _all_hosts(self) -> list[Any]:
+        return self.engine.hosts()
+
     def _instance_hosts(self) -> list[Any]:
         return self.engine.hosts(**{"handson.role": "instance"})
 
-    def _follow_instance(self, instance: Any, host: Any | None, rules: str) -> None:
-        running = instance.state == "running"
-        if host is None and running:
+    def _follow_instance(
+        self, instance: Any, host: Any | None, interface: Any | None, rules: str
+    ) -> None:
+        id_ = instance.id
+        if instance.state != "running":
+            if host is not None and host.status == "running":
+                host.stop(timeout=10)
+                self.settled.discard(id_)
+        elif host is None or interface is None or id_ not in self.made:
+            # What is there of one that was never booted to the end is of no use.
+            self._forget(id_)
             self._boot(instance, rules)
-        elif host is not None and running and host.status != "running":
-            self._connect_public(instance, host)
-            host.start()
-            self._wire(instance, host, rules)
-        elif host is not None and running and self.loaded.get(instance.id) != rules:
-            internet.load(self.engine, host, rules)
-            self.loaded[instance.id] = rules
-        elif host is not None and not running and host.status == "running":
-            host.stop(timeout=10)
-            self.loaded.pop(instance.id, None)
+        elif id_ not in self.settled or not is_whole(host, interface):
+            self.settled.discard(id_)
+            if host.status != "running":
+                self._connect_public(instance, interface)
+            self.engine.start_host(host, rules)
+            self._settle(instance, host, rules)
+        elif self.loaded.get(id_) != (rules, started(interface)):
+            self.engine.load(host, rules)
+            self.loaded[id_] = (rules, started(interface))
 
     def _boot(self, instance: Any, rules: str) -> None:
         try:
             self._make(instance, rules)
         except (APIError, LabError) as error:
-            for host in self.engine.hosts(**{"handson.instance": instance.id}):
-                host.remove(force=True, v=True)
-            self.loaded.pop(instance.id, None)
+            self._forget(instance.id)
             raise NotMade(instance.id, error) from error
 
     def _make(self, instance: Any, rules: str) -> None:
-        vpc = _vpc(instance)
-        places = [(f"{self.engine.name}-{vpc.id}", instance.private_ip)]
+        places = [(self.engine.full(self._network_of(books.vpc_of(instance))), instance.private_ip)]
         if instance.public_ip:
-            places.append((f"{self.engine.name}-{internet.NETWORK}", instance.public_ip))
+            places.append((self.engine.full(internet.NETWORK), instance.public_ip))
         hostname = f"ip-{instance.private_ip.replace('.', '-')}"
-        files = [File("/var/lib/cloud/instance/user-data.txt", _user_data(instance), 0o700)]
-        if key := _public_key(instance):
+        files = [File("/var/lib/cloud/instance/user-data.txt", books.user_data(instance), 0o700)]
+        if key := books.public_key(instance):
             files.append(File(internet.AUTHORIZED_KEYS, key, 0o600, internet.LOGIN_UID))
         host = self.engine.create_host(
             instance.id,
-            self.image,
+            self.internet.image,
             places,
+            rules,
             files=files,
             hostname=hostname,
             labels={
                 "handson.role": "instance",
                 "handson.instance": instance.id,
                 "handson.hostname": hostname,
-                "handson.name": _name(instance),
-                "handson.public": instance.public_ip or "",
+                "handson.name": books.name(instance),
             },
         )
-        self._wire(instance, host, rules)
+        self._settle(instance, host, rules)
+        self.made.add(instance.id)
 
-    def _wire(self, instance: Any, host: Any, rules: str) -> None:
-        """Do for a host that has just started what EC2 does: firewall, resolver, user data."""
-        internet.load(self.engine, host, rules)
-        self.loaded[instance.id] = rules
-        resolver = network.address(_vpc(instance).cidr_block, network.VPC_RESOLVER)
+    def _settle(self, instance: Any, host: Any, rules: str) -> None:
+        """Do for a host that has just started what EC2 does: resolver, user data."""
+        self.loaded[instance.id] = (rules, started(self.engine.interface(host)))
+        resolver = network.address(books.vpc_of(instance).cidr_block, network.VPC_RESOLVER)
         internet.use_resolver(self.engine, host, resolver)
         self.engine.run(
             host,
             "until systemctl start --no-block user-data 2>/dev/null; do sleep 0.05; done",
         )
         internet.wait_for_ssh(self.engine, host)
+        self.settled.add(instance.id)
 
-    def _connect_public(self, instance: Any, host: Any) -> None:
+    def _rules(self, instance: Any, every: dict[str, Any]) -> str:
+        cidr = books.vpc_of(instance).cidr_block
+        inside = [cidr]
+        if instance.public_ip:
+            inside.append(self.internet.cidr)
+        resolver = network.address(cidr, network.VPC_RESOLVER)
+        return render(books.policy(instance, every), inside, always_out=[resolver])
+
+    def _connect_public(self, instance: Any, interface: Any) -> None:
         """Give a stopped host its new public address: as on EC2 it changes with each start."""
-        net = self.engine.client.networks.get(f"{self.engine.name}-{internet.NETWORK}")
-        host.reload()
-        if net.name in host.attrs["NetworkSettings"]["Networks"]:
-            net.disconnect(host)
+        net = self.engine.client.networks.get(self.engine.full(internet.NETWORK))
+        interface.reload()
+        if net.name in interface.attrs["NetworkSettings"]["Networks"]:
+            net.disconnect(interface)
         if instance.public_ip:
-            self.engine.join(net, host, instance.public_ip)
-
-    # -- security groups -----------------------------------------------------
-
-    def _rules(self, instance: Any, instances: dict[str, Any]) -> str:
-        vpc = _vpc(instance)
-        groups = _groups(instance)
-        members: dict[str, list[str]] = {}
-        for other in instances.values():
-            for group in _groups(other):
-                members.setdefault(group.id, []).append(other.private_ip)
-        policy = Policy(
-            tuple(_rule(rule, members) for group in groups for rule in group.ingress_rules),
-            tuple(_rule(rule, members) for group in groups for rule in group.egress_rules),
-        )
-        inside = [vpc.cidr_block]
-        if instance.public_ip:
-            inside.append(self.internet_cidr)
-        resolver = network.address(vpc.cidr_block, network.VPC_RESOLVER)
-        return render(policy, inside, always_out=[resolver])
+            self.engine.join(net, interface, instance.public_ip)
+        interface.reload()
 
 
 def _explanation(error: Exception) -> str:
     explanation = getattr(error, "explanation", "") or error
     return str(explanation).strip()
-
-
-def _regions() -> list[Any]:
-    return list(get_backend("ec2")[DEFAULT_ACCOUNT_ID].values())
-
-
-def _vpc(instance: Any) -> Any:
-    return instance.ec2_backend.vpcs[instance.vpc_id]
-
-
-def _groups(instance: Any) -> list[Any]:
-    found = {group.id: group for nic in instance.nics.values() for group in nic.group_set}
-    return [found[key] for key in sorted(found)]
-
-
-def _rule(rule: Any, members: dict[str, list[str]]) -> Rule:
-    if rule.cidr_ipv4:
-        peers = [rule.cidr_ipv4]
-    else:
-        peers = members.get((rule.source_group or {}).get("GroupId", ""), [])
-    return Rule(rule.ip_protocol, rule.from_port, rule.to_port, tuple(sorted(peers)))
-
-
-def _name(instance: Any) -> str:
-    tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
-    return str(tags.get("Name", ""))
-
-
-def _user_data(instance: Any) -> bytes:
-    data = instance.user_data
-    return base64.b64decode(data.as_bytes()) if data else b""
-
-
-def _public_key(instance: Any) -> str:
-    pair = instance.ec2_backend.key_pairs.get(instance.key_name or "")
-    return pair.public_key.strip() + "\n" if pair else ""

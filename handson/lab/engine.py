@@ -1,31 +1,39 @@
-"""The container engine: Podman >= 4.3 or Docker, both over the docker SDK."""
+"""The container engine for one lab: Podman >= 4.3 or Docker, both over the docker SDK."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
+import os
 import tarfile
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import docker
 import psutil
 from docker.errors import APIError, DockerException
-from docker.types import IPAMConfig, IPAMPool
+from docker.types import IPAMConfig, IPAMPool, LogConfig
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from handson.errors import LabError
 from handson.i18n import _
-from handson.lab import engine_service, processes
+from handson.lab import engine_service, processes, rights
 from handson.lab.limits import low_limits
+from handson.lab.state import lab_folder
+from handson.patience import patience
+from handson.temporary import own_folder
 
 LABEL = "handson.lab"
+OWNER = "handson.owner"
+# How the docker SDK says that the engine's service does not answer, or no more.
+BROKEN = (DockerException, RequestException, HTTPError, OSError)
 # An engine that is itself in a container or a chroot may run a command in the wrong place:
 # then nothing is done, rather than to the machine.
 INSIDE = "[ -e /etc/handson-lab ] || { echo 'this is not inside a host of the lab'; exit 97; }"
-PROMISED = "handson.promised"  # of a lab's Internet: the network of the VPC that is to come
 
 
 @dataclass(frozen=True)
@@ -39,23 +47,40 @@ class File:
 
 
 class Engine:
-    """A container engine for one lab; everything it makes carries the lab's label.
+    """A container engine for one lab; everything it makes carries the lab's and the owner's label.
+
+    `marks` are further labels for what is made. A host is two containers: its *interface*, a
+    helper of the lab's own image that owns the network and holds the firewall, and the host
+    itself, which has joined that network and cannot change it. So a host never runs without
+    its firewall, not even for a moment at its start.
 
     Source of the host options: systemd's CONTAINER_INTERFACE document.
     """
 
-    def __init__(self, name: str, client: docker.DockerClient) -> None:
+    def __init__(
+        self,
+        name: str,
+        client: docker.DockerClient,
+        owner: int | None = None,
+        marks: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.client = client
+        self.owner = os.getuid() if owner is None else owner
         components = client.version().get("Components", [])
         self.is_podman = any("Podman" in component["Name"] for component in components)
-        self.label = {LABEL: name}
+        self.label = {LABEL: name, OWNER: str(self.owner)}
+        self.marks = dict(marks or {})
 
     def __enter__(self) -> Engine:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.client.close()
+
+    def full(self, name: str) -> str:
+        """Return the engine's name for something of this lab: no other owner has the same."""
+        return f"handson-{self.owner}-{self.name}-{name}"
 
     # -- hosts ---------------------------------------------------------------
 
@@ -64,66 +89,198 @@ class Engine:
         name: str,
         image: str,
         networks: list[tuple[str, str]],
+        rules: str,
         files: list[File] | None = None,
         command: list[str] | None = None,
         publish: int | None = None,
         labels: dict[str, str] | None = None,
         hostname: str | None = None,
     ) -> Any:
-        """Create and start a host; `networks` are pairs of a network's name and an address.
+        """Create and start a host behind its firewall; `rules` are nftables text.
 
-        An address of '' leaves the choice to the engine. `publish` is a TCP port that
-        becomes reachable at a random port on 127.0.0.1. Returns the SDK's container.
+        `networks` are pairs of a network's name and an address; an address of '' leaves the
+        choice to the engine. `publish` is a TCP port that becomes reachable at a random port
+        on 127.0.0.1. Returns the SDK's container; raises LabError, and leaves nothing then.
         """
+        options: dict[str, Any] = {
+            "environment": {"container": "docker"},
+            "tmpfs": {"/run": "", "/run/lock": "", "/tmp": ""},
+            "stop_signal": "SIGRTMIN+3" if command is None else "SIGTERM",
+            **rights.of(rights.HOST),
+            **rights.control_groups(self.is_podman, self._control_groups),
+        }
+        if self.is_podman:
+            # Docker takes it from the interface, and refuses to be told.
+            options["hostname"] = hostname or name
+        try:
+            interface = self._create_interface(name, image, networks, publish, hostname or name)
+            container = self.client.containers.create(
+                image,
+                command=command or ["/sbin/init"],
+                name=self.full(name),
+                labels={**self.label, **self.marks, "handson.host": name, **(labels or {})},
+                network_mode=f"container:{interface.id}",
+                ulimits=low_limits(),
+                **options,
+            )
+            if files:
+                self.put(container, files)
+            self.start_host(container, rules)
+        except BaseException as error:
+            self.remove_host(name)
+            if isinstance(error, APIError):
+                raise self._not_started(name, error) from error
+            raise
+        return container
+
+    def _create_interface(
+        self,
+        name: str,
+        image: str,
+        networks: list[tuple[str, str]],
+        publish: int | None,
+        hostname: str,
+    ) -> Any:
         (first, address), *more = networks
         endpoint = self.client.api.create_endpoint_config(
             ipv4_address=address or None, mac_address=mac(address) or None
         )
-        container = self.client.containers.create(
+        interface = self.client.containers.create(
             image,
-            command=command or ["/sbin/init"],
-            name=f"{self.name}-{name}",
-            hostname=hostname or name,
-            labels={**self.label, "handson.host": name, **(labels or {})},
-            environment={"container": "docker"},
-            tmpfs={"/run": "", "/run/lock": "", "/tmp": ""},
-            stop_signal="SIGRTMIN+3" if command is None else "SIGTERM",
+            command=["sleep", "infinity"],
+            name=self.full(f"{name}-if"),
+            hostname=hostname,
+            labels={**self.label, **self.marks, "handson.interface": name},
             network=first,
             networking_config={first: endpoint},
             ports={f"{publish}/tcp": ("127.0.0.1", 0)} if publish else None,
             ulimits=low_limits(),
-            # With packets of its own making, root on a host could go around its firewall.
-            cap_drop=["NET_RAW"],
-            **self._for_systemd(),
+            **rights.HELPER,
+            **rights.of(rights.INTERFACE),
         )
-        try:
-            for network, other in more:
-                self.join(self.client.networks.get(network), container, other)
-            if files:
-                self.put(container, files)
-            container.start()
-        except BaseException as error:
-            container.remove(force=True, v=True)
-            if isinstance(error, APIError):
-                raise LabError(
-                    _("The engine could not start the host {host}: {reason}").format(
-                        host=container.name, reason=error.explanation or error
-                    ),
-                    _("Run `handson down`, then `handson up`."),
-                ) from error
-            raise
-        return container
+        for network, other in more:
+            self.join(self.client.networks.get(network), interface, other)
+        return interface
 
-    def _for_systemd(self) -> dict[str, Any]:
-        """Return the options without which systemd finds no control groups of its own."""
-        if self.client.info().get("CgroupVersion") != "2":
-            options: dict[str, Any] = {"volumes": ["/sys/fs/cgroup:/sys/fs/cgroup:ro"]}
-            return options if self.is_podman else {**options, "cgroupns": "host"}
-        if self.is_podman:
-            return {}  # it sees that systemd is to run, and does what that needs
-        if int(self.client.version()["Version"].split(".")[0]) >= 28:
-            return {"cgroupns": "private", "security_opt": ["writable-cgroups=true"]}
-        return {"cgroupns": "host", "volumes": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"]}
+    def start_host(self, container: Any, rules: str) -> None:
+        """Start a host that is stopped, its firewall first; one that runs only gets the rules.
+
+        A host whose network was taken from under it is restarted.
+        """
+        interface = self.interface(container)
+        if interface.status != "running":
+            self._stop(container)
+            interface.start()
+            interface.reload()
+        elif is_running(container) and started(container) < started(interface):
+            self._stop(container)
+        self.load(container, rules)
+        container.start()
+        container.reload()
+
+    def load(self, container: Any, rules: str) -> None:
+        """Load nftables text into a host's network; the host is stopped if that fails."""
+        try:
+            self.run(self.interface(container), f"nft -f - <<'RULES'\n{rules}RULES\n")
+        except LabError:
+            self._stop(container)  # better no host than one without its security group
+            raise
+
+    def _stop(self, container: Any) -> None:
+        if is_running(container):
+            container.stop(timeout=3)
+
+    def interface(self, container: Any) -> Any:
+        """Return the container that owns a host's network; raise LabError when it is gone."""
+        found = self._containers(**{"handson.interface": container.labels["handson.host"]})
+        if not found:
+            raise LabError(
+                _("The network interface of {host} was removed by hand.").format(
+                    host=container.name
+                ),
+                _("Run `handson up`: it makes the host anew."),
+            )
+        return found[0]
+
+    def remove_host(self, name: str) -> None:
+        """Remove a host and its interface, whatever state they are in."""
+        # An interface can go when nothing is joined to it any more.
+        for role in ("handson.beside", "handson.host", "handson.interface"):
+            for container in self._containers(**{role: name}):
+                remove(container)
+
+    # -- packets -------------------------------------------------------------
+
+    def capture(self, container: Any, port: int, seconds: int = 60) -> None:
+        """Begin to read the packets of a TCP port of a host, for so many seconds at most."""
+        self._end_capture(container)
+        interface = self.interface(container)
+        tcpdump = "tcpdump -Z root -p -i any -A -l -n -s 0 tcp port"
+        beside = self.client.containers.create(
+            interface.attrs["Image"],
+            command=["timeout", str(seconds), *tcpdump.split(), str(port)],
+            name=self.full(f"{container.labels['handson.host']}-capture"),
+            labels={
+                **self.label,
+                **self.marks,
+                "handson.beside": container.labels["handson.host"],
+            },
+            network_mode=f"container:{interface.id}",
+            log_config=LogConfig(type=LogConfig.types.JSON),
+            ulimits=low_limits(),
+            **rights.HELPER,
+            **rights.of(rights.CAPTURE),
+        )
+        beside.start()
+        for _gone in patience(15, first=0.05):
+            if b"listening on" in beside.logs(stdout=False):
+                return
+        said = beside.logs().decode(errors="replace").strip().splitlines()[-3:]
+        remove(beside)
+        raise LabError(
+            _("The packets could not be read: {reason}").format(reason=" / ".join(said)),
+            _("Run the cell again."),
+        )
+
+    def captured(self, container: Any) -> str:
+        """End what `capture` began and return what tcpdump has printed."""
+        time.sleep(0.3)  # what has just been sent is on its way
+        return self._end_capture(container)
+
+    def _end_capture(self, container: Any) -> str:
+        text = ""
+        for beside in self._containers(**{"handson.beside": container.labels["handson.host"]}):
+            with contextlib.suppress(APIError):  # it has ended by itself
+                beside.kill("SIGTERM")
+                beside.wait(timeout=10)
+            text = beside.logs(stderr=False).decode(errors="replace")
+            remove(beside)
+        return text
+
+    # -- files and scripts ---------------------------------------------------
+
+    @property
+    def _control_groups(self) -> str:
+        return str(self.client.info().get("CgroupVersion") or "1")
+
+    def _not_started(self, name: str, error: APIError) -> LabError:
+        reason = str(error.explanation or error)
+        if "writable-cgroups" in reason or "security-opt" in reason or "security opt" in reason:
+            return LabError(
+                _("This Docker cannot give a host control groups of its own: {reason}").format(
+                    reason=reason
+                ),
+                _(
+                    "With the machine's, one host could end another. Use Docker 28 or newer, "
+                    "or Podman."
+                ),
+            )
+        return LabError(
+            _("The engine could not start the host {host}: {reason}").format(
+                host=name, reason=reason
+            ),
+            _("Run `handson down`, then `handson up`."),
+        )
 
     def put(self, container: Any, files: list[File]) -> None:
         """Put files into a host, whether it runs or not; their folders are made."""
@@ -140,16 +297,14 @@ class Engine:
         # what it leaves unread may come back as "broken pipe".
         container.put_archive("/", archive.getvalue()[:end])
 
-    def run(self, container: Any, script: str, privileged: bool = False, timeout: int = 30) -> str:
-        """Run a shell script as root in a host and return what it printed.
+    def run(self, container: Any, script: str, timeout: int = 30) -> str:
+        """Run a shell script in a container, with its rights, and return what it printed.
 
         Raises LabError with the last lines when it fails or takes longer than `timeout`
         seconds.
         """
         # The limit is kept inside the host: the SDK's own would leave the script running.
-        result = container.exec_run(
-            ["timeout", str(timeout), "sh", "-euc", f"{INSIDE}\n{script}"], privileged=privileged
-        )
+        result = container.exec_run(["timeout", str(timeout), "sh", "-euc", f"{INSIDE}\n{script}"])
         output: str = result.output.decode(errors="replace")
         if result.exit_code != 0:
             tail = "\n".join(output.strip().splitlines()[-5:])
@@ -161,14 +316,43 @@ class Engine:
             )
         return output
 
+    def interfaces(self) -> dict[str, Any]:
+        """Return the containers that own the hosts' networks, by the host's name."""
+        found = self._containers("handson.interface")
+        return {one.labels["handson.interface"]: one for one in found}
+
     def hosts(self, **labels: str) -> list[Any]:
-        """Return the lab's containers, stopped ones too, that carry all the labels."""
-        wanted = [f"{key}={value}" for key, value in {**self.label, **labels}.items()]
-        return list(self.client.containers.list(all=True, filters={"label": wanted}))
+        """Return the lab's hosts, stopped ones too, that carry all the labels."""
+        return self._containers("handson.host", **labels)
 
     def host(self, name: str) -> Any | None:
         found = self.hosts(**{"handson.host": name})
         return found[0] if found else None
+
+    def labels_of_owner(self) -> list[dict[str, str]]:
+        """Return the labels of every container and network of this owner's labs."""
+        wanted: dict[str, Any] = {"label": f"{OWNER}={self.owner}"}
+        containers = self.client.containers.list(all=True, filters=wanted, ignore_removed=True)
+        networks = self.client.networks.list(filters=wanted)
+        return [
+            *(dict(one.labels) for one in containers),
+            *(dict(one.attrs.get("Labels") or {}) for one in networks),
+        ]
+
+    def containers(self) -> list[Any]:
+        """Return every container of the lab: hosts, their interfaces, helpers."""
+        return self._containers()
+
+    def _containers(self, *keys: str, **labels: str) -> list[Any]:
+        wanted = [*keys, *(f"{key}={value}" for key, value in {**self.label, **labels}.items())]
+        return list(
+            self.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
+        )
+
+    def addresses(self, container: Any) -> list[str]:
+        """Return the IPv4 addresses that the engine gave a host."""
+        networks = self.interface(container).attrs["NetworkSettings"]["Networks"].values()
+        return sorted(network["IPAddress"] for network in networks if network.get("IPAddress"))
 
     def memory(self, container: Any) -> int:
         """Return how many bytes of memory a running host takes, what it caches included."""
@@ -184,100 +368,52 @@ class Engine:
         internal: bool = True,
         labels: dict[str, str] | None = None,
     ) -> Any:
-        """Create a network; an internal one has no way out of the machine."""
+        """Create a network; an internal one has no way out of the machine.
+
+        The engine gives no block out twice, whoever asks: APIError says that it is taken.
+        """
         pools = IPAMConfig(pool_configs=[IPAMPool(subnet=cidr)]) if cidr else None
         return self.client.networks.create(
-            f"{self.name}-{name}",
+            self.full(name),
             driver="bridge",
             internal=internal,
             ipam=pools,
-            labels={**self.label, "handson.network": name, **(labels or {})},
+            labels={**self.label, **self.marks, "handson.network": name, **(labels or {})},
         )
 
-    def join(self, network: Any, container: Any, address: str) -> None:
-        """Connect a host to one more network; an address of '' leaves it to the engine."""
-        network.connect(container, ipv4_address=address or None, mac_address=mac(address) or None)
+    def join(self, network: Any, interface: Any, address: str) -> None:
+        """Connect a host's interface to one more network; an address of '' leaves it open."""
+        network.connect(interface, ipv4_address=address or None, mac_address=mac(address) or None)
 
     def networks(self) -> list[Any]:
-        return list(self.client.networks.list(filters={"label": f"{LABEL}={self.name}"}))
+        wanted = [f"{key}={value}" for key, value in self.label.items()]
+        return list(self.client.networks.list(filters={"label": wanted}))
 
     def subnets(self) -> list[str]:
-        """Return every IPv4 subnet that any network of the engine has, this lab's or not.
-
-        Among them are those that labs have promised to VPCs which are not made yet.
-        """
+        """Return every IPv4 subnet that any network of the engine has, whoever's it is."""
         found = []
         for network in self.client.networks.list():
             try:
                 network.reload()
             except docker.errors.NotFound:  # another lab has gone meanwhile
                 continue
-            if promised := (network.attrs.get("Labels") or {}).get(PROMISED):
-                found.append(promised)
             for pool in (network.attrs.get("IPAM") or {}).get("Config") or []:
                 if "." in pool.get("Subnet", ""):
                     found.append(pool["Subnet"])
         return found
 
-    # -- images --------------------------------------------------------------
-
-    def fetch_base(self, image: str) -> None:
-        """Fetch an image that a build cannot fetch by itself; raise LabError if that fails.
-
-        A registry on loopback speaks plain HTTP. Docker knows that; Podman has to be told,
-        which only its own API can do (podman-system-service(1), libpod's ImagePullLibpod).
-        """
-        if not (self.is_podman and is_on_loopback(image)):
-            return
-        answer = self.client.api.post(
-            f"{self.client.api.base_url}/v4.0.0/libpod/images/pull",
-            params={"reference": image, "tlsVerify": "false"},
-        )
-        told = [json.loads(line) for line in answer.text.splitlines() if line.startswith("{")]
-        errors = [part["error"] for part in told if part.get("error")]
-        errors += [part["message"] for part in told if part.get("message")]
-        if errors or not answer.ok:
-            raise LabError(
-                _("The image {image} could not be fetched: {reason}").format(
-                    image=image, reason=errors[-1] if errors else answer.reason
-                ),
-                _("Is the registry within reach? `--base IMAGE` chooses another Debian 12 image."),
-            )
-
-    def load(self, archive: Path, image: str) -> None:
-        """Make an image of that name from a root file system's tar archive; LabError else."""
-        try:
-            if not self.is_podman:
-                repository, _colon, tag = image.rpartition(":")
-                self.client.api.import_image_from_file(str(archive), repository, tag)
-                return
-            # Podman 4.3, asked as Docker is, forgets the name and leaves its copy of the
-            # archive in /var/tmp for ever; asked in its own way it does neither.
-            with archive.open("rb") as file:
-                self.client.api.post(
-                    f"{self.client.api.base_url}/v4.0.0/libpod/images/import",
-                    params={"reference": image},
-                    data=file,
-                    headers={"Content-Type": "application/x-tar"},
-                ).raise_for_status()
-        except (DockerException, OSError) as error:
-            raise LabError(
-                _("The engine refused the host image: {answer}").format(answer=error),
-                _("Look for a full disk (df -h), then run `handson up` again."),
-            ) from None
-
     # -- the end -------------------------------------------------------------
 
     def remove_all(self) -> int:
-        """Remove every container, network and volume with the lab's label; return how many."""
-        hosts, networks = self.hosts(), self.networks()
-        for container in hosts:
-            with contextlib.suppress(docker.errors.NotFound):
-                container.remove(force=True, v=True)
+        """Remove every container, network and volume of the lab; return how many."""
+        containers, networks = self.containers(), self.networks()
+        # An interface can go when no host is joined to it any more.
+        for container in sorted(containers, key=lambda one: "handson.interface" in one.labels):
+            remove(container)
         # Podman's watchers of commands that ran in a host outlive it for some seconds.
-        names = {container.id for container in hosts}
+        names = {container.id for container in containers}
         watchers = []
-        for process in processes.find("conmon"):
+        for process in processes.find("conmon") if names else []:
             with contextlib.suppress(psutil.Error):
                 if names & set(process.cmdline()):
                     watchers.append(process)
@@ -285,10 +421,40 @@ class Engine:
         for network in networks:
             with contextlib.suppress(docker.errors.NotFound):
                 network.remove()
-        volumes = self.client.volumes.list(filters={"label": f"{LABEL}={self.name}"})
+        volumes = self.volumes()
         for volume in volumes:
             volume.remove(force=True)
-        return len(hosts) + len(networks) + len(volumes)
+        return len(containers) + len(networks) + len(volumes)
+
+    def volumes(self) -> list[Any]:
+        wanted = [f"{key}={value}" for key, value in self.label.items()]
+        return list(self.client.volumes.list(filters={"label": wanted}))
+
+    def left(self) -> list[str]:
+        """Return the names of all that the engine still has of the lab."""
+        return [one.name for one in [*self.containers(), *self.networks(), *self.volumes()]]
+
+
+def remove(container: Any) -> None:
+    with contextlib.suppress(docker.errors.NotFound):
+        container.remove(force=True, v=True)
+
+
+def is_running(container: Any) -> bool:
+    return bool(container.status == "running")
+
+
+def is_whole(container: Any | None, interface: Any | None) -> bool:
+    """Tell whether a host runs, in the network that its interface holds."""
+    if container is None or interface is None:
+        return False
+    both_run = is_running(container) and is_running(interface)
+    return both_run and started(interface) <= started(container)
+
+
+def started(container: Any) -> datetime:
+    """Return when a container started last."""
+    return datetime.fromisoformat(container.attrs["State"]["StartedAt"])
 
 
 def mac(address: str) -> str:
@@ -304,16 +470,17 @@ def mac(address: str) -> str:
     return ":".join(["02", "42", *parts]) if parts else ""
 
 
-def is_on_loopback(image: str) -> bool:
-    """Tell whether an image's name says that its registry is on this machine.
-
-    >>> is_on_loopback("127.0.0.1:5000/debian:12"), is_on_loopback("debian:12")
-    (True, False)
-    """
-    host = image.partition("/")[0].rpartition(":")[0].strip("[]")
-    return "/" in image and (host.startswith("127.") or host in ("localhost", "::1"))
-
-
-def connect(name: str) -> Engine:
+def connect(name: str, owner: int | None = None, marks: Mapping[str, str] | None = None) -> Engine:
     """Return the engine for the lab `name`; raise EngineMissing with the cures otherwise."""
-    return Engine(name, engine_service.find(name))
+    return Engine(name, engine_service.find(lab_folder(name, owner, create=True)), owner, marks)
+
+
+@contextlib.contextmanager
+def without_a_lab() -> Iterator[Engine]:
+    """Give an engine for what no lab needs to be there for; nothing else stays of it."""
+    with own_folder("engine") as folder:
+        try:
+            with Engine("none", engine_service.find(folder)) as engine:
+                yield engine
+        finally:
+            processes.end(engine_service.service_processes(folder), seconds=0.5)

@@ -7,6 +7,7 @@ and a `podman` program, for which the lab starts a service.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
 import socket
@@ -24,19 +25,23 @@ from handson.i18n import _
 from handson.lab import processes
 from handson.lab.limits import low_limits
 from handson.lab.processes import as_root
-from handson.lab.state import runtime_folder
 
 DEFAULT = "unix:///var/run/docker.sock"
+SOCKET = "podman.sock"
 
 
-def find(name: str) -> docker.DockerClient:
-    """Return the engine's API for the lab `name`; raise EngineMissing with the cures otherwise."""
+def find(folder: Path) -> docker.DockerClient:
+    """Return the engine's API; raise EngineMissing with the cures otherwise.
+
+    `folder` is this user's own, mode 0700: a Podman service that has to be started for this
+    has its socket there.
+    """
     for address in _addresses():
         client = _client(address)
         if client:
             return client
     if shutil.which("podman"):
-        return _start_podman(name)
+        return _start_podman(folder)
     raise EngineMissing(
         _("No container engine was found: neither Docker nor Podman answers."),
         _(
@@ -46,9 +51,9 @@ def find(name: str) -> docker.DockerClient:
     )
 
 
-def service_processes(name: str) -> list[psutil.Process]:
-    """Return the Podman services that were started for the lab `name`."""
-    return processes.find("podman", "system", "service", f"unix://{socket_of(name)}")
+def service_processes(folder: Path) -> list[psutil.Process]:
+    """Return the Podman services that were started in a folder."""
+    return processes.find("podman", "system", "service", f"unix://{folder / SOCKET}")
 
 
 def _addresses() -> Iterator[str | None]:
@@ -91,27 +96,29 @@ def _listens(address: str | None) -> bool:
         return probe.connect_ex(address.removeprefix("unix://")) == 0
 
 
-def socket_of(name: str) -> Path:
-    """Return the socket of the Podman service for the lab `name`."""
-    return runtime_folder(name) / "podman.sock"
-
-
-def _start_podman(name: str) -> docker.DockerClient:
-    """Start a Podman service for this lab (or find it running) and connect to it."""
-    address = f"unix://{socket_of(name)}"
+def _start_podman(folder: Path) -> docker.DockerClient:
+    """Start a Podman service in this folder (or find it running) and connect to it."""
+    place = folder / SOCKET
+    address = f"unix://{place}"
     if client := _client(address):
         return client
-    folder = runtime_folder(name, create=True)
+    if not _may_be_root():
+        raise EngineMissing(
+            _("Podman is installed, but you may not use it: the lab needs root's, by sudo."),
+            _("Ask who administers this machine for a lab: sudo handson up --for {user}").format(
+                user=getpass.getuser()
+            ),
+        )
     (folder / "containers.conf").write_text(_containers_conf())
     settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
     service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
-    processes.start([*as_root(), "env", settings, *service], folder / "podman.log")
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        if as_root() and socket_of(name).exists():
+    process = processes.start([*as_root(), "env", settings, *service], folder / "podman.log")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and processes.runs(process):
+        if as_root() and place.exists():
             # Who may use sudo may use root's Podman; its socket is root's at first.
             owner = f"{os.getuid()}:{os.getgid()}"
-            subprocess.run([*as_root(), "chown", owner, str(socket_of(name))], check=False)
+            subprocess.run([*as_root(), "chown", owner, str(place)], check=False)
         if client := _client(address):
             return client
         time.sleep(0.05)
@@ -122,6 +129,14 @@ def _start_podman(name: str) -> docker.DockerClient:
         ),
         _("Try `podman info` in a terminal; it says what Podman lacks."),
     )
+
+
+def _may_be_root() -> bool:
+    try:
+        asked = subprocess.run([*as_root(), "true"], capture_output=True, check=False)
+    except OSError:  # there is no sudo
+        return False
+    return asked.returncode == 0
 
 
 def _containers_conf() -> str:

@@ -42,8 +42,9 @@ OPEN = Policy(EVERYTHING, EVERYTHING)
 def render(policy: Policy, inside: Iterable[str], always_out: Iterable[str] = ()) -> str:
     """Return nftables text that lets through what the policy says, and nothing out of the lab.
 
-    `inside` are the lab's networks as CIDRs: nothing leaves for any other address, nor
-    for the first address of each, which is the machine that the lab runs on.
+    `inside` are the lab's networks as CIDRs: nothing leaves for any other address. The first
+    address of each is the machine that the lab runs on: nothing leaves for it, and nothing
+    comes in from it, since each of its users could send that.
     `always_out` are addresses that no rule closes: EC2's resolver is such a one.
 
     >>> "tcp dport 25 ip saddr 10.0.0.0/16 accept" in render(
@@ -61,7 +62,12 @@ def render(policy: Policy, inside: Iterable[str], always_out: Iterable[str] = ()
             f"table {TABLE} {{}}",
             f"delete table {TABLE}",
             f"table {TABLE} {{",
-            *_chain("input", 'iif "lo" accept', [], _lines(policy.ingress, "saddr")),
+            *_chain(
+                "input",
+                'iif "lo" accept',
+                [f"ip saddr {{ {machine} }} drop"],
+                _lines(policy.ingress, "saddr"),
+            ),
             *_chain(
                 "output",
                 'oif "lo" accept',

@@ -8,21 +8,23 @@ upon a Debian image from a container registry. Both end with `image/setup.sh`.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from docker.errors import APIError, BuildError, ImageNotFound
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
 from handson.errors import LabError
 from handson.i18n import _
 from handson.lab.engine import Engine
-from handson.lab.processes import as_root
+from handson.lab.lock import hold_images
+from handson.lab.processes import as_root, environment
+from handson.temporary import own_folder
 
 RECIPE = Path(__file__).parent / "image"
 NAME = "localhost/smtp-handson-host"
@@ -52,11 +54,22 @@ def ensure(engine: Engine, say: Say, base: str = "") -> str:
     where it can run. Raises LabError with the last lines of a build that fails.
     """
     image = f"{NAME}:{tag(base)}"
+    if not _is_there(engine, image):
+        with hold_images("handson build"):
+            if not _is_there(engine, image):  # somebody else may have been at it
+                _make(engine, image, say, base)
+    return image
+
+
+def _is_there(engine: Engine, image: str) -> bool:
     try:
         engine.client.images.get(image)
-        return image
+        return True
     except ImageNotFound:
-        pass
+        return False
+
+
+def _make(engine: Engine, image: str, say: Say, base: str) -> None:
     started = time.monotonic()
     say(_("Building the host image (once; a few minutes)"))
     if not base and can_bootstrap():
@@ -65,7 +78,6 @@ def ensure(engine: Engine, say: Say, base: str = "") -> str:
         _build(engine, image, base or REGISTRY_BASE, say)
     say(_("The host image is built ({seconds:.0f} s)").format(seconds=time.monotonic() - started))
     _drop_old(engine, image)
-    return image
 
 
 def can_bootstrap() -> bool:
@@ -113,8 +125,8 @@ def _bootstrap(engine: Engine, image: str, say: Say) -> None:
     passed_on = re.findall(
         r'^(Acquire::(?:https?::Proxy|Check-Valid-Until|Check-Date) "[^"]+";)', settings, re.M
     )
-    with tempfile.TemporaryDirectory(prefix="handson-image-", dir="/var/tmp") as folder:
-        root = Path(folder) / "root.tar"
+    with own_folder("image", "/var/tmp") as folder:
+        root = folder / "root.tar"
         _follow(
             [
                 *as_root(),
@@ -133,14 +145,19 @@ def _bootstrap(engine: Engine, image: str, say: Say) -> None:
             say,
         )
         say(_("Handing the image to the engine"))
-        engine.load(root, image)
+        load(engine, root, image)
 
 
 def _follow(command: list[str], say: Say) -> None:
     """Run a long command, tell where it is, and raise LabError with its last lines."""
     lines: list[str] = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment(),
     ) as process:
         for line in process.stdout or []:
             lines.append(line.rstrip())
@@ -155,7 +172,7 @@ def _follow(command: list[str], say: Say) -> None:
 
 def _build(engine: Engine, image: str, base: str, say: Say) -> None:
     say(_("Building the host image upon {base}").format(base=base))
-    engine.fetch_base(base)
+    fetch_base(engine, base)
     try:
         # The machine's own network: a mirror or a proxy may listen on loopback only.
         engine.client.images.build(
@@ -170,6 +187,63 @@ def _build(engine: Engine, image: str, base: str, say: Say) -> None:
             ),
             _("Is the registry within reach? `--base IMAGE` chooses another Debian 12 image."),
         ) from None
+
+
+def fetch_base(engine: Engine, image: str) -> None:
+    """Fetch an image that a build cannot fetch by itself; raise LabError if that fails.
+
+    A registry on loopback speaks plain HTTP. Docker knows that; Podman has to be told,
+    which only its own API can do (podman-system-service(1), libpod's ImagePullLibpod).
+    """
+    if not (engine.is_podman and is_on_loopback(image)):
+        return
+    answer = engine.client.api.post(
+        f"{engine.client.api.base_url}/v4.0.0/libpod/images/pull",
+        params={"reference": image, "tlsVerify": "false"},
+    )
+    told = [json.loads(line) for line in answer.text.splitlines() if line.startswith("{")]
+    errors = [part["error"] for part in told if part.get("error")]
+    errors += [part["message"] for part in told if part.get("message")]
+    if errors or not answer.ok:
+        raise LabError(
+            _("The image {image} could not be fetched: {reason}").format(
+                image=image, reason=errors[-1] if errors else answer.reason
+            ),
+            _("Is the registry within reach? `--base IMAGE` chooses another Debian 12 image."),
+        )
+
+
+def load(engine: Engine, archive: Path, image: str) -> None:
+    """Make an image of that name from a root file system's tar archive; LabError else."""
+    try:
+        if not engine.is_podman:
+            repository, _colon, tag = image.rpartition(":")
+            engine.client.api.import_image_from_file(str(archive), repository, tag)
+            return
+        # Podman 4.3, asked as Docker is, forgets the name and leaves its copy of the
+        # archive in /var/tmp for ever; asked in its own way it does neither.
+        with archive.open("rb") as file:
+            engine.client.api.post(
+                f"{engine.client.api.base_url}/v4.0.0/libpod/images/import",
+                params={"reference": image},
+                data=file,
+                headers={"Content-Type": "application/x-tar"},
+            ).raise_for_status()
+    except (DockerException, OSError) as error:
+        raise LabError(
+            _("The engine refused the host image: {answer}").format(answer=error),
+            _("Look for a full disk (df -h), then run `handson up` again."),
+        ) from None
+
+
+def is_on_loopback(image: str) -> bool:
+    """Tell whether an image's name says that its registry is on this machine.
+
+    >>> is_on_loopback("127.0.0.1:5000/debian:12"), is_on_loopback("debian:12")
+    (True, False)
+    """
+    host = image.partition("/")[0].rpartition(":")[0].strip("[]")
+    return "/" in image and (host.startswith("127.") or host in ("localhost", "::1"))
 
 
 def _drop_old(engine: Engine, image: str) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from handson.errors import LabError
 from handson.i18n import _
 from handson.lab import network
-from handson.lab.engine import Engine, File
+from handson.lab.engine import Engine, File, is_whole
 from handson.lab.firewall import OPEN, render
 
+HOSTS = ("pc", "mailbox", "resolver")
 NETWORK = "internet"
 OUTSIDE = "outside"
+# The network of the course's VPC: there from the beginning, so that nobody else takes it.
+VPC = "vpc"
 LOGIN_UID = 1000
 AUTHORIZED_KEYS = "/home/admin/.ssh/authorized_keys"
 
@@ -31,74 +35,88 @@ until ss -Hlnt | grep -q ':25 '; do sleep 0.05; done
 """
 
 
-def start(engine: Engine, image: str, cidr: str, vpc_cidr: str, public_key: str) -> None:
-    """Start the hosts of the Internet, all at once, and wait until each does its work."""
-    inside = [cidr, vpc_cidr]
-    internet = f"{engine.name}-{NETWORK}"
-    key = File(AUTHORIZED_KEYS, public_key + "\n", 0o600, LOGIN_UID)
-    resolver_ip = network.address(cidr, network.RESOLVER)
-    mailbox_ip = network.address(cidr, network.MAILBOX)
+@dataclass(frozen=True)
+class Internet:
+    """What the hosts of the lab's Internet are made from; addresses are CIDRs."""
 
-    def resolver() -> None:
+    image: str
+    cidr: str
+    vpc_cidr: str
+    public_key: str
+
+    def restore(self, engine: Engine) -> list[str]:
+        """Make or start the hosts that do not run, all at once; return which those were.
+
+        Each does its work when this returns. Raises LabError.
+        """
+        jobs = {"resolver": self._resolver, "pc": self._pc, "mailbox": self._mailbox}
+        there = {host.labels["handson.host"]: host for host in engine.hosts()}
+        interfaces = engine.interfaces()
+        idle = [name for name in jobs if not is_whole(there.get(name), interfaces.get(name))]
+        with ThreadPoolExecutor() as pool:
+            for future in [pool.submit(jobs[name], engine, there.get(name)) for name in idle]:
+                future.result()
+        return idle
+
+    def _resolver(self, engine: Engine, host: Any | None) -> None:
         dnsmasq = [
             "dnsmasq",
             "--keep-in-foreground",
             "--no-resolv",
             "--no-hosts",
             # Every name is the mailbox host's, and there is nothing else about any name.
-            f"--address=/#/{mailbox_ip}",
+            f"--address=/#/{network.address(self.cidr, network.MAILBOX)}",
             "--local=/#/",
-            f"--synth-domain=compute.internal,{vpc_cidr},ip-",
+            f"--synth-domain=compute.internal,{self.vpc_cidr},ip-",
         ]
-        host = engine.create_host("resolver", image, [(internet, resolver_ip)], command=dnsmasq)
-        shut(engine, host, inside)
+        places = [
+            (engine.full(NETWORK), network.address(self.cidr, network.RESOLVER)),
+            (engine.full(VPC), network.address(self.vpc_cidr, network.VPC_RESOLVER)),
+        ]
+        self._have(engine, host, "resolver", places, command=dnsmasq)
 
-    def pc() -> None:
-        host = engine.create_host(
-            "pc",
-            image,
-            # Only an ordinary network can publish a port; what it could lead to is shut.
-            [(f"{engine.name}-{OUTSIDE}", ""), (internet, network.address(cidr, network.PC))],
-            files=[key],
-            publish=22,
-        )
-        shut(engine, host, inside)
+    def _pc(self, engine: Engine, host: Any | None) -> None:
+        # Only an ordinary network can publish a port; what it could lead to is shut.
+        places = [
+            (engine.full(OUTSIDE), ""),
+            (engine.full(NETWORK), network.address(self.cidr, network.PC)),
+        ]
+        host = self._have(engine, host, "pc", places, files=[self._key], publish=22)
         # Nothing may be looked up or reached by way of the machine that the lab runs on.
-        engine.run(host, "while ip route del default 2>/dev/null; do :; done", privileged=True)
-        use_resolver(engine, host, resolver_ip)
-        wait_for_ssh(engine, host)
+        no_way_out = "while ip route del default 2>/dev/null; do :; done"
+        engine.run(engine.interface(host), no_way_out)
+        self._settle(engine, host)
 
-    def mailbox() -> None:
-        host = engine.create_host("mailbox", image, [(internet, mailbox_ip)], files=[key])
-        shut(engine, host, inside)
-        use_resolver(engine, host, resolver_ip)
-        wait_for_ssh(engine, host)
+    def _mailbox(self, engine: Engine, host: Any | None) -> None:
+        places = [(engine.full(NETWORK), network.address(self.cidr, network.MAILBOX))]
+        host = self._have(engine, host, "mailbox", places, files=[self._key])
+        self._settle(engine, host)
         engine.run(host, MAILBOX_SETUP)
 
-    with ThreadPoolExecutor() as pool:
-        for future in [pool.submit(job) for job in (resolver, pc, mailbox)]:
-            future.result()
+    def _have(
+        self,
+        engine: Engine,
+        host: Any | None,
+        name: str,
+        places: list[tuple[str, str]],
+        **more: Any,
+    ) -> Any:
+        """Start a host, or make it where there is none or its interface is gone."""
+        # Within the lab these hosts talk to everybody, and to nobody else.
+        rules = render(OPEN, [self.cidr, self.vpc_cidr])
+        if host is not None and name in engine.interfaces():
+            engine.start_host(host, rules)
+            return host
+        engine.remove_host(name)
+        return engine.create_host(name, self.image, places, rules, **more)
 
+    def _settle(self, engine: Engine, host: Any) -> None:
+        use_resolver(engine, host, network.address(self.cidr, network.RESOLVER))
+        wait_for_ssh(engine, host)
 
-def authorize(engine: Engine, public_key: str) -> None:
-    """Let the holder of this key, and nobody else, into the learner's place and the mailbox."""
-    for name in ("pc", "mailbox"):
-        if host := engine.host(name):
-            engine.put(host, [File(AUTHORIZED_KEYS, public_key + "\n", 0o600, LOGIN_UID)])
-
-
-def shut(engine: Engine, host: Any, inside: list[str]) -> None:
-    """Let a host talk within the lab and to nobody else."""
-    load(engine, host, render(OPEN, inside))
-
-
-def load(engine: Engine, host: Any, rules: str) -> None:
-    """Load nftables text into a host's network; the host is stopped if that fails."""
-    try:
-        engine.run(host, f"nft -f - <<'RULES'\n{rules}RULES\n", privileged=True)
-    except LabError:
-        host.stop(timeout=3)  # better no host than one without its security group
-        raise
+    @property
+    def _key(self) -> File:
+        return File(AUTHORIZED_KEYS, self.public_key + "\n", 0o600, LOGIN_UID)
 
 
 def use_resolver(engine: Engine, host: Any, address: str) -> None:
@@ -131,12 +149,13 @@ def host_keys(engine: Engine, host: Any) -> list[str]:
     return [" ".join(line.split()[:2]) for line in text.splitlines() if line.strip()]
 
 
-def published_port(host: Any) -> int:
+def published_port(engine: Engine, host: Any) -> int:
     """Return the port on 127.0.0.1 behind which the host's ssh port lies."""
+    interface = engine.interface(host)
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        host.reload()
-        if bindings := host.ports.get("22/tcp"):
+        interface.reload()
+        if bindings := interface.ports.get("22/tcp"):
             return int(bindings[0]["HostPort"])
         time.sleep(0.05)
     raise LabError(

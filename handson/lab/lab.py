@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import pwd
 import shutil
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from http.client import HTTPException
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 from docker.errors import APIError
 
-from handson.errors import EngineMissing, LabDown, LabError
+from handson.errors import HandsonError, LabDown, LabError
 from handson.i18n import _
 from handson.lab import engine as engines
-from handson.lab import engine_service, internet, network, processes
+from handson.lab import engine_service, internet, lock, network, processes
 from handson.lab import image as images
+from handson.lab.access import Key
+from handson.lab.api import LabApi
 from handson.lab.engine import Engine
-from handson.lab.state import LabState, alone, check_name, runtime_folder
+from handson.lab.state import (
+    LEARNER,
+    LabState,
+    Maker,
+    check_name,
+    lab_folder,
+    labs_folder,
+    write_private,
+)
+from handson.patience import patience
 
 Say = Callable[[str], None]
 
@@ -33,7 +44,10 @@ def _nothing(sentence: str) -> None:
 
 
 class Lab:
-    """An embedded lab, known by its name; several run side by side.
+    """An embedded lab, known by its name and its owner; several run side by side.
+
+    The owner is a user of this machine: whoever runs this, unless root makes a lab for
+    somebody (`owner` is a uid).
 
     >>> Lab("no lab")
     Traceback (most recent call last):
@@ -42,144 +56,225 @@ class Lab:
     → Use a small letter first, then up to 29 small letters, digits or hyphens.
     """
 
-    def __init__(self, name: str = "lab") -> None:
+    def __init__(self, name: str = "lab", owner: int | None = None) -> None:
         self.name = check_name(name)
+        self.owner = os.getuid() if owner is None else owner
+        self.renewed: list[str] = []  # hosts that the last `up` had to make anew
 
     @property
     def is_up(self) -> bool:
         """Tell whether the lab answers."""
-        try:
-            return self._answers(LabState.load(self.name).endpoint)
-        except LabDown:
-            return False
+        state = self.state()
+        return state is not None and LabApi(state).is_up
 
-    def up(self, public_key: str, say: Say = _nothing, base: str = "") -> LabState:
+    def state(self) -> LabState | None:
+        """Return what is written down of the lab, whether it runs or not."""
+        with contextlib.suppress(LabDown):
+            return LabState.load(self.name, self.owner)
+        return None
+
+    def hold(self, what: str) -> contextlib.AbstractContextManager[None]:
+        """Hold this lab's lock while a `with` block runs; see `lock.hold`."""
+        return lock.hold(self.name, what, self.owner)
+
+    def up(
+        self,
+        public_key: str,
+        say: Say = _nothing,
+        base: str = "",
+        purpose: str = LEARNER,
+        workspace: str = "",
+    ) -> LabState:
         """Start the lab, or adopt it where it runs, and return its state.
 
-        `public_key` is an OpenSSH public key: its holder may log in to the learner's
-        place. What an earlier lab of this name left behind is replaced. Raises
-        EngineMissing or LabError.
+        `public_key` is an OpenSSH public key: its holder may log in to the hosts. A lab that
+        runs is given back what went away of it; what an earlier lab of this name left behind
+        is replaced. Raises EngineMissing or LabError.
         """
-        runtime_folder(self.name, create=True)
-        with engines.connect(self.name) as engine:
-            if state := self._running(engine):
-                internet.authorize(engine, public_key)
-                return state
-            self._clear(engine)
-            image = images.ensure(engine, say, base)
-            try:
-                return self._start(engine, image, public_key, say)
-            except BaseException:
+        with self.hold("handson up"):
+            self.renewed = []
+            if state := self._running(public_key):
+                return self._restored(state)
+            with engines.connect(self.name, self.owner) as engine:
+                self._sweep(engine)
+                image = images.ensure(engine, say, base)
                 self._clear(engine)
-                raise
-
-    def build(self, say: Say = _nothing, base: str = "") -> str:
-        """Build the host image where it is missing, and return its name; nothing else stays."""
-        with self._tidy(), engines.connect(self.name) as engine:
-            return images.ensure(engine, say, base)
+                engine.marks = self._maker(purpose, workspace).labels()
+                try:
+                    return self._start(engine, image, public_key, say)
+                except BaseException:
+                    # Under the lock: all that there is of this lab was made just now.
+                    with contextlib.suppress(HandsonError, *engines.BROKEN):
+                        self._clear(engine)
+                    raise
 
     def down(self, say: Say = _nothing) -> bool:
         """Remove all that the lab made, whatever state it is in; tell whether there was any.
 
-        Found by label, so that it works after a crash too. The host image stays.
+        Found by label, so that it works after a crash too. The host image stays. Raises
+        EngineMissing, and LabError when something is left.
         """
-        found = int(runtime_folder(self.name).exists())
-        try:
-            engine = engines.connect(self.name)  # which may make that folder
-        except EngineMissing:
-            if not found:
-                raise
-        else:
-            say(_("Removing the lab's hosts and networks"))
-            with engine:
+        with self.hold("handson down"):
+            state = self.state()
+            if state and self._is_of_another(state):
+                raise LabError(
+                    _("The lab “{name}” was made for you by root.").format(name=self.name),
+                    _("Only root can remove it: {command}").format(command=self._for_me("down")),
+                )
+            found = int(lab_folder(self.name, self.owner).exists())
+            with engines.connect(self.name, self.owner) as engine:
+                say(_("Removing the lab's hosts and networks"))
                 found += self._clear(engine)
-        self._close()
-        return bool(found)
+                left = self._left(engine)
+            if left:
+                raise LabError(
+                    _("This is left of the lab: {names}.").format(names=", ".join(left)),
+                    _("Run `handson down --name {name}` again.").format(name=self.name),
+                )
+            if state and self.owner != os.getuid():
+                state.remove_from(self.owner)
+            self._close()
+            return bool(found)
 
     def left_over(self) -> list[str]:
         """Return what exists of the lab on this machine: containers, networks, processes."""
-        with self._tidy(), engines.connect(self.name) as engine:
-            names = [host.name for host in engine.hosts()]
-            names += [net.name for net in engine.networks()]
-        names += [f"process {process.pid}" for process in processes.find(SERVER, self.name)]
-        return names
+        was_there = lab_folder(self.name, self.owner).exists()
+        try:
+            with engines.connect(self.name, self.owner) as engine:
+                return self._left(engine)
+        finally:
+            if not was_there:
+                self._close()
+
+    def maker(self) -> Maker | None:
+        """Return who made the lab and for what, also when it does not run any more."""
+        if state := self.state():
+            return state.maker
+        was_there = lab_folder(self.name, self.owner).exists()
+        try:
+            with engines.connect(self.name, self.owner) as engine:
+                for one in engine.containers():
+                    return Maker.of_labels(one.labels)
+        finally:
+            if not was_there:
+                self._close()
+        return None
+
+    def keep(self) -> None:
+        """Have a lab of a run stay when its process has ended."""
+        if state := self.state():
+            replace(state, is_kept=True).save(self.owner)
+
+    def api(self) -> LabApi:
+        """Return the lab's own API; raise LabDown when there is no lab."""
+        return LabApi(LabState.load(self.name, self.owner))
 
     def memory(self) -> dict[str, int]:
         """Return the memory that each running host takes, in bytes, by the host's name.
 
         An instance goes by its tag Name, and by its id where it has none.
         """
-        with engines.connect(self.name) as engine:
-            return {
-                host.labels.get("handson.name") or host.labels["handson.host"]: engine.memory(host)
-                for host in engine.hosts()
-                if host.status == "running"
-            }
+        return {one["name"]: one["memory"] for one in self.api().ask("hosts") if one["memory"]}
 
-    def run_outside(self, instance_id: str, script: str) -> str:
-        """Run a script in an instance's network with rights that its own root has not.
+    # -- whose it is ---------------------------------------------------------
 
-        This is where one stands who taps the wire. Raises LabError.
-        """
-        with engines.connect(self.name) as engine:
-            (host,) = engine.hosts(**{"handson.instance": instance_id})
-            return engine.run(host, script, privileged=True)
+    def _maker(self, purpose: str, workspace: str) -> Maker:
+        checkout = str(Path(__file__).parents[2])
+        return Maker(purpose, os.getuid(), processes.identity(), workspace, checkout)
+
+    def _is_of_another(self, state: LabState) -> bool:
+        return self.owner == os.getuid() != state.maker.user
+
+    def _for_me(self, command: str) -> str:
+        user = _user(self.owner)
+        return f"sudo handson {command} --for {user} --name {self.name}"
+
+    def _running(self, public_key: str) -> LabState | None:
+        state = self.state()
+        if state is None:
+            return None
+        if not LabApi(state).is_up:
+            if self._is_of_another(state):
+                raise LabDown(
+                    _("The lab “{name}”, which root made for you, does not answer.").format(
+                        name=self.name
+                    ),
+                    _("Ask root to start it again: {command}").format(command=self._for_me("up")),
+                )
+            return None
+        check_key(state, public_key)
+        return state
+
+    def _restored(self, state: LabState) -> LabState:
+        found = LabApi(state).ask("restore", seconds=300)
+        self.renewed = found.pop("new")
+        changed = replace(state, **found)
+        if changed != state:
+            changed.save(self.owner)
+        return changed
 
     # -- parts ---------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _tidy(self) -> Iterator[None]:
-        """Leave no folder and no Podman service behind where there were none before."""
-        was_there = runtime_folder(self.name).exists()
-        try:
-            yield
-        finally:
-            if not was_there:
-                self._close()
+    @property
+    def _folder(self) -> Path:
+        return lab_folder(self.name, self.owner)
+
+    def _server_processes(self) -> list[psutil.Process]:
+        return processes.find(SERVER, str(self._folder))
+
+    def _left(self, engine: Engine) -> list[str]:
+        running = [f"process {process.pid}" for process in self._server_processes()]
+        return [*engine.left(), *running]
 
     def _close(self) -> None:
         """End the lab's own Podman service and remove its folder."""
         # Asked to end, it waits for connections that nobody uses any more.
-        processes.end(engine_service.service_processes(self.name), seconds=0.5)
-        folder = runtime_folder(self.name)
-        shutil.rmtree(folder, ignore_errors=True)
+        processes.end(engine_service.service_processes(self._folder), seconds=0.5)
+        shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):
-            folder.parent.rmdir()  # only when no other lab's folder is in it
-
-    def _running(self, engine: Engine) -> LabState | None:
-        if not self.is_up:
-            return None
-        state = LabState.load(self.name)
-        for name in ("pc", "mailbox", "resolver"):
-            host = engine.host(name)
-            if host is None or host.status != "running":
-                return None
-        # The engine may have been restarted meanwhile and have published another port.
-        port = internet.published_port(engine.host("pc"))
-        return state if port == state.pc_port else None
+            labs_folder().rmdir()  # only when nothing of another lab is in it
 
     def _clear(self, engine: Engine) -> int:
-        found = processes.end(processes.find(SERVER, self.name))
+        found = processes.end(self._server_processes())
         found += engine.remove_all()
-        folder = runtime_folder(self.name)
-        for file in ("lab.json", "endpoint"):
-            (folder / file).unlink(missing_ok=True)
+        for file in ("lab.json", "endpoint", "server.json"):
+            (self._folder / file).unlink(missing_ok=True)
         return found
 
+    def _sweep(self, engine: Engine) -> None:
+        """Remove this owner's labs of runs and tests whose process was killed."""
+        dead = {
+            labels[engines.LABEL]
+            for labels in engine.labels_of_owner()
+            if is_left_over(Maker.of_labels(labels))
+        }
+        for folder in labs_folder().glob("*/server.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                given = json.loads(folder.read_text())
+                if given["owner"] == self.owner and is_left_over(Maker.of_labels(given["marks"])):
+                    dead.add(given["name"])
+        for name in dead - {self.name}:
+            state = Lab(name, self.owner).state()
+            if not (state and state.is_kept):
+                Lab(name, self.owner).down()
+
     def _start(self, engine: Engine, image: str, public_key: str, say: Say) -> LabState:
-        with alone(self.name):
-            used = [*network.taken(), *engine.subnets()]
-            vpc = network.first_free(network.VPCS, used)
-            cidr = _create_internet(engine, used, vpc)
+        used = [*network.taken(), *engine.subnets()]
+        cidr = _create_first_free(engine, internet.NETWORK, network.INTERNETS, used)
+        vpc = _create_first_free(engine, internet.VPC, network.VPCS, [*used, cidr])
         say(_("Starting the AWS API and the lab's Internet ({cidr})").format(cidr=cidr))
         engine.create_network(internet.OUTSIDE, internal=False)
-        server = self._start_server(image, cidr)
-        internet.start(engine, image, cidr, vpc, public_key)
+        around = internet.Internet(image, cidr, vpc, public_key)
+        key = Key.new()
+        server = self._start_server(engine, around, key)
+        around.restore(engine)
         pc, mailbox = engine.host("pc"), engine.host("mailbox")
         state = LabState(
             name=self.name,
-            endpoint=self._wait_for_server(server),
-            pc_port=internet.published_port(pc),
+            endpoint="",
+            key_id=key.id,
+            key_secret=key.secret,
+            pc_port=internet.published_port(engine, pc),
             pc_ip=network.address(cidr, network.PC),
             pc_host_keys=internet.host_keys(engine, pc),
             mailbox_ip=network.address(cidr, network.MAILBOX),
@@ -187,51 +282,92 @@ class Lab:
             internet_cidr=cidr,
             vpc_cidr=vpc,
             image=image,
+            public_key=public_key,
             engine="podman" if engine.is_podman else "docker",
+            maker=Maker.of_labels(engine.marks),
         )
-        state.save()
+        state = self._wait_for_server(server, state)
+        state.save(self.owner)
         return state
 
-    def _start_server(self, image: str, cidr: str) -> psutil.Process:
-        command = [sys.executable, "-m", SERVER, self.name, "--image", image, "--internet", cidr]
-        self._log().unlink(missing_ok=True)
-        return processes.start(command, self._log())
+    def _start_server(self, engine: Engine, around: internet.Internet, key: Key) -> psutil.Process:
+        given = {
+            "name": self.name,
+            "owner": self.owner,
+            "marks": engine.marks,
+            "internet": asdict(around),
+            "key": asdict(key),
+        }
+        # In a file: whatever stands on a command line, every user can read.
+        write_private(self._folder / "server.json", json.dumps(given))
+        self._log.unlink(missing_ok=True)
+        return processes.start([sys.executable, "-m", SERVER, str(self._folder)], self._log)
 
-    def _wait_for_server(self, server: psutil.Process) -> str:
-        file = runtime_folder(self.name) / "endpoint"
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and processes.runs(server):
+    def _wait_for_server(self, server: psutil.Process, state: LabState) -> LabState:
+        for _gone in patience(60, first=0.02, longest=0.1):
+            if not processes.runs(server):
+                break
             with contextlib.suppress(OSError):
-                endpoint = file.read_text()
-                if endpoint and self._answers(endpoint):
-                    return endpoint
-            time.sleep(0.05)
-        tail = self._log().read_text(errors="replace").strip().splitlines()[-5:]
+                known = replace(state, endpoint=(self._folder / "endpoint").read_text())
+                if LabApi(known).is_up:
+                    return known
+        tail = self._log.read_text(errors="replace").strip().splitlines()[-3:]
         raise LabError(
-            _("The lab's AWS API did not start:\n{tail}").format(tail="\n".join(tail)),
+            _("The lab's AWS API did not start: {tail}").format(tail=" / ".join(tail)),
             _("Run `handson down`, then `handson up`."),
         )
 
-    def _answers(self, endpoint: str) -> bool:
-        try:
-            with urllib.request.urlopen(f"{endpoint}/handson-lab", timeout=5) as answer:
-                return bool(answer.read(100) == self.name.encode())
-        except (OSError, HTTPException):
-            return False
-
+    @property
     def _log(self) -> Path:
-        return runtime_folder(self.name) / "server.log"
+        return self._folder / "server.log"
 
 
-def _create_internet(engine: Engine, used: list[str], vpc: str) -> Any:
-    """Create the Internet on the first network that is free, and return its CIDR."""
-    for cidr in network.free(network.INTERNETS, used):
+def build(say: Say = _nothing, base: str = "") -> str:
+    """Build the host image where it is missing, and return its name; nothing else stays."""
+    with engines.without_a_lab() as engine:
+        return images.ensure(engine, say, base)
+
+
+def check_key(state: LabState, public_key: str) -> None:
+    """Raise LabError unless the lab lets the holder of this key in."""
+    if state.public_key.split()[:2] == public_key.split()[:2]:
+        return
+    where = state.maker.workspace or _("another workspace")
+    raise LabError(
+        _("The lab “{name}” lets another key in than yours: it was made from {where}.").format(
+            name=state.name, where=where
+        ),
+        _(
+            "Go on in that workspace (HANDSON_WORKSPACE), choose another name (--name, "
+            "HANDSON_NAME), or remove that lab: handson down --name {name}"
+        ).format(name=state.name),
+    )
+
+
+def is_left_over(maker: Maker) -> bool:
+    """Tell whether something was made for a process that has ended."""
+    return maker.purpose not in ("", LEARNER) and not processes.is_alive(maker.process)
+
+
+def _user(uid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return str(uid)
+
+
+def _create_first_free(
+    engine: Engine, name: str, candidates: Iterable[str], used: list[str]
+) -> str:
+    """Create a network on the first block that is free, and return its CIDR.
+
+    The engine gives no block out twice: where another lab was quicker, the next is tried.
+    """
+    for cidr in network.free(candidates, used):
         try:
-            engine.create_network(internet.NETWORK, cidr, labels={engines.PROMISED: vpc})
+            engine.create_network(name, cidr)
         except APIError as error:
-            # Another lab, or a container that nobody asked, was quicker.
             if "already used" not in str(error) and "overlap" not in str(error):
                 raise
         else:
             return cidr
-    return network.first_free([], used)
+    raise network.none_is_free()

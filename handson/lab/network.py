@@ -88,11 +88,8 @@ def free(candidates: Iterable[str], used: Iterable[str]) -> Iterator[str]:
             yield cidr
 
 
-def first_free(candidates: Iterable[str], used: Iterable[str]) -> str:
-    """Return the first candidate that is free; raise LabError when none is."""
-    for cidr in free(candidates, used):
-        return cidr
-    raise LabError(
+def none_is_free() -> LabError:
+    return LabError(
         _("Every network that the lab could use is taken on this machine."),
         _("Take another lab down (handson down --name NAME), then try again."),
     )

@@ -13,19 +13,57 @@ import psutil
 
 
 def find(*words: str) -> list[psutil.Process]:
-    """Return the processes whose command line has each of `words` as an argument."""
+    """Return the processes whose command line has each of `words` as an argument.
+
+    Only those of this user and of root count: anybody can give a process any words.
+    """
+    ours = {0, os.getuid()}
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             line = process.cmdline()
-            if all(any(word == Path(part).name or word == part for part in line) for word in words):
+            is_it = all(any(word in (Path(part).name, part) for part in line) for word in words)
+            if is_it and process.uids().real in ours:
                 found.append(process)
     return found
 
 
+def identity() -> str:
+    """Return a name for this process that no later one has: its number and its start."""
+    return _name(psutil.Process())
+
+
+def is_alive(name: str) -> bool:
+    """Tell whether the process of that name (see `identity`) still runs.
+
+    >>> is_alive(identity()), is_alive("1@0.00"), is_alive("")
+    (True, False, False)
+    """
+    number = name.partition("@")[0]
+    try:
+        return number.isdigit() and _name(psutil.Process(int(number))) == name
+    except psutil.Error:
+        return False
+
+
+def _name(process: psutil.Process) -> str:
+    return f"{process.pid}@{process.create_time():.2f}"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for what a lab starts: without the learner's secrets.
+
+    A lab's process needs neither the password nor keys of AWS, and whatever runs as root
+    shows its environment to root.
+    """
+    secret = ("AWS_", "HANDSON_", "BOTO_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(secret)}
+
+
 def start(command: list[str], log: Path) -> psutil.Process:
     """Start a process that outlives this one; what it says is added to the file `log`."""
-    with log.open("ab") as file:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "ab") as file:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -33,6 +71,7 @@ def start(command: list[str], log: Path) -> psutil.Process:
             stderr=file,
             start_new_session=True,
             cwd="/",
+            env=environment(),
         )
     # It is meant to run on; without a status Python would warn of it as forgotten.
     process.returncode = 0
@@ -43,12 +82,18 @@ def end(found: list[psutil.Process], seconds: float = 5) -> int:
     """End processes, politely first and by force after `seconds`; return how many there were."""
     for process in found:
         _signal(process, "TERM")
-    deadline = time.monotonic() + seconds
-    while (left := [one for one in found if runs(one)]) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    _wait(found, seconds)
+    left = [one for one in found if runs(one)]
     for process in left:
         _signal(process, "KILL")
+    _wait(left, 2)
     return len(found)
+
+
+def _wait(found: list[psutil.Process], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(runs(one) for one in found) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def as_root() -> list[str]:

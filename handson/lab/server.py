@@ -1,7 +1,7 @@
-"""The process that answers as the AWS API of one lab: `python -m handson.lab.server NAME …`.
+"""The process that answers as the AWS API of one lab: `python -m handson.lab.server FOLDER`.
 
-It listens on loopback at a port of its own and writes its address to the file
-`endpoint` in the lab's folder once it answers.
+It listens on loopback at a port of its own and writes its address to the file `endpoint` in
+the lab's folder once it answers. It answers nobody who lacks the lab's key.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
+import json
 import os
 import re
 import signal
 import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -25,39 +27,67 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from handson.errors import HandsonError
-from handson.lab import engine, mends, network
+from handson.lab import api, books, engine, internet, mends, network
+from handson.lab.access import Key
 from handson.lab.cloud import Hardware, NotMade
-from handson.lab.state import runtime_folder
+from handson.lab.state import write_private
 
-# Where the API tells whose it is: another lab may have got the port of one that crashed.
-NAME = "/handson-lab"
 READS = re.compile(r"(Describe|Get|List|Validate|Estimate|Detect)")
+# The services that the course uses. moto has many more, and some of them start programs.
+SERVICES = ("ec2", "cloudformation", "ssm", "sts")
+LARGEST = 2 << 20  # bytes of a request: a template has 51,200 at most
+IDLE = 75  # seconds that a connection may say nothing
 
 StartResponse = Callable[..., Any]
 WSGIApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class Application:
-    """moto's application, with the lab's hardware brought in line after each change."""
+    """moto's application, for the owner of the lab, with real hosts behind it.
 
-    def __init__(self, hardware: Hardware) -> None:
+    A request without the lab's key, or one that a web page sends, is refused before anything
+    else looks at it.
+    """
+
+    def __init__(self, hardware: Hardware, key: Key) -> None:
         self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
-        self.hardware = hardware
+        self.hardware, self.key = hardware, key
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == NAME:
-            return _answer(start_response, "200 OK", "text/plain", self.hardware.engine.name)
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        path, service, body = environ["PATH_INFO"], "", b""
+        # A page in somebody's browser cannot leave the header Origin out.
+        if "HTTP_ORIGIN" not in environ and 0 <= _length(environ) <= LARGEST:
+            body = environ["wsgi.input"].read(_length(environ))
+            service = self.key.admits(environ, body)
+        if service == api.SERVICE and path.startswith(f"{api.ROOT}/"):
+            return self._own(path.removeprefix(f"{api.ROOT}/"), body, start_response)
+        if service not in SERVICES or path != "/":
+            # What is left unread of it is not taken for another request.
+            start_response("403 Forbidden", [("Content-Length", "0"), ("Connection", "close")])
+            return [b""]
         environ["wsgi.input"] = io.BytesIO(body)
         query = parse_qs(body.decode(errors="replace")) if body[:1] != b"{" else {}
+        return self._aws(service, query, environ, start_response)
+
+    # -- the AWS API ---------------------------------------------------------
+
+    def _aws(
+        self,
+        service: str,
+        query: dict[str, list[str]],
+        environ: dict[str, Any],
+        start_response: StartResponse,
+    ) -> Iterable[bytes]:
         action = query.get("Action", [""])[0]
-        if not action or READS.match(action):
-            return self._moto(environ, start_response)
-        held: list[Any] = []
-        answer = b"".join(self._moto(environ, lambda *args: held.append(args)))
-        status = str(held[0][0])
         try:
-            self._bring_in_line(query, is_done=status.startswith("200"))
+            with self.hardware.lock:
+                if self.hardware.is_behind:
+                    self._bring_in_line()
+                if service == "ec2":
+                    self.hardware.notice()
+                if action and not READS.match(action):
+                    return self._change(query, environ, start_response)
+            return self._moto(environ, start_response)
         except Exception as error:
             # Whatever goes wrong below, the caller gets an answer in the API's own form.
             traceback.print_exc()
@@ -67,24 +97,73 @@ class Application:
                 f"<Message>{escape(text)}</Message></Error></Errors></Response>"
             )
             return _answer(start_response, "400 Bad Request", "text/xml", fault)
+
+    def _change(
+        self, query: dict[str, list[str]], environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        held: list[Any] = []
+        answer = b"".join(self._moto(environ, lambda *args: held.append(args)))
+        self._bring_in_line()
+        if str(held[0][0]).startswith("200") and query["Action"] == ["RebootInstances"]:
+            ids = [values[0] for key, values in query.items() if key.startswith("InstanceId")]
+            self.hardware.reboot(ids)
         start_response(*held[0])
         return [answer]
 
-    def _bring_in_line(self, query: dict[str, list[str]], is_done: bool) -> None:
+    def _bring_in_line(self) -> None:
         try:
             self.hardware.follow()
-            if is_done and query["Action"] == ["RebootInstances"]:
-                ids = [values[0] for key, values in query.items() if key.startswith("InstanceId")]
-                self.hardware.reboot(ids)
         except NotMade as failure:
             # A stack says itself that it failed; any other request is answered with an error.
             traceback.print_exc()
             is_told = mends.roll_back(failure.resource_id, failure.what)
             if not is_told:
-                self.hardware.withdraw(failure.resource_id)
+                books.withdraw(failure.resource_id)
             self.hardware.follow()
             if not is_told:
                 raise
+
+    # -- the lab's own -------------------------------------------------------
+
+    def _own(self, question: str, body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            answer = {"answer": self._tell(question, **json.loads(body))}
+            status = "200 OK"
+        except Exception as error:
+            traceback.print_exc()
+            is_known = isinstance(error, HandsonError)
+            answer = {
+                "what": error.what if isinstance(error, HandsonError) else f"{error!r}",
+                "cure": error.cure if isinstance(error, HandsonError) else "",
+            }
+            status = "409 Conflict" if is_known else "500 Internal Server Error"
+        return _answer(start_response, status, "application/json", json.dumps(answer))
+
+    def _tell(self, question: str, instance: str = "", port: int = 0) -> Any:
+        hardware = self.hardware
+        if question == "name":
+            return hardware.engine.name
+        if question == "hosts":
+            return hardware.hosts()
+        if question == "restore":
+            new = hardware.restore()
+            pc, mailbox = hardware.engine.host("pc"), hardware.engine.host("mailbox")
+            return {
+                "new": new,
+                "pc_port": internet.published_port(hardware.engine, pc),
+                "pc_host_keys": internet.host_keys(hardware.engine, pc),
+                "mailbox_host_keys": internet.host_keys(hardware.engine, mailbox),
+            }
+        if question == "capture":
+            return hardware.engine.capture(hardware.host_of(instance), int(port))
+        if question == "captured":
+            return hardware.engine.captured(hardware.host_of(instance))
+        raise HandsonError(f"The lab cannot be asked “{question}”.")
+
+
+def _length(environ: dict[str, Any]) -> int:
+    text = environ.get("CONTENT_LENGTH") or "0"
+    return int(text) if text.isdecimal() else -1
 
 
 def _answer(start_response: StartResponse, status: str, kind: str, text: str) -> list[bytes]:
@@ -94,9 +173,13 @@ def _answer(start_response: StartResponse, status: str, kind: str, text: str) ->
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Answers over HTTP/1.1, so that a client need not connect anew for each request."""
+    """Answers over HTTP/1.1, so that a client need not connect anew; says of itself nothing."""
 
     protocol_version = "HTTP/1.1"
+    timeout = IDLE
+
+    def version_string(self) -> str:
+        return "-"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
@@ -104,28 +187,25 @@ class QuietHandler(WSGIRequestHandler):
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="handson.lab.server", description=__doc__)
-    parser.add_argument("name", help="name of the lab")
-    parser.add_argument("--image", required=True, help="host image")
-    parser.add_argument("--internet", required=True, help="network of the lab's Internet (CIDR)")
-    args = parser.parse_args(argv)
+    parser.add_argument("folder", type=Path, help="the lab's folder; it holds server.json")
+    folder = parser.parse_args(argv).folder
+    given = json.loads((folder / "server.json").read_text())
 
-    hardware = Hardware(engine.connect(args.name), args.image, args.internet)
+    around = internet.Internet(**given["internet"])
+    hardware = Hardware(
+        lambda: engine.connect(given["name"], given["owner"], given["marks"]), around
+    )
     public = itertools.cycle(range(network.FIRST_PUBLIC, network.LAST_PUBLIC))
     mends.mend(
-        public_addresses=lambda: network.address(args.internet, next(public)),
+        public_addresses=lambda: network.address(around.cidr, next(public)),
         console_output=hardware.console_output,
     )
-    server = make_server(
-        "127.0.0.1", 0, Application(hardware), threaded=True, request_handler=QuietHandler
-    )
+    application = Application(hardware, Key(**given["key"]))
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
     # At once: there is nothing to save, and taking moto apart in order takes two seconds.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    endpoint = runtime_folder(args.name) / "endpoint"
-    endpoint.write_text(f"http://127.0.0.1:{server.server_port}")
-    try:
-        server.serve_forever()
-    finally:
-        endpoint.unlink(missing_ok=True)
+    write_private(folder / "endpoint", f"http://127.0.0.1:{server.server_port}")
+    server.serve_forever()
 
 
 if __name__ == "__main__":

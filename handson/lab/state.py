@@ -1,19 +1,23 @@
-"""Where a running lab is written down, so that any process can find it."""
+"""Where a running lab is written down, so that any process of its owner can find it."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
+import pwd
 import re
-import tempfile
+import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from handson.errors import InvalidInput, LabDown
+from handson.errors import InvalidInput, LabDown, LabError
 from handson.i18n import _
+
+# What a lab is made for. A learner's stays until it is taken down; any other goes with the
+# process that made it.
+LEARNER, RUN, NBVAL, TEST = "learner", "run", "nbval", "test"
 
 
 def check_name(name: str) -> str:
@@ -30,48 +34,122 @@ def check_name(name: str) -> str:
     return name
 
 
-def runtime_folder(name: str, create: bool = False) -> Path:
-    """Return the folder for a lab's socket, log and state: gone after a reboot, as the lab is.
+def home_of(uid: int) -> Path:
+    """Return a user's home folder as the system knows it.
 
-    It lies under the system's folder for temporary files because a socket's path may
-    have 107 characters at most (unix(7)).
+    Not as `HOME` or `XDG_RUNTIME_DIR` say: a terminal, a service and a notebook of one user
+    may differ in those, and have to find the same lab.
     """
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    folder = base / f"handson-{os.getuid()}" / check_name(name)
+    try:
+        return Path(pwd.getpwuid(uid).pw_dir)
+    except KeyError:  # a user that no list of users knows
+        return Path.home()
+
+
+def labs_folder(uid: int | None = None, create: bool = False) -> Path:
+    """Return the folder, mode 0700, that holds what a user's labs have to remember."""
+    uid = os.getuid() if uid is None else uid
+    folder = home_of(uid) / ".handson" / ".labs"
     if create:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A folder that somebody else made beforehand in /tmp is not ours to trust.
         for part in (folder.parent, folder):
-            if part.stat().st_uid != os.getuid():
-                raise LabDown(
-                    _("{folder} belongs to another user.").format(folder=part),
-                    _("Remove it, or set XDG_RUNTIME_DIR to a folder of your own."),
-                )
-            part.chmod(0o700)
+            _make_private(part, uid)
     return folder
 
 
-@contextlib.contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Hold off the user's other labs, so that no two choose the same networks (flock(2))."""
-    folder = os.open(runtime_folder(name).parent, os.O_RDONLY)
+def lab_folder(name: str, owner: int | None = None, create: bool = False) -> Path:
+    """Return this user's folder for a lab: its state, key, log and sockets.
+
+    What root makes for another user lies in root's folder, under a name of its own.
+    """
+    me = os.getuid()
+    leaf = check_name(name) if owner in (None, me) else f"{check_name(name)}@{owner}"
+    folder = labs_folder(me, create) / leaf
+    if create:
+        _make_private(folder, me)
+    return folder
+
+
+def _make_private(folder: Path, uid: int) -> None:
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise LabError(
+            _("The folder {folder} cannot be made: {reason}.").format(
+                folder=folder, reason=error.strerror
+            ),
+            _("The lab keeps its state in the home folder: make it writable."),
+        ) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid:
+        raise LabError(
+            _("{folder} belongs to another user, or is no folder.").format(folder=folder),
+            _("Remove it, or ask its owner to."),
+        )
+    # ~/.handson may hold workspaces as well, and has been made by an earlier version.
+    folder.chmod(0o700)
+
+
+@contextlib.contextmanager
+def acting_as(uid: int) -> Iterator[None]:
+    """Touch files with the rights of another user, where root does something for them.
+
+    Their folders are theirs: a link that they put there leads root nowhere (seteuid(2)).
+    """
+    if uid == os.geteuid():
+        yield
+        return
+    user, gid, groups = pwd.getpwuid(uid), os.getegid(), os.getgroups()
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setegid(user.pw_gid)
+    os.seteuid(uid)
+    try:
         yield
     finally:
-        os.close(folder)
+        os.seteuid(os.getuid())
+        os.setegid(gid)
+        os.setgroups(groups)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Who made a lab, for what, and from where.
+
+    `purpose` is 'learner', 'run', 'nbval' or 'test'; `user` the uid of who made it, `process`
+    that of the process (see `processes.identity`), `workspace` and `checkout` are folders.
+    """
+
+    purpose: str = LEARNER
+    user: int = -1
+    process: str = ""
+    workspace: str = ""
+    checkout: str = ""
+
+    def labels(self) -> dict[str, str]:
+        """Return it as labels for what is made."""
+        return {f"handson.{name}": str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def of_labels(cls, labels: dict[str, str]) -> Maker:
+        """Read it from the labels of something that was made."""
+        found = {name: labels.get(f"handson.{name}", "") for name in cls.__dataclass_fields__}
+        user = int(found["user"]) if found["user"].lstrip("-").isdigit() else -1
+        return cls(**{**found, "user": user})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class LabState:
     """What has to be known of a running lab to use it.
 
-    `endpoint` is the address of the AWS API, `pc_port` the port on 127.0.0.1 behind which
-    the learner's place listens for ssh, the `…_host_keys` are lines of a public key each.
+    `endpoint` is the address of the AWS API, `key_id` and `key_secret` the pair that signs
+    requests to it, `pc_port` the port on 127.0.0.1 behind which the learner's place listens
+    for ssh, the `…_host_keys` are lines of a public key each, `public_key` is the learner's.
+    `is_kept` tells that a lab of a run was left on purpose.
     """
 
     name: str
     endpoint: str
+    key_id: str
+    key_secret: str = field(repr=False)
     pc_port: int
     pc_ip: str
     pc_host_keys: list[str]
@@ -80,25 +158,51 @@ class LabState:
     internet_cidr: str
     vpc_cidr: str
     image: str
+    public_key: str
     engine: str = ""
+    maker: Maker = field(default_factory=Maker)
+    is_kept: bool = False
 
     @classmethod
-    def file(cls, name: str) -> Path:
-        return runtime_folder(name) / "lab.json"
+    def file(cls, name: str, owner: int | None = None) -> Path:
+        return lab_folder(name, owner) / "lab.json"
 
     @classmethod
-    def load(cls, name: str) -> LabState:
+    def load(cls, name: str, owner: int | None = None) -> LabState:
         """Read the state; raise LabDown when there is none."""
         try:
-            return cls(**json.loads(cls.file(name).read_text()))
-        except (OSError, ValueError, TypeError):
+            found = json.loads(cls.file(name, owner).read_text())
+            return cls(**{**found, "maker": Maker(**found["maker"])})
+        except (OSError, ValueError, TypeError, KeyError):
             raise LabDown(
                 _("The lab “{name}” is not running.").format(name=name),
                 _("Start it in a terminal: handson up --name {name}").format(name=name),
             ) from None
 
-    def save(self) -> None:
-        target = self.file(self.name)
-        draft = target.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(self), indent=1))
-        draft.replace(target)  # whole or not at all, whatever happens meanwhile
+    def save(self, owner: int | None = None) -> None:
+        """Write it down for this user, and for the owner where that is somebody else."""
+        text = json.dumps(asdict(self), indent=1)
+        write_private(self.file(self.name, owner), text)
+        if owner not in (None, os.getuid()):
+            assert owner is not None
+            with acting_as(owner):
+                folder = labs_folder(owner, create=True) / self.name
+                _make_private(folder, owner)
+                write_private(folder / "lab.json", text)
+
+    def remove_from(self, owner: int) -> None:
+        """Remove what `save` wrote for an owner that is somebody else."""
+        with acting_as(owner), contextlib.suppress(OSError):
+            folder = labs_folder(owner) / self.name
+            (folder / "lab.json").unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 0600, whole or not at all, whatever happens meanwhile."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from handson import aws
-from handson.aws import Aws, Refused, in_plain_words, patience
+from handson.aws import Aws, Refused, in_plain_words
 from handson.errors import CloudError
 
 
@@ -76,18 +76,3 @@ def test_nobody_answers(connection: dict[str, Any]) -> None:
 def test_a_client_is_made_once(connection: dict[str, Any]) -> None:
     api = Aws("ap-northeast-1", connection)
     assert api._client("sts") is api._client("sts")
-
-
-def test_patience_begins_at_once_and_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        now[0] += seconds
-
-    monkeypatch.setattr(aws.time, "sleep", sleep)
-    monkeypatch.setattr(aws.time, "monotonic", lambda: now[0])
-    gone = list(patience(60))
-    assert gone[0] == 0 and gone[-1] <= 60
-    assert pauses[0] == 0.2 and pauses == sorted(pauses) and pauses[-1] == 5.0

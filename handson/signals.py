@@ -1,0 +1,54 @@
+"""Signals that end a program, turned into an exception, so that it can clear up."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from types import FrameType
+
+from handson.i18n import _
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody, or the system, asked the program to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+    @property
+    def status(self) -> int:
+        """The exit status that tells which signal it was: 130, 143 or 129."""
+        return 128 + self.number
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[None]:
+    """Raise Stopped, in the main thread, when one of those signals comes."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before: Mapping[int, object] = {number: signal.signal(number, stop) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no signal break off the clearing up; a program that hangs can still be killed."""
+    before = {number: signal.signal(number, lambda *_: None) for number in ENDING}
+    if isinstance(sys.exc_info()[1], Stopped):
+        print(_("Stopped; taking down what was started."), file=sys.stderr)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

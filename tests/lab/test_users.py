@@ -92,15 +92,28 @@ def test_a_user_can_run_the_course_and_not_change_it(checkout: Checkout, guest: 
     said = guest.run(checkout.handson("--help"))
     assert said.returncode == 0, said.stderr
     assert "usage: handson" in said.stdout
-    # All of it comes out of the copy, what is compiled and what is no Python as well.
+    assert_complete(guest, checkout, packages_of=checkout)
+    assert "Permission denied" in refused(guest, "touch", str(checkout.root / "handson/new.py"))
+
+
+def test_a_user_can_have_a_checkout_and_change_it(checkout: Checkout, guest: User) -> None:
+    own = checkout.own(guest)
+    assert_complete(guest, own, packages_of=checkout)
+    assert guest.run(["mkdir", str(own.root / "runs")]).returncode == 0
+    assert {path.owner() for path in own.root.rglob("*") if not path.is_symlink()} == {guest.name}
+
+
+def assert_complete(user: User, checkout: Checkout, packages_of: Checkout) -> None:
+    """All comes out of that copy for a user, what is compiled and what is no Python as well."""
     program = "import zmq, handson; from handson import course; from handson.lab import image\n"
     program += "print(course.checkout(), handson.__file__, zmq.__file__, image.tag())"
-    result = guest.run([str(checkout.python), "-c", program])
-    *places, tag = result.stdout.split()
-    assert [place for place in places if not place.startswith(str(checkout.root))] == []
-    assert len(places) == 3, result.stderr
+    result = user.run([str(checkout.python), "-c", program])
+    assert result.returncode == 0, result.stderr
+    root, package, compiled, tag = result.stdout.split()
+    assert root == str(checkout.root)
+    assert package == str(checkout.root / "handson/__init__.py")
+    assert compiled.startswith(str(packages_of.packages))
     assert tag == image.tag()
-    assert "Permission denied" in refused(guest, "touch", str(checkout.root / "handson/new.py"))
 
 
 def test_what_takes_too_long_is_ended_with_its_children(guest: User) -> None:

@@ -235,7 +235,7 @@ def processes_of(owner: User) -> list[psutil.Process]:
 
 @dataclass(frozen=True)
 class Checkout:
-    """A copy of this checkout, with a virtual environment, that only root may change."""
+    """A copy of this checkout, with a virtual environment; all may read it."""
 
     root: Path
 
@@ -243,20 +243,42 @@ class Checkout:
     def python(self) -> Path:
         return self.root / ".venv/bin/python"
 
+    @property
+    def packages(self) -> Path:
+        return self.root / ".venv/lib" / PYTHON.name / "site-packages"
+
     def handson(self, *arguments: str) -> list[str]:
         """Return the command line of `handson` with these arguments."""
         return [str(self.python), "-m", "handson.cli", *arguments]
 
+    def own(self, user: User) -> Checkout:
+        """Make a checkout that belongs to a user, for what writes there: runs, notebooks.
+
+        Its packages are those of this one.
+        """
+        made = Checkout(user.home / "course")
+        script = """
+            shared=$1 course=$2
+            mkdir "$course"
+            cp --archive "$shared/handson" "$shared/notebooks" "$shared/cfn" "$course"
+            "$3" -m venv --without-pip "$course/.venv"
+            ln -s "$shared/.venv/share" "$shared/.venv/etc" "$course/.venv"
+            printf '%s\\n' "$course" "import site; site.addsitedir('$4')" >"$5/checkout.pth"
+        """
+        places = [self.root, made.root, PYTHON, self.packages, made.packages]
+        user.run(["sh", "-euc", script, "sh", *map(str, places)]).check_returncode()
+        return made
+
 
 @contextlib.contextmanager
 def open_checkout() -> Iterator[Checkout]:
-    """A copy of what the course needs, in a folder that all users can read; gone at the end."""
+    """A copy of what the course needs, for all to read and for root to change; gone at the end."""
     clear_left_over()
     root = Path(tempfile.mkdtemp(prefix=f"hands-on-checkout-{os.getpid()}-", dir=COPIES))
     try:
         for part in ("handson", "notebooks", "cfn"):
             shutil.copytree(ROOT / part, root / part)
-        _copy_venv(root)
+        _copy_venv(Checkout(root))
         # The checkout may have been made with a umask that closes it to others.
         subprocess.run(["chmod", "--recursive", "a+rX", root], check=True)
         yield Checkout(root)
@@ -264,17 +286,16 @@ def open_checkout() -> Iterator[Checkout]:
         shutil.rmtree(root)
 
 
-def _copy_venv(root: Path) -> None:
-    venv = root / ".venv"
+def _copy_venv(made: Checkout) -> None:
+    venv = made.root / ".venv"
     subprocess.run([PYTHON, "-m", "venv", "--without-pip", venv], check=True)
-    packages = venv / "lib" / PYTHON.name / "site-packages"
-    _link(Path(sysconfig.get_path("purelib")), packages)
+    _link(Path(sysconfig.get_path("purelib")), made.packages)
     for part in ("share/jupyter", "etc/jupyter"):
         _link(Path(sys.prefix) / part, venv / part)
     # The package itself is installed as a way to the checkout; here it leads to the copy.
-    for file in packages.glob("__editable__*"):
+    for file in made.packages.glob("__editable__*"):
         file.unlink()
-    (packages / "checkout.pth").write_text(f"{root}\n")
+    (made.packages / "checkout.pth").write_text(f"{made.root}\n")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ VENV=.venv
 LOG=$VENV/setup.log
 ENGINE_PACKAGES="podman runc netavark aardvark-dns nftables iptables openssh-client"
 IMAGE_PACKAGES="mmdebstrap apt-utils debian-archive-keyring"
-TEST_PACKAGES="chromium fonts-dejavu-core docker-registry"
+TEST_PACKAGES="chromium fonts-dejavu-core docker-registry passwd python3 sudo"
 
 say() { printf '%s\n' "$*"; }
 give_up() {

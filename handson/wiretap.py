@@ -31,8 +31,9 @@ sleep 0.2
 cat /root/wire.txt
 rm -f /root/wire.txt /root/wire.log
 """
-# A packet as tcpdump prints it: a line about it, which ends with its length, and its bytes.
-PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d+ .*, length (\d+)$", re.MULTILINE)
+# A packet as tcpdump prints it: a line about it, which ends with its length (and with what it
+# reads there on port 25), and its bytes.
+PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d+ .*, length (\d+)(?:: SMTP.*)?$", re.MULTILINE)
 # A login in base64: behind AUTH PLAIN, or on a line of its own (RFC 4954).
 CODED = re.compile(r"(?:AUTH PLAIN )?([A-Za-z0-9+/]{8,}={0,2})")
 

@@ -31,6 +31,7 @@ LABEL = "handson.lab"
 OWNER = "handson.owner"
 # How the docker SDK says that the engine's service does not answer, or no more.
 BROKEN = (DockerException, RequestException, HTTPError, OSError)
+PACKETS = 20_000  # that a capture reads at most, should nobody end it
 # An engine that is itself in a container or a chroot may run a command in the wrong place:
 # then nothing is done, rather than to the machine.
 INSIDE = "[ -e /etc/handson-lab ] || { echo 'this is not inside a host of the lab'; exit 97; }"
@@ -211,14 +212,14 @@ class Engine:
 
     # -- packets -------------------------------------------------------------
 
-    def capture(self, container: Any, port: int, seconds: int = 60) -> None:
-        """Begin to read the packets of a TCP port of a host, for so many seconds at most."""
+    def capture(self, container: Any, port: int) -> None:
+        """Begin to read the packets of a TCP port of a host, so many at most."""
         self._end_capture(container)
         interface = self.interface(container)
-        tcpdump = "tcpdump -Z root -p -i any -A -l -n -s 0 tcp port"
+        tcpdump = f"tcpdump -c {PACKETS} --immediate-mode -p -i any -A -l -n -s 0 tcp port"
         beside = self.client.containers.create(
             interface.attrs["Image"],
-            command=["timeout", str(seconds), *tcpdump.split(), str(port)],
+            command=[*tcpdump.split(), str(port)],
             name=self.full(f"{container.labels['handson.host']}-capture"),
             labels={
                 **self.label,

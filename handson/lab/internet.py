@@ -18,7 +18,7 @@ NETWORK = "internet"
 OUTSIDE = "outside"
 # The network of the course's VPC: there from the beginning, so that nobody else takes it.
 VPC = "vpc"
-LOGIN_UID = 1000
+LOGIN_UID = 48221  # as in image/setup.sh
 AUTHORIZED_KEYS = "/home/admin/.ssh/authorized_keys"
 
 # Accepts mail for any address of any domain into one Maildir, each mail marked with the
@@ -29,7 +29,7 @@ postconf -e 'myhostname = mailbox.lab' 'mydestination =' 'inet_interfaces = all'
   'inet_protocols = ipv4' 'virtual_mailbox_domains = static:all' \
   'virtual_mailbox_base = /srv/mail' \
   'virtual_mailbox_maps = static:received/' \
-  'virtual_uid_maps = static:1000' 'virtual_gid_maps = static:1000'
+  'virtual_uid_maps = static:48221' 'virtual_gid_maps = static:48221'
 systemctl restart postfix
 until ss -Hlnt | grep -q ':25 '; do sleep 0.05; done
 """

@@ -25,14 +25,18 @@ HOST = {
 }
 # Owns the host's network: loads its firewall, and nothing else.
 INTERFACE = {"NET_ADMIN": "nft and ip change this network, which the host itself cannot"}
-CAPTURE = {"NET_RAW": "tcpdump reads the packets of this network"}
+CAPTURE = {
+    "NET_RAW": "tcpdump reads the packets of this network",
+    "SETGID": "tcpdump gives root up before it looks at the first packet",
+    "SETUID": "the same",
+}
 
 
 def of(capabilities: dict[str, str]) -> dict[str, Any]:
     """Return the options that leave a container these capabilities and no others.
 
-    >>> of(CAPTURE)
-    {'cap_drop': ['ALL'], 'cap_add': ['NET_RAW']}
+    >>> of(INTERFACE)
+    {'cap_drop': ['ALL'], 'cap_add': ['NET_ADMIN']}
     """
     return {"cap_drop": ["ALL"], "cap_add": list(capabilities)}
 

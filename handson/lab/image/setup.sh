@@ -30,8 +30,9 @@ echo 'deb [trusted=yes] file:/srv/repo ./' > /etc/apt/sources.list
 apt-get update -q
 apt-get clean
 
-# The login user of Debian's own images for EC2.
-useradd --create-home --shell /bin/bash --uid 1000 admin
+# The login user of Debian's own images for EC2. A host's users have numbers of the machine's
+# own: with 1000 this one would be the machine's first user, who could then enter the host.
+useradd --create-home --shell /bin/bash --uid 48221 admin
 echo 'admin ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/admin
 chmod 0440 /etc/sudoers.d/admin
 install -d -m 0700 -o admin -g admin /home/admin/.ssh

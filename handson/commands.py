@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from handson.course import checkout, find
 from handson.errors import HandsonError, InvalidInput
 from handson.i18n import _
-from handson.lab.state import acting_as, check_name, home_of
+from handson.users import acting_as, home_of
 
 if TYPE_CHECKING:
     from handson.step import Step
@@ -262,6 +262,7 @@ def _owner(options: argparse.Namespace) -> int:
 
 
 def _workspace(options: argparse.Namespace) -> Workspace:
+    from handson.lab.state import check_name
     from handson.workspace import Workspace
 
     name = check_name(options.name)

@@ -51,6 +51,14 @@ class Key:
         SigV4Auth(Credentials(self.id, self.secret), service, region).add_auth(request)
         return dict(request.headers.items())
 
+    def prove(self, asked: bytes, answer: bytes) -> str:
+        """Return what only a holder of the key can say of an answer to a request's body.
+
+        A program that has got the port of a server that crashed cannot.
+        """
+        text = hashlib.sha256(asked).digest() + answer
+        return hmac.new(self.secret.encode(), text, hashlib.sha256).hexdigest()
+
     def admits(self, environ: Mapping[str, Any], body: bytes) -> str:
         """Return the service that a WSGI request is signed for with this key, or ''."""
         found = AUTHORIZATION.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))

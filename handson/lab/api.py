@@ -5,8 +5,10 @@ Whoever has the key needs no rights on the container engine: the lab's server ha
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import json
+import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from handson.lab.access import Key
 from handson.lab.state import LabState
 
 ROOT = "/handson-lab"
+PROOF = "X-Handson-Proof"
 SERVICE, REGION = "handson", "local"
 
 
@@ -48,7 +51,8 @@ class LabApi:
     def ask(self, question: str, seconds: float = 120, **values: Any) -> Any:
         """Return the answer; raise LabError with the lab's own words, LabDown without any."""
         address = urlsplit(self.state.endpoint)
-        body = json.dumps(values).encode()
+        # The nonce makes each request another, and the proof of its answer too.
+        body = json.dumps({**values, "nonce": secrets.token_hex()}).encode()
         url = f"{self.state.endpoint}{ROOT}/{question}"
         headers = self.key.sign("POST", url, body, SERVICE, REGION)
         connection = http.client.HTTPConnection(
@@ -57,7 +61,10 @@ class LabApi:
         try:
             connection.request("POST", f"{ROOT}/{question}", body, headers)
             answer = connection.getresponse()
-            found = json.loads(answer.read())
+            text = answer.read()
+            if not hmac.compare_digest(answer.headers.get(PROOF, ""), self.key.prove(body, text)):
+                raise ValueError(_("it is another program, or it has another key"))
+            found = json.loads(text)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise LabDown(
                 _("The API of the lab “{name}” does not answer: {reason}.").format(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -33,6 +32,7 @@ from handson.lab.state import (
     write_private,
 )
 from handson.patience import patience
+from handson.users import name_of
 
 Say = Callable[[str], None]
 
@@ -186,7 +186,7 @@ class Lab:
         return self.owner == os.getuid() != state.maker.user
 
     def _for_me(self, command: str) -> str:
-        user = _user(self.owner)
+        user = name_of(self.owner)
         return f"sudo handson {command} --for {user} --name {self.name}"
 
     def _running(self, public_key: str) -> LabState | None:
@@ -347,12 +347,6 @@ def check_key(state: LabState, public_key: str) -> None:
 def is_left_over(maker: Maker) -> bool:
     """Tell whether something was made for a process that has ended."""
     return maker.purpose not in ("", LEARNER) and not processes.is_alive(maker.process)
-
-
-def _user(uid: int) -> str:
-    with contextlib.suppress(KeyError):
-        return pwd.getpwuid(uid).pw_name
-    return str(uid)
 
 
 def _create_first_free(

@@ -14,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 
 from handson.i18n import _
-from handson.lab.state import acting_as, check_name, labs_folder
+from handson.lab.state import check_name, labs_folder
+from handson.users import acting_as
 
 
 class _Held:

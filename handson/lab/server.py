@@ -127,7 +127,9 @@ class Application:
 
     def _own(self, question: str, body: bytes, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            answer = {"answer": self._tell(question, **json.loads(body))}
+            given = json.loads(body)
+            given.pop("nonce", None)
+            answer = {"answer": self._tell(question, **given)}
             status = "200 OK"
         except Exception as error:
             traceback.print_exc()
@@ -137,7 +139,9 @@ class Application:
                 "cure": error.cure if isinstance(error, HandsonError) else "",
             }
             status = "409 Conflict" if is_known else "500 Internal Server Error"
-        return _answer(start_response, status, "application/json", json.dumps(answer))
+        text = json.dumps(answer)
+        proof = (api.PROOF, self.key.prove(body, text.encode()))
+        return _answer(start_response, status, "application/json", text, proof)
 
     def _tell(self, question: str, instance: str = "", port: int = 0) -> Any:
         hardware = self.hardware
@@ -166,9 +170,11 @@ def _length(environ: dict[str, Any]) -> int:
     return int(text) if text.isdecimal() else -1
 
 
-def _answer(start_response: StartResponse, status: str, kind: str, text: str) -> list[bytes]:
+def _answer(
+    start_response: StartResponse, status: str, kind: str, text: str, *more: tuple[str, str]
+) -> list[bytes]:
     body = text.encode()
-    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *more])
     return [body]
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from handson.errors import InvalidInput, LabDown, LabError
 from handson.i18n import _
+from handson.users import acting_as, home_of
 
 # What a lab is made for. A learner's stays until it is taken down; any other goes with the
 # process that made it.
@@ -32,18 +31,6 @@ def check_name(name: str) -> str:
             _("Use a small letter first, then up to 29 small letters, digits or hyphens."),
         )
     return name
-
-
-def home_of(uid: int) -> Path:
-    """Return a user's home folder as the system knows it.
-
-    Not as `HOME` or `XDG_RUNTIME_DIR` say: a terminal, a service and a notebook of one user
-    may differ in those, and have to find the same lab.
-    """
-    try:
-        return Path(pwd.getpwuid(uid).pw_dir)
-    except KeyError:  # a user that no list of users knows
-        return Path.home()
 
 
 def labs_folder(uid: int | None = None, create: bool = False) -> Path:
@@ -87,27 +74,6 @@ def _make_private(folder: Path, uid: int) -> None:
         )
     # ~/.handson may hold workspaces as well, and has been made by an earlier version.
     folder.chmod(0o700)
-
-
-@contextlib.contextmanager
-def acting_as(uid: int) -> Iterator[None]:
-    """Touch files with the rights of another user, where root does something for them.
-
-    Their folders are theirs: a link that they put there leads root nowhere (seteuid(2)).
-    """
-    if uid == os.geteuid():
-        yield
-        return
-    user, gid, groups = pwd.getpwuid(uid), os.getegid(), os.getgroups()
-    os.initgroups(user.pw_name, user.pw_gid)
-    os.setegid(user.pw_gid)
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(os.getuid())
-        os.setegid(gid)
-        os.setgroups(groups)
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,14 @@ class Meadow:
 
     def __init__(self, workspace: Workspace, refuse: str = "") -> None:
         self.workspace, self.refuse = workspace, refuse
-        self.is_torn_down = False
+        self.is_torn_down = self.is_kept = False
 
     def prepare(self) -> None:
         if self.refuse:
             raise HandsonError(self.refuse, "Try another meadow.")
+
+    def keep(self) -> None:
+        self.is_kept = True
 
     def tear_down(self, complete: bool, run_teardown: Callable[[], Record]) -> str:
         self.is_torn_down = True

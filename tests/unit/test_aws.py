@@ -6,7 +6,6 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from handson import aws
 from handson.aws import Aws, Refused, in_plain_words
 from handson.errors import CloudError
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import small_notebooks as small
 
-from handson import kernel, runner, show
+from handson import runner, show
 from handson.course import STEPS
 from handson.errors import HandsonError
 from handson.kernel import run_notebook
+from handson.lab.lock import hold
 from handson.runner import Plan, kernel_environment, run_course
 from handson.workspace import Workspace
 
@@ -143,23 +145,6 @@ def test_a_kernel_that_dies(tmp_path: Path) -> None:
     assert fault and (fault.cell, fault.name) == (3, "kernel")
 
 
-def test_what_a_killed_run_left_is_swept_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    left, alive = (
-        tmp_path / f"handson-kernel-{dead.pid}-a",
-        tmp_path / f"handson-kernel-{os.getpid()}-b",
-    )
-    for folder in (left, alive):
-        folder.mkdir()
-        (folder / "kernel.log").touch()
-    kernel._sweep()
-    assert not left.exists() and alive.exists()
-
-
 def test_a_place_that_is_not_there(course: Path, capfd: pytest.CaptureFixture[str]) -> None:
     place = meadow(course, "There is no grass.")
     assert run(course, place) == 1
@@ -171,10 +156,10 @@ def test_a_place_that_is_not_there(course: Path, capfd: pytest.CaptureFixture[st
 def test_hosts_are_kept_only_when_asked_and_when_something_failed(course: Path) -> None:
     place = meadow(course, "There is no grass.")
     assert run(course, place, keep=True) == 1
-    assert not place.is_torn_down
-    place.refuse = ""
+    assert place.is_kept and not place.is_torn_down
+    place = meadow(course)
     assert run(course, place, keep=True) == 0
-    assert place.is_torn_down
+    assert place.is_torn_down and not place.is_kept
 
 
 def test_a_missing_notebook_is_said_before_anything_starts(course: Path) -> None:
@@ -185,13 +170,20 @@ def test_a_missing_notebook_is_said_before_anything_starts(course: Path) -> None
     assert not place.is_torn_down
 
 
-def test_two_runs_of_one_name_do_not_meet(course: Path) -> None:
-    plan = Plan(course, course / "runs", name="meadow")
-    with (
-        runner.only_run(plan.runs, plan.target, plan.name),
-        pytest.raises(HandsonError, match="The course is running already"),
-    ):
-        run(course)
+def test_two_runs_of_one_name_do_not_meet(
+    course: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever their folders: the second waits, and begins when the first has ended."""
+    monkeypatch.setattr(runner, "stopping", contextlib.nullcontext)  # for the main thread only
+    monkeypatch.setattr(runner, "undisturbed", contextlib.nullcontext)
+    status: list[int] = []
+    second = threading.Thread(target=lambda: status.append(run(course)))
+    with hold("meadow", "handson run"):
+        second.start()
+        second.join(1)
+        assert second.is_alive() and not (course / "runs").exists()
+    second.join(60)
+    assert status == [0]
 
 
 def test_the_kernel_is_this_interpreter_whatever_the_home_folder_offers(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handson.wiretap import Wiretap
+from handson.wiretap import OnHost, Wiretap
 
 HEAD = "04:43:01.{n:06d} eth0  In  IP 10.0.0.1.4 > 10.0.0.2.587: Flags [P.], length {length}\n"
 JUNK = "E..4..@.@.2500 AUTH PLAIN....+K.m"
@@ -15,7 +15,11 @@ def packet(number: int, sent: str) -> str:
 
 
 def heard(*sent: str) -> Wiretap:
-    wire = Wiretap(587, str, lambda text: text.replace("pw1", "•••").replace("AGpvZQBwdzE=", "•••"))
+    wire = Wiretap(
+        587,
+        OnHost(str),
+        hide=lambda text: text.replace("pw1", "•••").replace("AGpvZQBwdzE=", "•••"),
+    )
     wire.read("".join(packet(number, text) for number, text in enumerate(sent)))
     return wire
 

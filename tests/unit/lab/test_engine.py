@@ -1,29 +1,87 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from docker.errors import APIError
 
-from handson.lab import engine
-
-
-@pytest.mark.parametrize(
-    ("image", "expected"),
-    [
-        ("127.0.0.1:5000/debian:12", True),
-        ("localhost:5000/debian", True),
-        ("127.8.8.8:5000/library/debian:12", True),
-        ("[::1]:5000/debian:12", True),
-        ("debian:12", False),
-        ("localhost/smtp-handson-host:1", False),  # Podman's name for what was made here
-        ("registry.test:5000/debian:12", False),
-        ("docker.io/library/debian:12", False),
-        ("127.example.test/debian", False),
-    ],
-)
-def test_registries_on_loopback(image: str, expected: bool) -> None:
-    assert engine.is_on_loopback(image) is expected
+from handson.errors import LabError
+from handson.lab import engine, rights
+from handson.lab.engine import Engine
 
 
 def test_hardware_addresses() -> None:
     assert engine.mac("10.87.2.44") == "02:42:0a:57:02:2c"
     assert engine.mac("") == ""
     assert engine.mac("10.87.2.44") != engine.mac("10.87.2.45")
+
+
+class OldDocker:
+    """What the docker SDK is to an engine, where Docker refuses an option."""
+
+    def __init__(self, refusal: str) -> None:
+        self.refusal = refusal
+        self.containers = self.networks = self.volumes = self.api = self
+
+    def version(self) -> dict[str, Any]:
+        return {"Version": "27.5.1+dev", "Components": [{"Name": "Engine"}]}
+
+    def info(self) -> dict[str, str]:
+        return {"CgroupVersion": "2"}
+
+    def list(self, **_filters: object) -> list[object]:
+        return []
+
+    def create_endpoint_config(self, **_options: object) -> dict[str, str]:
+        return {}
+
+    def create(self, *_image: object, **_options: object) -> None:
+        raise APIError("400 Client Error", explanation=self.refusal)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(LabError) as caught:
+        Engine("lab", OldDocker(text)).create_host(  # type: ignore[arg-type]
+            "pc", "image", [("internet", "198.51.100.5")], rules=""
+        )
+    return str(caught.value)
+
+
+def test_a_docker_that_gives_no_control_groups_is_refused() -> None:
+    said = refusal('invalid --security-opt 2: "writable-cgroups=true"')
+    assert "This Docker cannot give a host control groups of its own" in said
+    assert "Docker 28 or newer, or Podman" in said
+
+
+def test_any_other_refusal_is_told_as_it_is() -> None:
+    said = refusal("no space left on device")
+    assert said.startswith("The engine could not start the host pc: no space left on device")
+
+
+def test_control_groups_are_never_the_machines() -> None:
+    """Version 1: the named tree alone, without its release agent; version 2: one of its own."""
+    for version in ("1", "2"):
+        for is_podman in (True, False):
+            options = rights.control_groups(is_podman, version)
+            volumes = options.get("volumes", [])
+            assert all(one.startswith(("/sys/fs/cgroup/systemd", "/dev/null:")) for one in volumes)
+    assert rights.control_groups(False, "2")["cgroupns"] == "private"
+    assert any(
+        one.endswith("/release_agent:ro") for one in rights.control_groups(False, "1")["volumes"]
+    )
+
+
+def test_each_right_has_its_reason() -> None:
+    for capabilities in (rights.HOST, rights.INTERFACE, rights.CAPTURE):
+        assert all(len(reason) > 5 for reason in capabilities.values())
+        assert rights.of(capabilities)["cap_drop"] == ["ALL"]
+    # With these root in a host could change its firewall, forge packets, make devices, mount.
+    assert not rights.HOST.keys() & {"NET_ADMIN", "NET_RAW", "MKNOD", "SYS_ADMIN", "SYS_PTRACE"}
+    assert "privileged" not in rights.HELPER and rights.HELPER["read_only"]
+
+
+def test_names_of_one_owner_are_not_those_of_another() -> None:
+    docker = OldDocker("")
+    first, second = Engine("lab", docker, 1000), Engine("lab", docker, 1001)  # type: ignore[arg-type]
+    assert first.full("pc") == "handson-1000-lab-pc" != second.full("pc")
+    assert first.label != second.label

@@ -10,6 +10,7 @@ import pytest
 from handson.lab.firewall import EVERYTHING, OPEN, Policy, Rule, render
 
 VPC = "10.87.0.0/16"
+FROM_THE_MACHINE = "ip saddr { 10.87.0.1 } drop"
 
 
 def chain(text: str, hook: str) -> list[str]:
@@ -25,6 +26,7 @@ def test_nothing_is_let_in_without_a_rule() -> None:
         "type filter hook input priority 0; policy drop;",
         'iif "lo" accept',
         "ct state established,related accept",
+        FROM_THE_MACHINE,
     ]
 
 
@@ -40,27 +42,27 @@ def test_nothing_is_let_in_without_a_rule() -> None:
 )
 def test_a_rule_is_a_line(rule: Rule, line: str) -> None:
     text = render(Policy((rule,), ()), [VPC])
-    assert chain(text, "input")[3:] == [line]
+    assert chain(text, "input")[4:] == [line]
     assert line not in chain(text, "output")
 
 
 def test_each_member_of_a_group_is_a_line() -> None:
     rule = Rule("tcp", 25, 25, ("10.87.3.20", "10.87.3.21"))
-    assert len(chain(render(Policy((rule,), ()), [VPC]), "input")) == 5
+    assert len(chain(render(Policy((rule,), ()), [VPC]), "input")) == 6
 
 
 def test_a_group_without_members_opens_nothing() -> None:
-    assert len(chain(render(Policy((Rule("tcp", 25, 25, ()),), ()), [VPC]), "input")) == 3
+    assert len(chain(render(Policy((Rule("tcp", 25, 25, ()),), ()), [VPC]), "input")) == 4
 
 
 def test_an_unknown_protocol_stays_closed() -> None:
-    assert len(chain(render(Policy((Rule("gre", None, None, (VPC,)),), ()), [VPC]), "input")) == 3
+    assert len(chain(render(Policy((Rule("gre", None, None, (VPC,)),), ()), [VPC]), "input")) == 4
 
 
 def test_egress_is_a_chain_of_its_own() -> None:
     text = render(Policy((), (Rule("tcp", 25, 25, (VPC,)),)), [VPC])
     assert chain(text, "output")[-1] == "tcp dport 25 ip daddr 10.87.0.0/16 accept"
-    assert len(chain(text, "input")) == 3
+    assert len(chain(text, "input")) == 4
 
 
 def test_the_lab_is_left_by_no_rule() -> None:

@@ -62,3 +62,21 @@ def test_no_sources(targets: str) -> None:
 def test_the_recipe_names_no_registry() -> None:
     for file in image.RECIPE.iterdir():
         assert "://" not in file.read_text().replace("file:///", ""), file
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("127.0.0.1:5000/debian:12", True),
+        ("localhost:5000/debian", True),
+        ("127.8.8.8:5000/library/debian:12", True),
+        ("[::1]:5000/debian:12", True),
+        ("debian:12", False),
+        ("localhost/smtp-handson-host:1", False),  # Podman's name for what was made here
+        ("registry.test:5000/debian:12", False),
+        ("docker.io/library/debian:12", False),
+        ("127.example.test/debian", False),
+    ],
+)
+def test_registries_on_loopback(name: str, expected: bool) -> None:
+    assert image.is_on_loopback(name) is expected

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
-import time
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from handson.errors import InvalidInput, LabDown
-from handson.lab.state import LabState, alone, check_name, runtime_folder
+from handson.errors import InvalidInput, LabDown, LabError
+from handson.lab import check_key, processes
+from handson.lab import state as states
+from handson.lab.lab import is_left_over
+from handson.lab.state import LabState, Maker, check_name, lab_folder, labs_folder
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(states, "home_of", lambda uid: tmp_path)
     return tmp_path
 
 
@@ -22,6 +25,8 @@ def state(name: str = "course") -> LabState:
     return LabState(
         name=name,
         endpoint="http://127.0.0.1:1",
+        key_id="AKIA0",
+        key_secret="never shown",
         pc_port=2222,
         pc_ip="198.51.100.5",
         pc_host_keys=["ssh-ed25519 AAAA"],
@@ -30,6 +35,8 @@ def state(name: str = "course") -> LabState:
         internet_cidr="198.51.100.0/24",
         vpc_cidr="10.87.0.0/16",
         image="localhost/image:1",
+        public_key="ssh-ed25519 CCCC joe",
+        maker=Maker("run", 7, "12@3.00", "/home/joe/.handson/course", "/srv/course"),
     )
 
 
@@ -39,39 +46,67 @@ def test_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "Lab", "2lab", "-lab", "a/b", "..", "a b", "é", "a" * 31, "a\n"]
+    "name", ["", "Lab", "2lab", "-lab", "a/b", "..", "a b", "é", "a" * 31, "a\n", ".labs"]
 )
 def test_no_names(name: str) -> None:
     with pytest.raises(InvalidInput, match="cannot name a lab"):
         check_name(name)
     with pytest.raises(InvalidInput):
-        runtime_folder(name)
+        lab_folder(name)
 
 
-def test_the_folder_is_private(runtime: Path) -> None:
-    assert not runtime_folder("course").exists()
-    folder = runtime_folder("course", create=True)
-    assert folder == runtime / f"handson-{os.getuid()}" / "course"
-    for part in (folder, folder.parent):
+def test_the_folder_is_private_whatever_the_umask(home: Path) -> None:
+    assert not lab_folder("course").exists()
+    before = os.umask(0)
+    try:
+        folder = lab_folder("course", create=True)
+    finally:
+        os.umask(before)
+    assert folder == home / ".handson" / ".labs" / "course"
+    for part in (folder, folder.parent, folder.parent.parent):
         assert stat.S_IMODE(part.stat().st_mode) == 0o700
     folder.chmod(0o777)
-    assert stat.S_IMODE(runtime_folder("course", create=True).stat().st_mode) == 0o700
+    assert stat.S_IMODE(lab_folder("course", create=True).stat().st_mode) == 0o700
+
+
+def test_what_is_made_for_somebody_else_has_a_folder_of_its_own() -> None:
+    assert lab_folder("course", 4242).name == "course@4242"
+    assert lab_folder("course", os.getuid()) == lab_folder("course")
 
 
 def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime_folder("course", create=True).parent.rename(
-        runtime_folder("course").parent.with_name("handson-4242")
-    )
+    lab_folder("course", create=True)
     monkeypatch.setattr(os, "getuid", lambda: 4242)
-    with pytest.raises(LabDown, match="belongs to another user"):
-        runtime_folder("course", create=True)
+    with pytest.raises(LabError, match="belongs to another user"):
+        lab_folder("course", create=True)
+
+
+def test_a_link_is_no_folder(home: Path) -> None:
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir()
+    (home / ".handson").symlink_to(elsewhere)
+    with pytest.raises(LabError, match="is no folder"):
+        labs_folder(create=True)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written_to(home: Path) -> None:
+    (home / ".handson").write_text("a file")
+    with pytest.raises(LabError, match=r"cannot be made|is no folder"):
+        lab_folder("course", create=True)
 
 
 def test_saved_and_loaded() -> None:
-    runtime_folder("course", create=True)
-    state().save()
+    lab_folder("course", create=True)
+    before = os.umask(0)
+    try:
+        state().save()
+    finally:
+        os.umask(before)
     assert LabState.load("course") == state()
-    assert [file.name for file in runtime_folder("course").iterdir()] == ["lab.json"]
+    (file,) = lab_folder("course").iterdir()
+    assert (file.name, stat.S_IMODE(file.stat().st_mode)) == ("lab.json", 0o600)
+    assert "never shown" not in repr(state())
 
 
 def test_not_there() -> None:
@@ -80,26 +115,42 @@ def test_not_there() -> None:
     assert "handson up --name course" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"name": "course"}', '{"unknown": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"name": "course"}', '{"unknown": 1}', "7"])
 def test_half_a_file_is_none(content: str) -> None:
-    runtime_folder("course", create=True)
+    lab_folder("course", create=True)
     LabState.file("course").write_text(content)
     with pytest.raises(LabDown):
         LabState.load("course")
 
 
-def test_one_lab_at_a_time_chooses() -> None:
-    for name in ("one", "two"):
-        runtime_folder(name, create=True)
-    order = []
+def test_a_file_of_an_earlier_version_is_none() -> None:
+    lab_folder("course", create=True)
+    state().save()
+    old = json.loads(LabState.file("course").read_text())
+    del old["key_secret"]
+    LabState.file("course").write_text(json.dumps(old))
+    with pytest.raises(LabDown):
+        LabState.load("course")
 
-    def choose(name: str) -> None:
-        with alone(name):
-            order.append(f"{name} begins")
-            time.sleep(0.05)
-            order.append(f"{name} ends")
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(choose, ("one", "two")))
-    first, second = order[0].split()[0], order[2].split()[0]
-    assert order == [f"{first} begins", f"{first} ends", f"{second} begins", f"{second} ends"]
+def test_who_made_it_can_be_read_from_labels() -> None:
+    maker = state().maker
+    assert maker.labels()["handson.purpose"] == "run"
+    assert Maker.of_labels({**maker.labels(), "handson.lab": "course"}) == maker
+    assert Maker.of_labels({}).purpose == ""
+
+
+def test_what_is_left_over() -> None:
+    mine = Maker("run", process=processes.identity())
+    assert not is_left_over(mine)
+    assert is_left_over(replace(mine, process="1@0.00"))
+    # A learner's lab goes with no process, and what says nothing of itself is let alone.
+    assert not is_left_over(Maker("learner", process="1@0.00"))
+    assert not is_left_over(Maker.of_labels({}))
+
+
+def test_a_lab_of_another_key_says_so() -> None:
+    check_key(state(), "ssh-ed25519 CCCC another comment")
+    with pytest.raises(LabError, match=r"made from /home/joe/\.handson/course") as caught:
+        check_key(state(), "ssh-ed25519 DDDD joe")
+    assert "--name" in caught.value.cure

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from handson.errors import InvalidInput
+from handson.lab import lock
+from handson.lab import state as states
+
+# Holds the lock until its standard input ends.
+HOLDER = """
+import sys
+from pathlib import Path
+from handson.lab import lock, state
+home = Path(sys.argv[1])
+state.home_of = lambda uid: home
+with lock.hold(sys.argv[2], "handson up"):
+    print("held", flush=True)
+    sys.stdin.read()
+print("given back", flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(states, "home_of", lambda uid: tmp_path)
+    return tmp_path
+
+
+@contextmanager
+def holder(home: Path, name: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(home), name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout and process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_it_leaves_nothing_behind(home: Path) -> None:
+    with lock.hold("course", "a test"):
+        assert (home / ".handson" / ".labs" / "course.lock").exists()
+    assert list((home / ".handson").iterdir()) == []
+
+
+def test_another_name_does_not_wait(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with holder(home, "other"), lock.hold("course", "a test"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_what_waits_says_for_whom(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with holder(home, "course") as process:
+        got_it = threading.Event()
+
+        def wait() -> None:
+            with lock.hold("course", "a test"):
+                got_it.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        said = ""
+        while not said:
+            said = capsys.readouterr().err
+        assert said.startswith(f"Waiting for handson up (process {process.pid}, since ")
+        assert not got_it.is_set()
+        assert process.stdin
+        process.stdin.close()
+        waiting.join(30)
+        assert got_it.is_set()
+
+
+def test_a_killed_process_holds_nothing(home: Path) -> None:
+    with holder(home, "course") as process:
+        process.kill()
+        process.wait()
+        with lock.hold("course", "a test"):
+            pass
+
+
+def test_one_that_holds_it_may_take_it_again(home: Path) -> None:
+    with lock.hold("course", "a test"), lock.hold("course", "a test in a test"):
+        with pytest.raises(ZeroDivisionError), lock.hold("course", "a third"):
+            _ = 1 / 0
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(home), "course"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as other:
+            # It waits still: what was taken three times has been given back once.
+            assert other.stderr and other.stderr.readline().startswith("Waiting for a test (")
+            assert other.poll() is None
+            other.kill()
+
+
+def test_threads_take_turns() -> None:
+    order: list[str] = []
+
+    def take(name: str) -> None:
+        with lock.hold("course", name):
+            order.append(f"{name} begins")
+            order.append(f"{name} ends")
+
+    threads = [threading.Thread(target=take, args=(name,)) for name in "abcdef"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [line.split()[0] for line in order[::2]] == [line.split()[0] for line in order[1::2]]
+
+
+def test_a_lock_file_that_tells_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with holder(home, "course") as process:
+        (home / ".handson" / ".labs" / "course.lock").write_text("[]")
+        waiting = threading.Thread(target=lambda: lock.hold("course", "a test").__enter__())
+        waiting.daemon = True
+        waiting.start()
+        said = ""
+        while not said:
+            said = capsys.readouterr().err
+        assert said == "Waiting for another process that uses this lab.\n"
+        assert process.stdin
+        process.stdin.close()
+        waiting.join(30)
+    lock._held.clear()
+
+
+def test_a_link_in_its_place_is_not_followed(home: Path) -> None:
+    states.labs_folder(create=True)
+    (home / ".handson" / ".labs" / "course.lock").symlink_to(home / "victim")
+    with pytest.raises(OSError), lock.hold("course", "a test"):
+        pass
+    assert not (home / "victim").exists()
+
+
+def test_a_name_that_is_none() -> None:
+    with pytest.raises(InvalidInput):
+        lock.hold("../x", "a test")

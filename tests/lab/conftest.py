@@ -39,8 +39,8 @@ def why_not() -> str:
     except FileNotFoundError:
         return "the lab needs root, and there is no sudo"
     try:
-        # A name of its own: another run of the tests may have its lab up just now.
-        Lab(f"probe-{os.getpid()}").left_over()
+        with engines.without_a_lab():
+            pass
     except EngineMissing as error:
         return f"the lab needs a container engine: {error.what}"
     return ""

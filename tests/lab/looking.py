@@ -15,7 +15,8 @@ import psutil
 from handson.host import Host
 from handson.lab import engine as engines
 from handson.lab.engine import Engine
-from handson.lab.state import runtime_folder
+from handson.lab.lab import SERVER
+from handson.lab.state import lab_folder
 
 # Where tests run side by side (pytest-xdist), each worker has labs of its own.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -98,21 +99,21 @@ def listener(family: socket.AddressFamily = socket.AF_INET) -> Iterator[tuple[in
 
 def traces(name: str) -> list[str]:
     """Return everything of a lab that is on this machine: it has to be nothing after `down`."""
-    found = [] if not runtime_folder(name).exists() else [str(runtime_folder(name))]
+    folder = lab_folder(name)
+    found = [str(path) for path in (folder, folder.with_name(f"{name}.lock")) if path.exists()]
     for process in psutil.process_iter():
         try:
             line = process.cmdline()
         except psutil.Error:
             continue
-        is_of_host = any(part.startswith(f"{name}-") for part in line) and "conmon" in line[0]
-        is_service = f"unix://{runtime_folder(name)}/podman.sock" in line
-        if is_of_host or is_service or (name in line and "handson.lab.server" in line):
+        ours = f"handson-{os.getuid()}-{name}-"
+        is_of_host = any(part.startswith(ours) for part in line) and "conmon" in line[0]
+        is_service = f"unix://{folder}/podman.sock" in line
+        if is_of_host or is_service or (str(folder) in line and SERVER in line):
             found.append(" ".join(line)[:300])
-    if runtime_folder(NAME).exists():
+    if lab_folder(NAME).exists():
         # The shared lab's engine knows of all labs; asking for `name` would start a service.
         with engines.connect(NAME) as engine:
-            wanted = {"label": f"handson.lab={name}"}
-            found += [one.name for one in engine.client.containers.list(all=True, filters=wanted)]
-            found += [one.name for one in engine.client.networks.list(filters=wanted)]
-            found += [one.name for one in engine.client.volumes.list(filters=wanted)]
+            engine.label = {**engine.label, engines.LABEL: name}
+            found += engine.left()
     return found

@@ -15,6 +15,7 @@ import pytest
 
 from handson.errors import LabError
 from handson.lab import Lab
+from handson.lab import engine as engines
 from handson.lab import image as images
 from handson.lab.engine import Engine
 from handson.workspace import Workspace
@@ -84,7 +85,7 @@ def base(registry: str, engine: Engine, tmp_path_factory: pytest.TempPathFactory
     )
     assert made.returncode == 0, made.stderr[-1000:]
     name = f"{registry}/debian:12"
-    engine.load(root, name)
+    images.load(engine, root, name)
     if engine.is_podman:
         # The push, too, has to be told that this registry speaks plain HTTP.
         told = engine.client.api.post(
@@ -116,8 +117,8 @@ def test_a_lab_upon_an_image_of_a_registry(
     assert images.ensure(engine, said.append, base) == state.image
     assert images.ensure(engine, said.append) == f"{images.NAME}:{images.tag()}"
     assert said == []
-    release = engine.client.containers.list(filters={"label": "handson.lab=t6"})[0]
-    assert b"bookworm" in release.exec_run(["cat", "/etc/os-release"]).output
+    with engines.connect("t6") as its:
+        assert "bookworm" in its.run(its.host("pc"), "cat /etc/os-release")
 
 
 def test_a_registry_without_that_image(registry: str, engine: Engine) -> None:

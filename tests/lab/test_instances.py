@@ -17,8 +17,9 @@ from handson.cloud import Cloud
 from handson.errors import StackFailed
 from handson.host import Host
 from handson.hosts import open_connection
-from handson.lab import Lab
+from handson.lab import Lab, internet
 from handson.lab.engine import Engine
+from handson.lab.firewall import OPEN, render
 from handson.lab.state import LabState
 from handson.step import Step
 from handson.target import Place
@@ -232,10 +233,11 @@ def occupied(lab: Lab, engine: Engine, subnets: dict[str, str]) -> Iterator[str]
     """An address of the private subnet at which a container lies that the API knows nothing of."""
     state = LabState.load(lab.name)
     address = number(state.vpc_cidr, "3.99")
-    place = (f"{lab.name}-{subnets['VpcId']}", address)
-    squatter = engine.create_host("squatter", state.image, [place], command=["sleep", "600"])
+    place = (engine.full(internet.VPC), address)
+    rules = render(OPEN, [state.vpc_cidr])
+    engine.create_host("squatter", state.image, [place], rules, command=["sleep", "600"])
     yield address
-    squatter.remove(force=True, v=True)
+    engine.remove_host("squatter")
 
 
 def test_a_stack_whose_host_cannot_boot_rolls_back(
@@ -273,7 +275,7 @@ def test_an_instance_that_cannot_boot_is_no_instance(
 def test_a_vpc_is_a_network(ec2: Any, engine: Engine) -> None:
     before = {net.name for net in engine.networks()}
     vpc = ec2.create_vpc(CidrBlock="10.250.0.0/16")["Vpc"]["VpcId"]
-    assert {net.name for net in engine.networks()} == {*before, f"{engine.name}-{vpc}"}
+    assert {net.name for net in engine.networks()} == {*before, engine.full(vpc)}
     ec2.delete_vpc(VpcId=vpc)
     assert {net.name for net in engine.networks()} == before
 

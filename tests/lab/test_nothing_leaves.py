@@ -83,14 +83,14 @@ def test_no_host_has_a_route_out(host: Any, engine: Engine) -> None:
 def test_the_firewall_of_each_host_lets_nothing_else_out(
     host: Any, engine: Engine, lab: Lab
 ) -> None:
-    rules = json.loads(engine.run(host, "nft -j list ruleset", privileged=True))["nftables"]
+    rules = json.loads(engine.run(engine.interface(host), "nft -j list ruleset"))["nftables"]
     chains = {one["chain"]["name"]: one["chain"] for one in rules if "chain" in one}
     assert {name: chain["policy"] for name, chain in chains.items()} == {
         "input": "drop",
         "output": "drop",
     }
     assert {chain["family"] for chain in chains.values()} == {"inet"}  # IPv4 and IPv6
-    text = engine.run(host, "nft list chain inet lab output", privileged=True)
+    text = engine.run(engine.interface(host), "nft list chain inet lab output")
     state = LabState.load(lab.name)
     outside = next(line for line in text.splitlines() if "ip daddr !=" in line)
     assert outside.endswith("drop")

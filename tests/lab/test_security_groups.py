@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from docker.errors import NotFound
 from looking import connect, connect_all
 
 from handson.cloud import Cloud
 from handson.errors import LabError
 from handson.host import Host
 from handson.lab import Lab, internet, network
-from handson.lab.engine import Engine
+from handson.lab.engine import Engine, is_running
+from handson.lab.firewall import OPEN, render
 from handson.lab.state import LabState
 from handson.step import Step
 
@@ -155,16 +155,29 @@ def test_root_on_a_host_has_no_hand_in_it(name: str, step: Step, ip: str) -> Non
     assert connect(step.client, ip, 587) == "timed out"
 
 
+NO_RULE = "table inet lab { this is no rule }\n"
+
+
 def test_a_host_without_its_rules_is_stopped(lab: Lab, engine: Engine) -> None:
     state = LabState.load(lab.name)
-    place = (f"{lab.name}-{internet.NETWORK}", network.address(state.internet_cidr, 77))
-    host = engine.create_host("spare", state.image, [place])
+    place = (engine.full(internet.NETWORK), network.address(state.internet_cidr, 77))
+    rules = render(OPEN, [state.internet_cidr])
+    host = engine.create_host("spare", state.image, [place], rules)
     try:
+        assert is_running(host)
         with pytest.raises(LabError, match=r"(?s)could not set up its host.*[Ee]rror"):
-            internet.load(engine, host, "table inet lab { this is no rule }\n")
+            engine.load(host, NO_RULE)
         host.reload()
-        assert host.status != "running"
+        assert not is_running(host)
     finally:
-        host.remove(force=True, v=True)
-    with pytest.raises(NotFound):
-        host.reload()
+        engine.remove_host("spare")
+    assert engine.host("spare") is None
+
+
+def test_a_host_that_never_had_rules_never_runs(lab: Lab, engine: Engine) -> None:
+    state = LabState.load(lab.name)
+    place = (engine.full(internet.NETWORK), network.address(state.internet_cidr, 77))
+    before = {one.id for one in engine.containers()}
+    with pytest.raises(LabError, match="could not set up its host"):
+        engine.create_host("spare", state.image, [place], NO_RULE)
+    assert {one.id for one in engine.containers()} == before

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from handson.cloud import Cloud
-from handson.errors import HostUnreachable
+from handson.errors import HostUnreachable, LabError
 from handson.host import Host
 from handson.hosts import open_connection
 from handson.lab import Lab
@@ -38,17 +38,18 @@ def test_up(lab: Lab, step: Step, engine: Engine) -> None:
     assert said == []
 
 
-def test_up_lets_another_learner_in(
+def test_up_from_another_workspace_is_refused(
     lab: Lab, step: Step, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = Workspace(lab.name, tmp_path_factory.mktemp("other"))
-    lab.up(other.public_key)
+    with pytest.raises(LabError, match="lets another key in than yours"):
+        lab.up(other.public_key)
+    with pytest.raises(LabError, match="lets another key in than yours"):
+        _ = begin("00_start", other).target
     place = step.target.jump
     assert place is not None
-    open_connection(place, other.key_file).close()
     with pytest.raises(HostUnreachable, match="Authentication failed"):
-        open_connection(place, step.workspace.key_file)
-    lab.up(step.workspace.public_key)
+        open_connection(place, other.key_file)
     open_connection(place, step.workspace.key_file).close()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from handson import cli, commands, jupyter
 from handson.errors import HandsonError
+from handson.lab import state
 from handson.workspace import Workspace
 
 COMMANDS = ("up", "build", "down", "status", "ssh", "undo", "goto", "reset", "run", "lab")
@@ -23,7 +24,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("HANDSON_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HANDSON_WORKSPACE", str(tmp_path / "workspace"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setattr(state, "home_of", lambda uid: tmp_path / "home")
 
 
 def handson(*arguments: str) -> int:

@@ -5,7 +5,9 @@ AWS, moto is mended here and nowhere else. Each mend says what moto does and wha
 
     templates   functions, parameters and errors of a template
     stacks      events, rollback, deletion of a stack
-    resources   instances, groups, endpoints, subnets, images
+    networks    VPCs, subnets, addresses, endpoints
+    instances   instances, images, consoles
+    security_groups
 
 Written against moto 5.2.5. Importing it imports moto's models, which takes some seconds.
 """
@@ -14,13 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from handson.lab.mends import resources, stacks, templates
+from handson.lab.mends import instances, networks, security_groups, stacks, templates
 from handson.lab.mends.patch import Patch
 from handson.lab.mends.stacks import roll_back
 
 __all__ = ["PATCHES", "Patch", "mend", "roll_back"]
 
-PATCHES: tuple[Patch, ...] = (*templates.PATCHES, *stacks.PATCHES, *resources.PATCHES)
+PATCHES: tuple[Patch, ...] = (
+    *templates.PATCHES,
+    *stacks.PATCHES,
+    *networks.PATCHES,
+    *instances.PATCHES,
+    *security_groups.PATCHES,
+)
 
 
 def mend(
@@ -33,5 +41,5 @@ def mend(
     text of the instance whose id it is given.
     """
     give = public_addresses if callable(public_addresses) else public_addresses.__next__
-    for patch in (*PATCHES, *resources.addresses(give), resources.console(console_output)):
+    for patch in (*PATCHES, *networks.addresses(give), instances.console(console_output)):
         patch.apply()

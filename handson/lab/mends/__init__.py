@@ -16,7 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from handson.lab.mends import instances, networks, security_groups, stacks, templates
+from handson.lab.mends import (
+    instances,
+    networks,
+    security_group_rules,
+    security_groups,
+    stacks,
+    templates,
+)
 from handson.lab.mends.patch import Patch
 from handson.lab.mends.stacks import roll_back
 
@@ -28,6 +35,7 @@ PATCHES: tuple[Patch, ...] = (
     *networks.PATCHES,
     *instances.PATCHES,
     *security_groups.PATCHES,
+    *security_group_rules.PATCHES,
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,11 +15,6 @@ from handson.lab.mends.patch import Patch
 
 Built = tuple[Cloud, list[str]]
 VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.1.0.0/16"}}
-
-
-@pytest.fixture
-def api(cloud_of: Callable[..., Cloud]) -> Aws:
-    return cloud_of("20250108")._aws
 
 
 def create(api: Aws, template: Any, name: str = "mends", **parameters: str) -> None:

@@ -5,7 +5,8 @@ AWS, moto is mended here and nowhere else. Each mend says what moto does and wha
 
     templates   functions, parameters and errors of a template
     stacks      events, rollback, deletion of a stack
-    networks    VPCs, subnets, addresses, endpoints
+    requests    filters, dry runs
+    networks    VPCs, subnets, addresses, gateways, routes, endpoints
     instances   instances, images, consoles
     security_groups
 
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from handson.lab.mends import (
     instances,
     networks,
+    requests,
     security_group_rules,
     security_groups,
     stacks,
@@ -32,6 +34,7 @@ __all__ = ["PATCHES", "Patch", "mend", "roll_back"]
 PATCHES: tuple[Patch, ...] = (
     *templates.PATCHES,
     *stacks.PATCHES,
+    *requests.PATCHES,
     *networks.PATCHES,
     *instances.PATCHES,
     *security_groups.PATCHES,

@@ -3,7 +3,8 @@
 The templates in `cfn/` are the ones that AWS takes, unchanged; where moto falls short of
 AWS, moto is mended here and nowhere else. Each mend says what moto does and what AWS does::
 
-    templates   functions, parameters and errors of a template
+    templates   functions and errors of a template (schemas: what its types are made of)
+    parameters  what the parameters of a template may be
     stacks      events, rollback, deletion of a stack
     requests    filters, dry runs
     networks    VPCs, subnets, addresses, gateways, routes, endpoints
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from handson.lab.mends import (
     instances,
     networks,
+    parameters,
     requests,
     security_group_rules,
     security_groups,
@@ -33,6 +35,7 @@ __all__ = ["PATCHES", "Patch", "mend", "roll_back"]
 
 PATCHES: tuple[Patch, ...] = (
     *templates.PATCHES,
+    *parameters.PATCHES,
     *stacks.PATCHES,
     *requests.PATCHES,
     *networks.PATCHES,

@@ -3,13 +3,19 @@
 The templates in `cfn/` are the ones that AWS takes, unchanged; where moto falls short of
 AWS, moto is mended here and nowhere else. Each mend says what moto does and what AWS does::
 
-    templates   functions and errors of a template (schemas: what its types are made of)
-    parameters  what the parameters of a template may be
-    stacks      events, rollback, deletion of a stack
-    requests    filters, dry runs
-    networks    VPCs, subnets, addresses, gateways, routes, endpoints
-    instances   instances, images, consoles
-    security_groups
+    templates             functions and errors of a template
+    schemas               the properties of the types that the course uses
+    parameters            what the parameters of a template may be
+    stacks                events, rollback, deletion in order
+    stack_requests        names, change sets, updates, exports in use
+    requests              filters, dry runs
+    networks              VPCs, subnets, addresses, gateways, routes, endpoints
+    instances             images, types, states, consoles
+    security_groups       names and ids, members, what is in use
+    security_group_rules  what a rule is, and which two are the same
+
+Where AWS refuses, so does the lab, with AWS's code and as far as it is known in its words;
+each such mend names where AWS's answer can be read.
 
 Written against moto 5.2.5. Importing it imports moto's models, which takes some seconds.
 """
@@ -25,6 +31,7 @@ from handson.lab.mends import (
     requests,
     security_group_rules,
     security_groups,
+    stack_requests,
     stacks,
     templates,
 )
@@ -37,6 +44,7 @@ PATCHES: tuple[Patch, ...] = (
     *templates.PATCHES,
     *parameters.PATCHES,
     *stacks.PATCHES,
+    *stack_requests.PATCHES,
     *requests.PATCHES,
     *networks.PATCHES,
     *instances.PATCHES,

@@ -1,23 +1,16 @@
-"""Stacks: their names, what is told of each resource, rolling back, deleting in order.
-
-"CloudFormation" is its API reference:
-https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/
-"""
+"""Stacks: what is told of each resource, rolling back, deleting in order."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from moto.cloudformation import parsing
 from moto.cloudformation.models import (
-    CloudFormationBackend,
     Event,
     Stack,
     cloudformation_backends,
 )
-from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
@@ -28,83 +21,15 @@ from moto.ec2.models.subnets import Subnet, SubnetRouteTableAssociation
 from moto.ec2.models.vpcs import VPC, VPCEndPoint
 from moto.ec2.models.vpn_gateway import VPCGatewayAttachment
 
-from handson.lab.mends.parameters import defaults
 from handson.lab.mends.patch import Patch
 from handson.lab.mends.templates import (
     Json,
     check_properties,
-    check_template,
     clean_json,
-    invalid,
 )
 
-_moto_answer_create: Any = CloudFormationResponse.create_stack
-_moto_create_change_set = CloudFormationBackend.create_change_set
 _moto_create_resource: Any = parsing.parse_and_create_resource
 _moto_create_resources = Stack.create_resources
-_moto_execute_change_set = CloudFormationBackend.execute_change_set
-_moto_update_stack = CloudFormationBackend.update_stack
-
-
-def answer_create(self: Any) -> Any:
-    # moto takes any name. CloudFormation: API_CreateStack.html; the sentence is that of
-    # https://github.com/hashicorp/terraform-provider-aws/issues/42668
-    name = self._get_param("StackName")
-    for pattern, rule in (
-        ("[a-zA-Z][-a-zA-Z0-9]*", "satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"),
-        (".{0,128}", "have length less than or equal to 128"),
-    ):
-        if not re.fullmatch(pattern, name):
-            raise invalid(
-                f"1 validation error detected: Value '{name}' at 'stackName' "
-                f"failed to satisfy constraint: Member must {rule}"
-            )
-    return _moto_answer_create(self)
-
-
-def create_change_set(self: Any, **arguments: Any) -> Any:
-    # `aws cloudformation deploy` comes this way.
-    check_template(arguments["template"])
-    return _moto_create_change_set(self, **arguments)
-
-
-def execute_change_set(self: Any, change_set_name: str, stack_name: str | None = None) -> None:
-    # moto makes the resources of a stack that does not know its own template: it is complete
-    # whatever happens, and cannot be deleted.
-    change = self.describe_change_set(change_set_name)
-    if change.change_set_type != "CREATE":
-        _moto_execute_change_set(self, change_set_name, stack_name)
-        return
-    stack = self.stacks[change.stack_id]
-    stack.template, stack.parameters = change.template, change.parameters
-    stack._parse_template()
-    stack.cross_stack_resources = self.exports
-    stack.resource_map = stack._create_resource_map()
-    stack.output_map = stack._create_output_map()
-    self.exports.update({export.name: export for export in stack.exports})
-    stack._add_stack_event("CREATE_IN_PROGRESS", "User Initiated")
-    stack.create_resources()
-    change.execution_status = "EXECUTE_COMPLETE"
-
-
-def update_stack(
-    self: Any,
-    name: str,
-    template: str,
-    role_arn: str | None,
-    parameters: list[Json],
-    tags: dict[str, str] | None,
-) -> Any:
-    # moto takes any template, and updates a stack to what it is already.
-    # AWS: https://github.com/Sceptre/sceptre/issues/579
-    check_template(template)
-    stack = self.get_stack(name)
-    given = self._resolve_update_parameters(instance=stack, incoming_params=parameters)
-    values = defaults(stack.template_dict)
-    is_same = stack.has_template(template) and values | given == values | stack.parameters
-    if is_same and tags in (None, stack.tags):
-        raise invalid("No updates are to be performed.")
-    return _moto_update_stack(self, name, template, role_arn, parameters, tags)
 
 
 class ResourceFailed(Exception):
@@ -196,7 +121,7 @@ def _roll_back(stack: Any, logical_id: str, reason: str) -> None:
         "ROLLBACK_IN_PROGRESS",
         f"The following resource(s) failed to create: [{logical_id}]. Rollback requested by user.",
     )
-    _delete(stack, "ROLLBACK")
+    delete(stack, "ROLLBACK")
 
 
 def _tell_created(stack: Any) -> None:
@@ -224,8 +149,8 @@ def _tell(stack: Any, logical_id: str, status: str, reason: str = "") -> None:
     stack.events.append(event)
 
 
-def _delete(stack: Any, word: str) -> None:
-    # `word` is what the states begin with: DELETE or ROLLBACK.
+def delete(stack: Any, word: str) -> None:
+    """Delete what a stack consists of; `word` is what its states begin with, DELETE or ROLLBACK."""
     made = [name for name in stack.resource_map._parsed_resources if _is_resource(stack, name)]
     failure = None
     try:
@@ -247,51 +172,6 @@ def _delete(stack: Any, word: str) -> None:
     stack.resource_map._resource_json_map = {}
     stack.output_map = parsing.OutputMap(stack.resource_map, {}, stack.stack_id)
     stack._add_stack_event(stack.status)
-
-
-def delete_stack(self: Any, name_or_stack_id: str) -> None:
-    # moto forgets the stack before it deletes; what cannot be deleted is then in nobody's
-    # hands. AWS keeps the stack, in DELETE_FAILED. And it keeps one whose exports are in use,
-    # as it is: https://github.com/aws/aws-cdk/issues/604
-    for stack in list(self.stacks.values()):
-        if name_or_stack_id in (stack.name, stack.stack_id):
-            if reason := _exports_in_use(self, stack):
-                stack._add_stack_event(stack.status, reason)
-                stack.stack_status_reason = reason
-                continue
-            exports = [export.name for export in stack.exports]
-            stack._add_stack_event("DELETE_IN_PROGRESS", "User Initiated")
-            _delete(stack, "DELETE")
-            if stack.status == "DELETE_COMPLETE":
-                self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
-                for export in exports:
-                    self.exports.pop(export, None)
-
-
-def _exports_in_use(backend: Any, stack: Any) -> str:
-    for export in stack.exports:
-        importers = [
-            other.name
-            for other in backend.stacks.values()
-            if other is not stack
-            and export.name in _imports(other.template_dict, other.resource_map)
-        ]
-        if importers:
-            users = " and ".join(importers)
-            return f"Export {export.name} cannot be deleted as it is in use by {users}"
-    return ""
-
-
-def _imports(value: Any, resources: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _imports(item, resources)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key == "Fn::ImportValue":
-                yield clean_json(item, resources)
-            else:
-                yield from _imports(item, resources)
 
 
 def delete_resources(self: Any) -> None:
@@ -341,12 +221,7 @@ DELETIONS: dict[type, Callable[[Any, Any, Json], object]] = {
 }
 
 PATCHES = (
-    Patch(CloudFormationResponse, "create_stack", answer_create),
-    Patch(CloudFormationBackend, "create_change_set", create_change_set),
-    Patch(CloudFormationBackend, "execute_change_set", execute_change_set),
-    Patch(CloudFormationBackend, "update_stack", update_stack),
     Patch(parsing, "parse_and_create_resource", create_resource),
     Patch(parsing.ResourceMap, "delete", delete_resources),
     Patch(Stack, "create_resources", create_resources),
-    Patch(CloudFormationBackend, "delete_stack", delete_stack),
 )

@@ -104,7 +104,7 @@ AWS_TYPE = (
     r"SecurityGroup::GroupName|SecurityGroup::Id|Subnet::Id|Volume::Id|VPC::Id)|"
     r"AWS::Route53::HostedZone::Id"
 )
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
 PARAMETER_TYPE = re.compile(
     rf"String|Number|CommaDelimitedList|List<Number>|({AWS_TYPE})|List<({AWS_TYPE})>|"
     rf"AWS::SSM::Parameter::(Name|Value<(String|List<String>|CommaDelimitedList|{AWS_TYPE}|"

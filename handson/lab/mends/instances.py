@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
 from moto.core.utils import get_service_model, utcnow
@@ -171,9 +172,18 @@ def run_instances(
                 "InvalidParameter",
                 f"Security group {group.id} and subnet {subnet.id} belong to different networks.",
             )
-    return _moto_run_instances(
-        self, image_id, count, user_data, [], security_group_ids=groups, **rest
-    )
+    before = set(self.reservations)
+    try:
+        return _moto_run_instances(
+            self, image_id, count, user_data, [], security_group_ids=groups, **rest
+        )
+    except ServiceException:
+        # moto keeps what it has made of a request that it then refuses.
+        for reservation in set(self.reservations) - before:
+            for instance in self.reservations[reservation].instances:
+                instance.terminate()
+            del self.reservations[reservation]
+        raise
 
 
 def _check_machine(backend: Any, image_id: Any, instance_type: str) -> None:

@@ -65,11 +65,11 @@ def check_template(text: str) -> None:
     resources = template.get("Resources") if isinstance(template, dict) else None
     if not isinstance(resources, dict) or not resources:
         raise _format_error("At least one Resources member must be defined.")
-    unknown = [section for section in template if section not in SECTIONS]
+    unknown = [str(section) for section in template if section not in SECTIONS]
     if unknown:
         raise _format_error(f"Invalid template property or properties [{', '.join(unknown)}]")
     for name, resource in resources.items():
-        _check_resource(name, resource)
+        _check_resource(str(name), resource)
     for name, slot in (template.get("Parameters") or {}).items():
         _check_parameter(name, slot)
     known = parsing.get_model_map().keys() | set(parsing.NULL_MODELS)
@@ -137,7 +137,7 @@ def _check_parameter(name: str, slot: Any) -> None:
 
 
 def _check_order(resources: Json) -> None:
-    # moto never comes to an end. AWS: https://github.com/aws/serverless-application-model/issues/258
+    # moto dies of a circle. AWS: https://github.com/aws/serverless-application-model/issues/258
     needs = {name: set(_references(each)) & set(resources) for name, each in resources.items()}
     try:
         TopologicalSorter(needs).prepare()
@@ -150,7 +150,7 @@ def _check_attributes(template: Json, resources: Json) -> None:
     # moto makes the stack, and no stack can be described any more. AWS:
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getatt.html
     for name, attribute in _attributes([resources, template.get("Outputs")]):
-        schema = SCHEMAS.get(resources[name]["Type"])
+        schema = SCHEMAS.get(resources[name]["Type"]) if name in resources else None
         known = f"{schema.properties} {schema.attributes}".split() if schema else [attribute]
         if attribute.split(".")[0] not in known:
             raise invalid(
@@ -222,8 +222,8 @@ def _attributes(value: Any) -> Iterator[tuple[str, str]]:
             yield from _attributes(item)
     elif isinstance(value, dict):
         for key, item in value.items():
-            if key == "Fn::GetAtt" and isinstance(item[1], str):
-                yield item[0], item[1]
+            if key == "Fn::GetAtt" and all(isinstance(part, str) for part in item[1:]):
+                yield item[0], ".".join(item[1:])
             elif key == "Fn::Sub" and isinstance(item, str):
                 yield from re.findall(r"\$\{([A-Za-z0-9]+)\.([A-Za-z0-9.]+)\}", item)
             else:

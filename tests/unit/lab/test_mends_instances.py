@@ -123,6 +123,20 @@ def test_an_instance_that_cannot_be(
     assert (refused, sentence in message) == (code, True), message
 
 
+def test_nothing_is_left_of_a_request_that_is_refused(
+    ec2: Any, request_: dict[str, Any], refusal: Refusal
+) -> None:
+    address = {"PrivateIpAddress": "10.62.1.9"}
+    code, _message = refusal(
+        ec2.run_instances, **{**request_, "MinCount": 2, "MaxCount": 2}, **address
+    )
+    assert code == "InvalidIPAddress.InUse"
+    filters = [{"Name": "private-ip-address", "Values": ["10.62.1.9"]}]
+    assert ec2.describe_instances(Filters=filters)["Reservations"] == []
+    [made] = ec2.run_instances(**request_, **address)["Instances"]
+    ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+
+
 def test_the_groups_of_an_interface_are_of_its_network(
     ec2: Any, built: Built, request_: dict[str, Any], place: dict[str, str], refusal: Refusal
 ) -> None:

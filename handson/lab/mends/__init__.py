@@ -3,9 +3,19 @@
 The templates in `cfn/` are the ones that AWS takes, unchanged; where moto falls short of
 AWS, moto is mended here and nowhere else. Each mend says what moto does and what AWS does::
 
-    templates   functions, parameters and errors of a template
-    stacks      events, rollback, deletion of a stack
-    resources   instances, groups, endpoints, subnets, images
+    templates             functions and errors of a template
+    schemas               the properties of the types that the course uses
+    parameters            what the parameters of a template may be
+    stacks                events, rollback, deletion in order
+    stack_requests        names, change sets, updates, exports in use
+    requests              filters, dry runs
+    networks              VPCs, subnets, addresses, gateways, routes, endpoints
+    instances             images, types, states, consoles
+    security_groups       names and ids, members, what is in use
+    security_group_rules  what a rule is, and which two are the same
+
+Where AWS refuses, so does the lab, with AWS's code and as far as it is known in its words;
+each such mend names where AWS's answer can be read.
 
 Written against moto 5.2.5. Importing it imports moto's models, which takes some seconds.
 """
@@ -14,13 +24,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from handson.lab.mends import resources, stacks, templates
+from handson.lab.mends import (
+    instances,
+    networks,
+    parameters,
+    requests,
+    security_group_rules,
+    security_groups,
+    stack_requests,
+    stacks,
+    templates,
+)
 from handson.lab.mends.patch import Patch
 from handson.lab.mends.stacks import roll_back
 
 __all__ = ["PATCHES", "Patch", "mend", "roll_back"]
 
-PATCHES: tuple[Patch, ...] = (*templates.PATCHES, *stacks.PATCHES, *resources.PATCHES)
+PATCHES: tuple[Patch, ...] = (
+    *templates.PATCHES,
+    *parameters.PATCHES,
+    *stacks.PATCHES,
+    *stack_requests.PATCHES,
+    *requests.PATCHES,
+    *networks.PATCHES,
+    *instances.PATCHES,
+    *security_groups.PATCHES,
+    *security_group_rules.PATCHES,
+)
 
 
 def mend(
@@ -33,5 +63,5 @@ def mend(
     text of the instance whose id it is given.
     """
     give = public_addresses if callable(public_addresses) else public_addresses.__next__
-    for patch in (*PATCHES, *resources.addresses(give), resources.console(console_output)):
+    for patch in (*PATCHES, *networks.addresses(give), instances.console(console_output)):
         patch.apply()

@@ -7,13 +7,12 @@ from typing import Any
 
 from moto.cloudformation import parsing
 from moto.cloudformation.models import (
-    CloudFormationBackend,
     Event,
     Stack,
     cloudformation_backends,
 )
-from moto.core.exceptions import ServiceException
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.internet_gateways import InternetGateway
@@ -23,7 +22,11 @@ from moto.ec2.models.vpcs import VPC, VPCEndPoint
 from moto.ec2.models.vpn_gateway import VPCGatewayAttachment
 
 from handson.lab.mends.patch import Patch
-from handson.lab.mends.templates import Json, clean_json
+from handson.lab.mends.templates import (
+    Json,
+    check_properties,
+    clean_json,
+)
 
 _moto_create_resource: Any = parsing.parse_and_create_resource
 _moto_create_resources = Stack.create_resources
@@ -34,12 +37,12 @@ class ResourceFailed(Exception):
 
     def __init__(self, logical_id: str, error: Exception) -> None:
         self.logical_id = logical_id
-        if isinstance(error, ServiceException):
+        if isinstance(error, EC2ClientError):
             self.reason = (
                 f"{error.message} (Service: Ec2, Status Code: 400, Error Code: {error.code})"
             )
         else:
-            self.reason = str(error) or type(error).__name__
+            self.reason = getattr(error, "message", "") or str(error) or type(error).__name__
         super().__init__(self.reason)
 
 
@@ -56,6 +59,7 @@ def create_resource(
 ) -> Any:
     # moto takes Tags and the attributes above for some types and forgets them for others.
     try:
+        check_properties(logical_id, resource_json)
         resource = _moto_create_resource(
             logical_id, resource_json, resources_map, account_id, region_name
         )
@@ -117,7 +121,7 @@ def _roll_back(stack: Any, logical_id: str, reason: str) -> None:
         "ROLLBACK_IN_PROGRESS",
         f"The following resource(s) failed to create: [{logical_id}]. Rollback requested by user.",
     )
-    _delete(stack, "ROLLBACK")
+    delete(stack, "ROLLBACK")
 
 
 def _tell_created(stack: Any) -> None:
@@ -145,8 +149,8 @@ def _tell(stack: Any, logical_id: str, status: str, reason: str = "") -> None:
     stack.events.append(event)
 
 
-def _delete(stack: Any, word: str) -> None:
-    # `word` is what the states begin with: DELETE or ROLLBACK.
+def delete(stack: Any, word: str) -> None:
+    """Delete what a stack consists of; `word` is what its states begin with, DELETE or ROLLBACK."""
     made = [name for name in stack.resource_map._parsed_resources if _is_resource(stack, name)]
     failure = None
     try:
@@ -168,20 +172,6 @@ def _delete(stack: Any, word: str) -> None:
     stack.resource_map._resource_json_map = {}
     stack.output_map = parsing.OutputMap(stack.resource_map, {}, stack.stack_id)
     stack._add_stack_event(stack.status)
-
-
-def delete_stack(self: Any, name_or_stack_id: str) -> None:
-    # moto forgets the stack before it deletes; what cannot be deleted is then in nobody's
-    # hands. AWS keeps the stack, in DELETE_FAILED.
-    for stack in list(self.stacks.values()):
-        if name_or_stack_id in (stack.name, stack.stack_id):
-            exports = [export.name for export in stack.exports]
-            stack._add_stack_event("DELETE_IN_PROGRESS", "User Initiated")
-            _delete(stack, "DELETE")
-            if stack.status == "DELETE_COMPLETE":
-                self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
-                for export in exports:
-                    self.exports.pop(export, None)
 
 
 def delete_resources(self: Any) -> None:
@@ -234,5 +224,4 @@ PATCHES = (
     Patch(parsing, "parse_and_create_resource", create_resource),
     Patch(parsing.ResourceMap, "delete", delete_resources),
     Patch(Stack, "create_resources", create_resources),
-    Patch(CloudFormationBackend, "delete_stack", delete_stack),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,14 +12,10 @@ from handson.aws import Aws, Refused
 from handson.cloud import Cloud
 from handson.lab.mends import PATCHES, mend
 from handson.lab.mends.patch import Patch
+from handson.stacks import IMAGES
 
 Built = tuple[Cloud, list[str]]
 VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.1.0.0/16"}}
-
-
-@pytest.fixture
-def api(cloud_of: Callable[..., Cloud]) -> Aws:
-    return cloud_of("20250108")._aws
 
 
 def create(api: Aws, template: Any, name: str = "mends", **parameters: str) -> None:
@@ -48,6 +43,41 @@ def test_another_moto_is_noticed() -> None:
     [
         ("Resources:\n  A: [1", "YAML not well-formed. (line"),
         ("{}", "At least one Resources member"),
+        ({"Resources": {}}, "At least one Resources member"),
+        (
+            {"Resources": {"A": VPC}, "Ressources": {}},
+            "Template format error: Invalid template property or properties [Ressources]",
+        ),
+        ({"Resources": {"a-vpc": VPC}}, "Resource name a-vpc is non alphanumeric"),
+        (
+            {"Resources": {"A": {"Properties": {}}}},
+            "[/Resources/A] Every Resources object must contain a Type member",
+        ),
+        (
+            {"Resources": {"A": {"Type": {"Ref": "AWS::Region"}}}},
+            "[/Resources/A] Every Type member must be a string",
+        ),
+        ({"Resources": {"A": {**VPC, "Tags": []}}}, "Invalid template resource property 'Tags'"),
+        (
+            {"Resources": {"A": {**VPC, "DependsOn": "B"}, "B": {**VPC, "DependsOn": ["A"]}}},
+            "Circular dependency between resources: [A, B]",
+        ),
+        (
+            {"Resources": {"A": VPC}, "Outputs": {"B": {"Value": {"Fn::GetAtt": ["A", "Name"]}}}},
+            "Template error: resource A does not support attribute type Name in Fn::GetAtt",
+        ),
+        (
+            {"Resources": {"A": VPC}, "Outputs": {"B": {"Value": {"Fn::Sub": "${A.Name}"}}}},
+            "Template error: resource A does not support attribute type Name in Fn::GetAtt",
+        ),
+        (
+            {"Resources": {"A": VPC}, "Parameters": {"P": {"Type": "Text"}}},
+            "Template format error: Unrecognized parameter type: Text",
+        ),
+        (
+            {"Resources": {"A": VPC}, "Parameters": {"P": {"Default": "a"}}},
+            "Template format error: Every Parameters object must contain a Type member",
+        ),
         ({"Resources": {"A": {"Type": "AWS::EC2::Nonsense"}}}, "Unrecognized resource types"),
         (
             {"Resources": {"A": {**VPC, "Properties": {"CidrBlock": {"Ref": "Nobody"}}}}},
@@ -78,6 +108,17 @@ def test_a_template_error_is_a_validation_error(api: Aws, template: Any, sentenc
         ({"Type": "String", "AllowedPattern": "[a-z]+"}, "1", "'P' must match pattern [a-z]+"),
         ({"Type": "String", "AllowedValues": ["a"]}, "b", "'P' must be one of AllowedValues"),
         ({"Type": "String", "MaxLength": 2}, "abc", "at most 2 characters"),
+        ({"Type": "String", "MinLength": 4}, "abc", "must contain at least 4 characters"),
+        ({"Type": "Number"}, "many", "Parameter 'P' must be a number"),
+        ({"Type": "List<Number>"}, "1,many", "Parameter 'P' must be a number"),
+        ({"Type": "Number", "MinValue": 25}, "24", "must be a number not less than 25"),
+        ({"Type": "Number", "MaxValue": "587"}, "587.5", "must be a number not greater than 587"),
+        ({"Type": "AWS::EC2::AvailabilityZone::Name"}, "us-east-1a", "does not exist"),
+        ({"Type": "AWS::EC2::Image::Id"}, "ami-12345678", "does not exist"),
+        ({"Type": "AWS::EC2::Instance::Id"}, "i-1", "does not exist"),
+        ({"Type": "AWS::EC2::SecurityGroup::GroupName"}, "nobody", "does not exist"),
+        ({"Type": "AWS::EC2::Volume::Id"}, "vol-1", "does not exist"),
+        ({"Type": "List<AWS::EC2::Subnet::Id>"}, "subnet-1,subnet-2", "value subnet-1 for"),
         ({"Type": "AWS::EC2::KeyPair::KeyName"}, "nobody", "nobody for parameter name P does not"),
         ({"Type": "AWS::EC2::VPC::Id"}, "vpc-1", "does not exist"),
         ({"Type": "AWS::EC2::Subnet::Id"}, "subnet-1", "does not exist"),
@@ -89,6 +130,25 @@ def test_a_parameter_is_checked(api: Aws, slot: Any, value: str | None, sentence
     template = {"Parameters": {"P": slot}, "Resources": {"A": VPC}}
     given = {} if value is None else {"P": value}
     assert sentence in refusal(api, template, **given)
+
+
+@pytest.mark.parametrize(
+    ("slot", "value"),
+    [
+        ({"Type": "String", "MinLength": 3, "MaxLength": 3}, "abc"),
+        ({"Type": "Number", "MinValue": 25, "MaxValue": 587}, "587"),
+        ({"Type": "List<Number>"}, "25,587"),
+        ({"Type": "CommaDelimitedList"}, "a,b"),
+        ({"Type": "AWS::EC2::AvailabilityZone::Name"}, "ap-northeast-1a"),
+        ({"Type": "List<AWS::EC2::AvailabilityZone::Name>"}, "ap-northeast-1a,ap-northeast-1c"),
+        ({"Type": "AWS::EC2::SecurityGroup::GroupName"}, "default"),
+        ({"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"}, IMAGES["al2"]),
+        ({"Type": "AWS::SSM::Parameter::Name"}, IMAGES["al2023"]),
+    ],
+)
+def test_a_parameter_is_taken(api: Aws, slot: Any, value: str) -> None:
+    create(api, {"Parameters": {"P": slot}, "Resources": {"A": VPC}}, P=value)
+    api.call("cloudformation", "delete_stack", StackName="mends")
 
 
 def test_an_unknown_parameter_is_refused(api: Aws) -> None:

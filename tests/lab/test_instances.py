@@ -28,7 +28,6 @@ USER_DATA = """#!/bin/sh
 id -un >> /root/who-ran-it
 date > /root/first-boot
 """
-IMAGE = "ami-12345678"
 
 
 def number(cidr: str, last: str) -> str:
@@ -36,9 +35,14 @@ def number(cidr: str, last: str) -> str:
     return ".".join([*cidr.split(".")[:2], last])
 
 
+def image_of(ec2: Any) -> str:
+    """Return the image that the course's own instances were made from."""
+    return str(ec2.describe_instances()["Reservations"][0]["Instances"][0]["ImageId"])
+
+
 def run_instance(ec2: Any, **arguments: Any) -> str:
     answer = ec2.run_instances(
-        ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1, **arguments
+        ImageId=image_of(ec2), InstanceType="t3.micro", MinCount=1, MaxCount=1, **arguments
     )
     return str(answer["Instances"][0]["InstanceId"])
 
@@ -210,13 +214,13 @@ def test_terminated_is_gone(third: str, ec2: Any, engine: Engine) -> None:
 # --- what cannot be made ---
 
 
-def stack_template(tmp_path: Path, subnet: str, address: str) -> Path:
+def stack_template(tmp_path: Path, image: str, subnet: str, address: str) -> Path:
     template = {
         "Resources": {
             "Host": {
                 "Type": "AWS::EC2::Instance",
                 "Properties": {
-                    "ImageId": IMAGE,
+                    "ImageId": image,
                     "SubnetId": subnet,
                     "PrivateIpAddress": address,
                 },
@@ -241,19 +245,19 @@ def occupied(lab: Lab, engine: Engine, subnets: dict[str, str]) -> Iterator[str]
 
 
 def test_a_stack_whose_host_cannot_boot_rolls_back(
-    cloud: Cloud, engine: Engine, tmp_path: Path, occupied: str, subnets: dict[str, str]
+    cloud: Cloud, ec2: Any, engine: Engine, tmp_path: Path, occupied: str, subnets: dict[str, str]
 ) -> None:
     hosts = {host.name for host in engine.hosts()}
     subnet = subnets["PrivateSubnetId"]
     with pytest.raises(StackFailed) as caught:
-        cloud.create_stack("no-boot", stack_template(tmp_path, subnet, occupied), {})
+        cloud.create_stack("no-boot", stack_template(tmp_path, image_of(ec2), subnet, occupied), {})
     said = str(caught.value)
     assert "The stack no-boot ended in ROLLBACK_COMPLETE. Host: i-" in said
     assert occupied in said and "Traceback" not in said and "run the cell again" in said
     assert {host.name for host in engine.hosts()} == hosts
     # What is left of the attempt is replaced, and nothing of it stands in the way.
     good = occupied.rpartition(".")[0] + ".77"
-    made = cloud.create_stack("no-boot", stack_template(tmp_path, subnet, good), {})
+    made = cloud.create_stack("no-boot", stack_template(tmp_path, image_of(ec2), subnet, good), {})
     assert made.status == "CREATE_COMPLETE"
     assert len({host.name for host in engine.hosts()}) == len(hosts) + 1
     cloud.delete_stack("no-boot")

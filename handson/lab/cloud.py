@@ -222,6 +222,8 @@ class Hardware:
             net.remove()
         for new in wanted.keys() - present.keys() - {internet.VPC}:
             cidr = wanted[new].cidr_block
+            if reason := network.why_not(cidr):
+                raise NotMade(wanted[new].id, LabError(reason))
             try:
                 net = self.engine.create_network(new, cidr, labels={"handson.kind": "vpc"})
             except APIError as error:

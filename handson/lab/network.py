@@ -19,6 +19,7 @@ from handson.i18n import _
 # last is the one that machines built for demonstration tend to use themselves.
 INTERNETS = ["198.51.100.0/24", *[f"198.18.{number}.0/24" for number in range(32)]]
 INTERNETS += ["203.0.113.0/24"]
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")  # RFC 1918
 # 10.88.0.0/16 is Podman's own.
 VPCS = [f"10.{number}.0.0/16" for number in (87, 89, *range(91, 120))]
 VPCS += [f"172.{number}.0.0/16" for number in range(20, 32)]
@@ -86,6 +87,27 @@ def free(candidates: Iterable[str], used: Iterable[str]) -> Iterator[str]:
     for cidr in candidates:
         if not any(ipaddress.IPv4Network(cidr).overlaps(other) for other in others):
             yield cidr
+
+
+def why_not(cidr: str) -> str:
+    """Return why the lab must not make a network of that block on this machine, or ''.
+
+    What the machine sends to such addresses would end in the lab. AWS has no such reason:
+    there a VPC comes between nobody and the Internet.
+
+    >>> why_not("8.8.8.0/24")
+    '8.8.8.0/24 belongs to the Internet: choose a private block, as in 10.50.0.0/16'
+    """
+    block = ipaddress.IPv4Network(cidr)
+    if not any(block.subnet_of(ipaddress.IPv4Network(private)) for private in PRIVATE):
+        return _(
+            "{cidr} belongs to the Internet: choose a private block, as in 10.50.0.0/16"
+        ).format(cidr=cidr)
+    if not list(free([cidr], taken())):
+        return _("{cidr} holds addresses that this machine uses: choose another block").format(
+            cidr=cidr
+        )
+    return ""
 
 
 def none_is_free() -> LabError:

@@ -285,8 +285,13 @@ def test_a_vpc_is_a_network(ec2: Any, engine: Engine) -> None:
 
 
 def test_a_vpc_where_this_machine_is_cannot_be(ec2: Any, lab: Lab, engine: Engine) -> None:
-    cidr = LabState.load(lab.name).internet_cidr
+    """Else a learner could draw to the lab what the machine sends to its resolver, say."""
+    networks = {net.name for net in engine.networks()}
+    outside = engine.client.networks.get(engine.full(internet.OUTSIDE))
+    used = outside.attrs["IPAM"]["Config"][0]["Subnet"]
     vpcs = ec2.describe_vpcs()["Vpcs"]
-    with pytest.raises(ClientError, match="could not be made"):
-        ec2.create_vpc(CidrBlock=cidr)
+    for cidr in (LabState.load(lab.name).internet_cidr, "8.8.8.0/24", used):
+        with pytest.raises(ClientError, match="could not be made"):
+            ec2.create_vpc(CidrBlock=cidr)
     assert ec2.describe_vpcs()["Vpcs"] == vpcs
+    assert {net.name for net in engine.networks()} == networks

@@ -30,6 +30,27 @@ def test_neighbours_are_free() -> None:
     assert list(network.free(["10.87.0.0/16"], used)) == ["10.87.0.0/16"]
 
 
+@pytest.mark.parametrize(
+    ("cidr", "reason"),
+    [
+        ("10.50.0.0/16", ""),
+        ("192.168.7.0/24", ""),
+        ("172.31.0.0/16", ""),
+        ("8.8.8.0/24", "belongs to the Internet"),
+        ("172.32.0.0/16", "belongs to the Internet"),
+        ("100.64.0.0/16", "belongs to the Internet"),
+        ("10.60.0.0/16", "holds addresses that this machine uses"),
+        ("192.168.1.0/28", "holds addresses that this machine uses"),
+    ],
+)
+def test_where_a_vpc_may_be(cidr: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "taken", lambda: ["10.60.3.53/32", "192.168.0.0/16"])
+    if cidr == "192.168.7.0/24":
+        monkeypatch.setattr(network, "taken", lambda: ["192.168.1.0/24"])
+    assert reason in network.why_not(cidr)
+    assert bool(network.why_not(cidr)) is bool(reason)
+
+
 ROUTES = """\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0

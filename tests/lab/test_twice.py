@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from handson.cloud import Cloud
+from handson.connections import Connections
 from handson.errors import HostUnreachable
 from handson.host import Host
-from handson.hosts import open_connection
 from handson.lab import Lab
 from handson.lab.engine import Engine
 from handson.lab.state import LabState
@@ -45,11 +45,11 @@ def test_up_lets_another_learner_in(
     lab.up(other.public_key)
     place = step.target.jump
     assert place is not None
-    open_connection(place, other.key_file).close()
+    Connections(other).open(place).close()
     with pytest.raises(HostUnreachable, match="Authentication failed"):
-        open_connection(place, step.workspace.key_file)
+        Connections(step.workspace).open(place)
     lab.up(step.workspace.public_key)
-    open_connection(place, step.workspace.key_file).close()
+    Connections(step.workspace).open(place).close()
 
 
 def test_create(step: Step, engine: Engine) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from handson import library_log
 from handson.secret import Secret
 from handson.settings import Settings, from_environment, password_from_environment
 
@@ -24,6 +25,7 @@ FILES = (
     "progress.json",
     "notes.json",
     "commands.log",
+    library_log.FILE,
     "ssh_config",
     "known_hosts",
 )
@@ -45,13 +47,15 @@ class Workspace:
     """One learner's folder, mode 0700. It survives kernels, browsers and reboots.
 
     Files: `choices.json`, `password` and `key` (mode 0600), `key.pub`, `pins.json`
-    (SSH host keys by instance), `progress.json`, `commands.log`.
+    (SSH host keys by instance), `progress.json`, `commands.log`, `library.log`
+    (what libraries warn of).
     """
 
     def __init__(self, name: str = "", path: Path | None = None) -> None:
         self.name = name or default_name()
         self.path = path or default_path(self.name)
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        library_log.use(self.path)
 
     # -- choices -------------------------------------------------------------
 

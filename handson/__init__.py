@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from handson import library_log
+
 if TYPE_CHECKING:
     from handson.course import STEPS
     from handson.step import Step, begin
@@ -25,6 +27,8 @@ _MODULES = {
     "goto": "handson.travel",
     "reset": "handson.travel",
 }
+
+library_log.install()
 
 
 def __getattr__(name: str) -> Any:

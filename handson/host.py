@@ -15,6 +15,7 @@ import string
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from urllib.parse import quote
 import paramiko
 from fabric import Connection
 from fabric.runners import Remote
-from invoke.exceptions import CommandTimedOut
+from invoke.exceptions import CommandTimedOut, ThreadException
 
 from handson.errors import CommandFailed, HandsonError, HostUnreachable, NotRefused
 from handson.facts import Facts
@@ -39,6 +40,8 @@ PREAMBLE = "export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8; "
 SECONDS = 120
 # paramiko's word for a command whose exit status never came: the connection was cut.
 NO_STATUS = -1
+# What paramiko raises where a connection is no more, even when it is to be closed.
+BROKEN = (OSError, EOFError, paramiko.SSHException)
 
 
 class BulkRemote(Remote):  # type: ignore[misc]
@@ -104,6 +107,7 @@ class Host:
         self._connect = connect
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
+        self._is_closed = False
         self._system: System | None = None
         self._words = dict(words or {})
         self._hidden = hidden
@@ -115,9 +119,15 @@ class Host:
     def connection(self) -> Connection:
         """The fabric connection, open."""
         with self._connecting:  # those who look side by side share one
-            if self._connection is None or not self._connection.is_connected:
-                self._connection = self._connect()
-            return self._connection
+            if self._is_closed:
+                raise closed(self.name)
+            connection = self._connection
+            if connection is None or not connection.is_connected:
+                connection = self._connection = self._connect()
+                if self._is_closed:  # meanwhile
+                    self.close()
+                    raise closed(self.name)
+            return connection
 
     @property
     def system(self) -> System:
@@ -137,9 +147,13 @@ class Host:
         return Facts(self)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Close the connection for good, whoever works on it or opens it just now."""
+        # Waits for no lock: who holds it may wait for a host that does not answer.
+        self._is_closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*BROKEN):
+                connection.close()
 
     # -- commands ------------------------------------------------------------
 
@@ -281,7 +295,11 @@ class Host:
             )
         except CommandTimedOut:
             raise self._endless(line) from None
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except ThreadException:
+            # One of the threads that carry input and output: its words are not for a reader.
+            self._connection = None
+            raise self._broken(_("it ended in the middle of a command")) from None
+        except BROKEN as error:
             self._connection = None
             raise self._broken(str(error) or type(error).__name__) from None
         if result.exited == NO_STATUS:
@@ -304,6 +322,14 @@ class Host:
             _("The connection to {host} broke ({reason}).").format(host=self.name, reason=reason),
             _("Run the cell again; it connects anew."),
         )
+
+
+def closed(name: str) -> HostUnreachable:
+    """Return the error for a connection that was closed while somebody needed it."""
+    return HostUnreachable(
+        _("The connection to {host} was closed.").format(host=name),
+        _("Run the cell again; it connects anew."),
+    )
 
 
 def _as_seen(output: str) -> str:

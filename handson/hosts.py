@@ -7,18 +7,16 @@ pinned from the console output of the instance; an unknown key is refused.
 
 from __future__ import annotations
 
-import base64
-import socket
+from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 
-import paramiko
-from fabric import Config, Connection
+from fabric import Connection
 
 from handson.cloud import Cloud
+from handson.connections import Connections
 from handson.errors import HostUnreachable
 from handson.here import Here
-from handson.host import BulkRemote, Host
+from handson.host import Host
 from handson.i18n import _
 from handson.mail import Speaker
 from handson.secret import Secret
@@ -31,9 +29,15 @@ class Hosts:
     """Opens connections when they are first needed and keeps them for the next command."""
 
     def __init__(
-        self, workspace: Workspace, target: Target, settings: Settings, cloud: Cloud
+        self,
+        workspace: Workspace,
+        target: Target,
+        settings: Settings,
+        cloud: Cloud,
+        connections: Connections | None = None,
     ) -> None:
         self.workspace, self.target, self.settings, self.cloud = workspace, target, settings, cloud
+        self.connections = connections or Connections(workspace)
 
     @cached_property
     def server(self) -> Host:
@@ -51,9 +55,10 @@ class Hosts:
     @cached_property
     def internet(self) -> Speaker:
         """The learner's own place on the Internet, from which the server can be tried."""
-        if self.target.jump is None:
+        jump = self.target.jump
+        if jump is None:
             return Here()
-        return self._host("internet", self._to_pc)
+        return self._host("internet", lambda: self.connections.open(jump))
 
     @cached_property
     def mailbox(self) -> Host | None:
@@ -61,18 +66,18 @@ class Hosts:
         place = self.target.mailbox
         if place is None:
             return None
-        return self._host("mailbox", lambda: self._open(place, self._jump))
+        return self._host("mailbox", lambda: self.connections.open(place, self.gateway()))
 
     def close(self) -> None:
-        """Close every connection."""
-        for name in ("client", "stranger", "server", "mailbox", "internet", "_jump"):
-            thing = self.__dict__.pop(name, None)
-            if isinstance(thing, Host | Connection):
+        """Close every connection for good, those that somebody waits for or works on too."""
+        self.connections.close()
+        for thing in list(self.__dict__.values()):
+            if isinstance(thing, Host):
                 thing.close()
 
     # -- the way -------------------------------------------------------------
 
-    def _host(self, name: str, connect: object) -> Host:
+    def _host(self, name: str, connect: Callable[[], Connection]) -> Host:
         settings = self.settings
         words = {
             "domain": settings.domain,
@@ -85,27 +90,24 @@ class Hosts:
             "stranger_ip": settings.stranger_ip,
             "date": settings.date,
         }
-        return Host(name, connect, words, self._hidden, self.workspace.log)  # type: ignore[arg-type]
+        return Host(name, connect, words, self._hidden, self.workspace.log)
 
     def _hidden(self) -> tuple[Secret | None, tuple[str, ...]]:
         return self.workspace.password, (self.settings.login, self.settings.user)
 
-    @cached_property
-    def _jump(self) -> Connection | None:
-        return self._open(self.target.jump, None) if self.target.jump else None
+    def gateway(self) -> Connection | None:
+        """Return the connection that leads to the server's network, where one is needed."""
+        pc = self.internet
+        return pc.connection if isinstance(pc, Host) else None
 
     def _to_server(self) -> Connection:
-        return self._open(self.place("server"), self._jump)
+        return self.connections.open(self.place("server"), self.gateway())
 
     def _to_client(self) -> Connection:
-        return self._open(self.place("client"), self.server.connection)
+        return self.connections.open(self.place("client"), self.server.connection)
 
     def _to_stranger(self) -> Connection:
-        return self._open(self.place("stranger"), self.server.connection)
-
-    def _to_pc(self) -> Connection:
-        assert self.target.jump is not None
-        return self._open(self.target.jump, None)
+        return self.connections.open(self.place("stranger"), self.server.connection)
 
     def place(self, name: str) -> Place:
         """Return where a host of the course is; raise HostUnreachable when it is not there."""
@@ -128,59 +130,3 @@ class Hosts:
                 _("Delete its stack and run 00_start once more."),
             )
         return Place(address, 22, self.target.login_user, tuple(keys))
-
-    def _open(self, place: Place, gateway: Connection | None) -> Connection:
-        return open_connection(place, self.workspace.key_file, gateway)
-
-
-def unreachable(name: str, error: Exception) -> HostUnreachable:
-    """Return the error for a host that does not answer over ssh."""
-    if isinstance(error, paramiko.BadHostKeyException):
-        return HostUnreachable(
-            _("{host} shows another SSH host key than the one that was pinned.").format(host=name),
-            _("Do not log in. If you made the instance anew, run 00_start once more."),
-        )
-    return HostUnreachable(
-        _("{host} does not answer over ssh ({reason}).").format(
-            host=name, reason=str(error) or type(error).__name__
-        ),
-        _(
-            "Is it running, and does its security group allow port 22 from your address? "
-            "`handson status` tells; an address of yours that changed needs 00_start once more."
-        ),
-    )
-
-
-def open_connection(place: Place, key_file: Path, gateway: Connection | None = None) -> Connection:
-    """Open an ssh connection to a host whose keys are known; raise HostUnreachable otherwise."""
-    connection = Connection(
-        place.address,
-        user=place.user,
-        port=place.port,
-        gateway=gateway,
-        connect_timeout=15,
-        config=Config(overrides={"runners": {"remote": BulkRemote}, "load_ssh_configs": False}),
-        connect_kwargs={
-            "key_filename": str(key_file),
-            "look_for_keys": False,
-            "allow_agent": False,
-        },
-    )
-    client = connection.client
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    known = place.address if place.port == 22 else f"[{place.address}]:{place.port}"
-    for line in place.host_keys:
-        kind, data = line.split()[:2]
-        key = paramiko.PKey.from_type_string(kind, base64.b64decode(data))
-        client.get_host_keys().add(known, kind, key)
-    try:
-        connection.open()
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        raise unreachable(place.address, error) from None
-    connection.transport.set_keepalive(15)
-    # How long a host behind this one is waited for; paramiko's own is an hour.
-    connection.transport.channel_timeout = 15
-    if gateway is None:
-        # Each command is a short exchange; waiting to fill packets would triple its time.
-        connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,11 @@ LAST = STEPS[-1].slug
 
 # How long a header waits to know what is true now, in seconds.
 HEADER_SECONDS = 1.4
+# How long a look that is ended may take to come back. Its connections are closed, and those
+# who wait for them hear it at once; only an AWS API that does not answer lets it hang.
+END_SECONDS = 2.0
+
+LOG = logging.getLogger(__name__)
 
 
 def recorded(workspace: Workspace) -> dict[str, str]:
@@ -48,19 +54,37 @@ def now(step: Step, seconds: float = 0) -> dict[str, str]:
     slugs = [slug for slug, state in found.items() if state != OPEN and slug != LAST]
     if not slugs or found[LAST] == DONE:
         return found  # after the teardown nothing is there that could stand
+    results = _look_within(seconds, step, slugs) if seconds else look_at(step, slugs)
+    return found | {slug: DONE if ok else BACK for slug, ok in results.items()}
+
+
+def _look_within(seconds: float, step: Step, slugs: list[str]) -> dict[str, bool]:
+    """Look at these steps; a look that takes longer is ended, and tells nothing.
+
+    A host that is gone lets one wait for 15 s; a header does not.
+    """
     results: dict[str, bool] = {}
+    twin = step.twin()
 
     def look() -> None:
-        results.update(look_at(step, slugs))
+        try:
+            results.update(look_at(twin, slugs))
+        except Exception:
+            LOG.exception("The look at the steps broke off.")
 
-    if seconds:
-        # A host that is gone lets one wait for 15 s; a header does not.
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
+    thread = threading.Thread(target=look, name="look", daemon=True)
+    thread.start()
+    try:
         thread.join(seconds)
-    else:
-        look()
-    return found | {slug: DONE if ok else BACK for slug, ok in dict(results).items()}
+    finally:
+        is_late = thread.is_alive()
+        if is_late:
+            twin.connections.close()
+            thread.join(END_SECONDS)
+    if is_late:
+        return {}
+    step.go_on_with(twin)
+    return results
 
 
 def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",)) -> dict[str, bool]:

@@ -126,5 +126,4 @@ def _standing(workspace: Workspace) -> dict[str, str]:
     try:
         return standing.now(step)
     finally:
-        if "hosts" in step.__dict__:
-            step.hosts.close()
+        step.disconnect()

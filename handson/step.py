@@ -10,6 +10,7 @@ from typing import Any
 from handson import before, checks, course, mail, matrix, standing, target
 from handson import undo as undoing
 from handson.cloud import Cloud, plan
+from handson.connections import Connections
 from handson.course import STEPS, StepInfo
 from handson.diagnosis import cause
 from handson.errors import CheckFailed
@@ -50,6 +51,7 @@ class Step(View):
 
     def __init__(self, info: StepInfo, workspace: Workspace) -> None:
         self.info, self.workspace = info, workspace
+        self.connections = Connections(workspace)
 
     # -- what a notebook works with ------------------------------------------
 
@@ -73,7 +75,7 @@ class Step(View):
 
     @cached_property
     def hosts(self) -> Hosts:
-        return Hosts(self.workspace, self.target, self.settings, self.cloud)
+        return Hosts(self.workspace, self.target, self.settings, self.cloud, self.connections)
 
     @cached_property
     def server(self) -> Host:
@@ -92,6 +94,28 @@ class Step(View):
         """A host in the VPC that the server has no reason to trust."""
         return self.hosts.stranger
 
+    def disconnect(self) -> None:
+        """Close all connections; what comes next connects anew."""
+        if "hosts" in self.__dict__:
+            self.hosts.close()
+        for name in ("hosts", "server", "client"):
+            self.__dict__.pop(name, None)
+        self.connections = Connections(self.workspace)
+
+    def twin(self) -> Step:
+        """Return the same step with connections of its own, which can be closed by themselves."""
+        twin = Step(self.info, self.workspace)
+        known = ("target", "settings", "cloud")
+        twin.__dict__ |= {name: self.__dict__[name] for name in known if name in self.__dict__}
+        return twin
+
+    def go_on_with(self, twin: Step) -> None:
+        """Take over a twin's connections, or close them where this step has its own."""
+        if "hosts" in self.__dict__:
+            twin.disconnect()
+        else:
+            self.__dict__ |= twin.__dict__
+
     # -- 00 and 08: choices and stacks ---------------------------------------
 
     def form(self) -> SettingsForm:
@@ -105,7 +129,8 @@ class Step(View):
         self.workspace.save(chosen)
         if password is not None or self.workspace.password is None:
             self.workspace.save_password(password)
-        for name in ("target", "settings", "cloud", "hosts", "server", "client"):
+        self.disconnect()
+        for name in ("target", "settings", "cloud"):
             self.__dict__.pop(name, None)
         known = self.settings
         rows = [
@@ -139,9 +164,7 @@ class Step(View):
     def delete(self) -> Table:
         """Delete the stacks, the newest first, and the key pair."""
         rows = []
-        self.hosts.close()
-        for name in ("server", "client"):
-            self.__dict__.pop(name, None)
+        self.disconnect()
         with progress(_("Deleting the stacks")) as shown:
             for stack in reversed(self.cloud.stacks()):
                 shown.say(stack.name)

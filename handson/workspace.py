@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from handson import library_log
 from handson.errors import InvalidInput
 from handson.i18n import _
 from handson.secret import Secret
@@ -28,6 +29,7 @@ FILES = (
     "progress.json",
     "notes.json",
     "commands.log",
+    library_log.FILE,
     "ssh_config",
     "known_hosts",
 )
@@ -62,7 +64,7 @@ class Workspace:
 
     It belongs to one lab: InvalidInput when it is opened for another. Files: `choices.json`,
     `password` and `key` (mode 0600), `key.pub`, `pins.json` (SSH host keys by instance),
-    `progress.json`, `commands.log`.
+    `progress.json`, `commands.log`, `library.log` (what libraries warn of).
     """
 
     def __init__(self, name: str = "", path: Path | None = None) -> None:
@@ -82,6 +84,7 @@ class Workspace:
             )
         if not belongs:
             self._write_private(LAB, self.name)
+        library_log.use(self.path)
 
     # -- choices -------------------------------------------------------------
 

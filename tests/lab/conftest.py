@@ -13,9 +13,9 @@ from finished import Finished, run_course
 from looking import NAME, WORKER
 
 from handson.cloud import Cloud
+from handson.connections import Connections
 from handson.errors import EngineMissing
 from handson.host import Host
-from handson.hosts import open_connection
 from handson.lab import Lab
 from handson.lab import engine as engines
 from handson.lab.engine import Engine
@@ -105,7 +105,7 @@ def pc(step: Step) -> Iterator[Host]:
     """The learner's own place on the lab's Internet."""
     place = step.target.jump
     assert place is not None
-    host = Host("pc", lambda: open_connection(place, step.workspace.key_file))
+    host = Host("pc", lambda: Connections(step.workspace).open(place))
     yield host
     host.close()
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from handson import host as hosts_module
+from handson import standing
+from handson.course import STEPS
 from handson.errors import CommandFailed, HandsonError, HostUnreachable, InvalidInput, NotRefused
 from handson.host import Host
 from handson.lab.engine import Engine
@@ -188,7 +190,7 @@ def stopped_client(step: Step, ec2: Any) -> Iterator[str]:
     ec2.stop_instances(InstanceIds=[instance.id])
     yield instance.id
     ec2.start_instances(InstanceIds=[instance.id])
-    step.client.close()
+    step.client.connection.close()
     assert step.client.read("echo there") == "there\n"
 
 
@@ -213,7 +215,7 @@ def test_a_host_that_is_dead(step: Step, engine: Engine) -> None:
     assert instance is not None
     container = engine.host(instance.id)
     assert container is not None
-    step.client.close()
+    step.client.connection.close()
     container.kill("SIGKILL")
     try:
         started = time.monotonic()
@@ -225,3 +227,23 @@ def test_a_host_that_is_dead(step: Step, engine: Engine) -> None:
         step.cloud.open_port(2, step.settings.vpc_cidr)
         step.cloud.close_port(2, step.settings.vpc_cidr)
     assert step.client.read("echo there") == "there\n"
+
+
+def test_a_look_is_ended_at_any_moment(
+    step: Step, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = {info.slug: standing.DONE for info in STEPS[:-1]}
+    monkeypatch.setattr(standing, "recorded", lambda workspace: {**done, STEPS[-1].slug: "open"})
+    before = set(threading.enumerate())
+    for seconds in (0.01, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0):
+        fresh = begin("00_start", step.workspace)
+        standing.now(fresh, seconds)
+        assert [one for one in threading.enumerate() if one.name == "look"] == []
+        # Whether it was ended or not, the step goes on.
+        assert fresh.hosts.client.read("echo there") == "there\n"
+        fresh.disconnect()
+    deadline = time.monotonic() + 30
+    while set(threading.enumerate()) - before:  # paramiko's own end a moment later
+        assert time.monotonic() < deadline, threading.enumerate()
+        time.sleep(0.01)
+    assert capfd.readouterr() == ("", "")

@@ -14,9 +14,9 @@ from looking import connect
 
 from handson import mail
 from handson.cloud import Cloud
+from handson.connections import Connections
 from handson.errors import StackFailed
 from handson.host import Host
-from handson.hosts import open_connection
 from handson.lab import Lab, internet
 from handson.lab.engine import Engine
 from handson.lab.firewall import OPEN, render
@@ -94,7 +94,7 @@ def login(step: Step, ec2: Any, third: str, pc: Host) -> Iterator[Callable[[], H
     def log_in() -> Host:
         address = describe(ec2, third)["PublicIpAddress"]
         place = Place(address, 22, "admin", tuple(step.cloud.host_keys(third)))
-        host = Host("third", lambda: open_connection(place, step.workspace.key_file, pc.connection))
+        host = Host("third", lambda: Connections(step.workspace).open(place, pc.connection))
         opened.append(host)
         return host
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from handson.cloud import Cloud
+from handson.connections import Connections
 from handson.errors import HostUnreachable, LabError
 from handson.host import Host
-from handson.hosts import open_connection
 from handson.lab import Lab
 from handson.lab.engine import Engine
 from handson.lab.state import LabState
@@ -49,8 +49,8 @@ def test_up_from_another_workspace_is_refused(
     place = step.target.jump
     assert place is not None
     with pytest.raises(HostUnreachable, match="Authentication failed"):
-        open_connection(place, other.key_file)
-    open_connection(place, step.workspace.key_file).close()
+        Connections(other).open(place)
+    Connections(step.workspace).open(place).close()
 
 
 def test_create(step: Step, engine: Engine) -> None:

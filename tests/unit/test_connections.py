@@ -1,0 +1,269 @@
+"""ssh connections: closed for good while somebody connects, and no look that outlives a header."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import paramiko
+import psutil
+import pytest
+
+from handson import standing
+from handson.connections import Connections
+from handson.errors import HostUnreachable
+from handson.host import Host
+from handson.hosts import Hosts
+from handson.settings import Settings
+from handson.step import Step, begin
+from handson.target import Place, Target
+from handson.workspace import Workspace
+
+KEY = paramiko.ECDSAKey.generate()
+KEYS = (f"{KEY.get_name()} {KEY.get_base64()}",)
+# What is ended does not last until the connection's own limit, 15 s; a busy machine is slow.
+PROMPTLY = 10
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace("meadow", tmp_path)
+
+
+@pytest.fixture(params=["never speaks", "never accepts"])
+def silent(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A place that answers nobody."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        if request.param == "never accepts":
+            for _number in range(3):  # its queue holds one or two, and drops who comes after
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(address)
+        yield Place("127.0.0.1", address[1], "admin", KEYS)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PROMPTLY
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def lines_to(place: Place) -> int:
+    """Return how many TCP connections of this process lead there, or are on the way."""
+    lines = psutil.Process().net_connections("tcp4")
+    return sum(bool(line.raddr) and line.raddr.port == place.port for line in lines)
+
+
+def ended(
+    call: Callable[[], Any], is_under_way: Callable[[], bool], close: Callable[[], None]
+) -> BaseException | None:
+    """Return what a call raises that is under way when something is closed."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(call)
+        wait_until(is_under_way)
+        assert not future.done()
+        close()
+        return future.exception(PROMPTLY)
+
+
+def test_whoever_connects_is_told_at_once(silent: Place, workspace: Workspace) -> None:
+    connections, before = Connections(workspace), lines_to(silent)
+    error = ended(
+        lambda: connections.open(silent), lambda: lines_to(silent) > before, connections.close
+    )
+    assert isinstance(error, HostUnreachable)
+    assert lines_to(silent) == before
+
+
+def test_what_is_closed_opens_nothing_more(silent: Place, workspace: Workspace) -> None:
+    connections = Connections(workspace)
+    connections.close()
+    with pytest.raises(HostUnreachable, match="was closed"):
+        connections.open(silent)
+
+
+def test_a_connection_that_comes_up_after_the_close_is_not_kept() -> None:
+    opened, release, closed = threading.Event(), threading.Event(), []
+
+    def connect() -> Any:
+        opened.set()
+        assert release.wait(PROMPTLY)
+        return SimpleNamespace(is_connected=True, close=lambda: closed.append(True))
+
+    host = Host("meadow", connect)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(lambda: host.connection)
+        assert opened.wait(PROMPTLY)
+        host.close()
+        release.set()
+        error = future.exception(PROMPTLY)
+    assert isinstance(error, HostUnreachable) and closed == [True]
+    with pytest.raises(HostUnreachable, match="was closed"):
+        _connection = host.connection
+
+
+class Login(paramiko.ServerInterface):
+    """Lets everybody in, and runs each command for ever."""
+
+    def __init__(self) -> None:
+        self.commands: list[bytes] = []
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.commands.append(command)
+        return True
+
+
+@pytest.fixture
+def login() -> Login:
+    return Login()
+
+
+@pytest.fixture
+def endless(login: Login) -> Iterator[Place]:
+    """A place to log in to, whose commands do not end."""
+    transports: list[paramiko.Transport] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    line = listener.accept()[0]
+                except OSError:
+                    return
+                transports.append(paramiko.Transport(line))
+                transports[-1].add_server_key(KEY)
+                transports[-1].start_server(threading.Event(), login)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield Place("127.0.0.1", listener.getsockname()[1], "admin", KEYS)
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for transport in transports:
+        transport.close()
+        transport.join()
+
+
+def with_jump(place: Place, workspace: Workspace) -> Step:
+    """A step in a lab whose way in is that place."""
+    step = begin("01_security_group", workspace)
+    step.target = Target("lab", "admin", jump=place)
+    step.settings = Settings()
+    running = SimpleNamespace(id="i-1", state="running", public_ip="192.0.2.1", private_ip="")
+    step.cloud = SimpleNamespace(  # type: ignore[assignment]
+        instance=lambda name: running, host_keys=lambda instance_id: list(KEYS)
+    )
+    return step
+
+
+@pytest.mark.parametrize("how", ["hosts", "host"])
+def test_whoever_runs_a_command_is_told_at_once(
+    endless: Place, login: Login, workspace: Workspace, how: str
+) -> None:
+    hosts: Hosts = with_jump(endless, workspace).hosts
+    pc = hosts.internet
+    assert isinstance(pc, Host)
+    error = ended(
+        lambda: pc.read("true"),
+        lambda: bool(login.commands),
+        hosts.close if how == "hosts" else pc.close,
+    )
+    assert isinstance(error, HostUnreachable)
+    with pytest.raises(HostUnreachable):
+        pc.read("true")
+    hosts.close()
+
+
+def test_the_way_in_is_shared(endless: Place, workspace: Workspace) -> None:
+    hosts = with_jump(endless, workspace).hosts
+    assert isinstance(hosts.internet, Host)
+    assert hosts.gateway() is hosts.internet.connection
+    hosts.close()
+
+
+def looking() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "look"]
+
+
+def connected() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if isinstance(t, paramiko.Transport)]
+
+
+def test_a_header_ends_its_look_at_hosts_that_do_not_answer(
+    silent: Place, workspace: Workspace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    step = with_jump(silent, workspace)
+    workspace.record("00_start", {"passed": True, "checks": []})
+    began = time.monotonic()
+    found = standing.now(step, seconds=0.3)
+    assert time.monotonic() - began < PROMPTLY
+    assert found == standing.recorded(workspace)  # what was cut off has not fallen back
+    assert not looking()
+    wait_until(lambda: not connected())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_after_a_look_that_was_ended_the_step_connects_anew(
+    silent: Place, endless: Place, workspace: Workspace
+) -> None:
+    step = with_jump(silent, workspace)
+    workspace.record("00_start", {"passed": True, "checks": []})
+    standing.now(step, seconds=0.1)
+    step.target = Target("lab", "admin", jump=endless)
+    with closing(step.hosts) as hosts:
+        assert hosts.gateway() is not None
+
+
+def test_what_a_look_has_opened_is_kept_for_the_step(
+    endless: Place, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    def look_at(step: Step, slugs: list[str]) -> dict[str, bool]:
+        opened.append(step.hosts.gateway())
+        return dict.fromkeys(slugs, False)
+
+    monkeypatch.setattr(standing, "look_at", look_at)
+    workspace.record("00_start", {"passed": True, "checks": []})
+    step = with_jump(endless, workspace)
+    assert standing.now(step, seconds=PROMPTLY)["00_start"] == "back"
+    assert step.hosts.gateway() is opened[0] and opened[0].is_connected
+    # A second header looks with connections of its own, and leaves the step's alone.
+    assert standing.now(step, seconds=PROMPTLY)["00_start"] == "back"
+    assert step.hosts.gateway() is opened[0] and opened[0].is_connected
+    assert opened[1] is not opened[0] and not opened[1].is_connected
+    step.disconnect()
+    assert not opened[0].is_connected
+
+
+def test_an_error_in_a_look_is_no_learners(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def look_at(step: Step, slugs: list[str]) -> dict[str, bool]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(standing, "look_at", look_at)
+    workspace.record("00_start", {"passed": True, "checks": []})
+    # An exception that leaves a thread fails the test.
+    assert standing.now(begin("00_start", workspace), seconds=PROMPTLY) == standing.recorded(
+        workspace
+    )
+    assert "ZeroDivisionError" in caplog.text

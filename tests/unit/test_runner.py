@@ -177,13 +177,14 @@ def test_two_runs_of_one_name_do_not_meet(
     monkeypatch.setattr(runner, "stopping", contextlib.nullcontext)  # for the main thread only
     monkeypatch.setattr(runner, "undisturbed", contextlib.nullcontext)
     status: list[int] = []
-    second = threading.Thread(target=lambda: status.append(run(course)))
+    refusing = meadow(course, "There is no grass.")  # it runs no kernel in a thread
+    second = threading.Thread(target=lambda: status.append(run(course, refusing)))
     with hold("meadow", "handson run"):
         second.start()
         second.join(1)
         assert second.is_alive() and not (course / "runs").exists()
     second.join(60)
-    assert status == [0]
+    assert status == [1]
 
 
 def test_the_kernel_is_this_interpreter_whatever_the_home_folder_offers(

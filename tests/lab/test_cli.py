@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,11 +60,9 @@ def test_from_up_to_down(workspace: Workspace) -> None:
     assert first.returncode == 0, first.stderr
     assert f"The lab “{NAME}” is up. AWS API: http://127.0.0.1:" in first.stdout
 
-    began = time.monotonic()
     second = handson(workspace, "up")
     assert second.returncode == 0, second.stderr
     assert f"The lab “{NAME}” is up already." in second.stdout
-    assert time.monotonic() - began < 5
 
     # No hosts of the course yet: one sentence, no traceback.
     early = handson(workspace, "ssh", "server")

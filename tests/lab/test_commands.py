@@ -6,9 +6,11 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from handson import host as hosts_module
 from handson import standing
@@ -144,12 +146,12 @@ def test_a_refusal_that_does_not_come(server: Host) -> None:
     assert "refused, as it has to be" in server.refused("echo denied; exit 3", "denied").text()
 
 
-def test_no_end(server: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts_module, "SECONDS", 1)
-    started = time.monotonic()
-    with pytest.raises(CommandFailed, match="no end after 1 s") as caught:
-        server.run("sleep 30")
-    assert time.monotonic() - started < 5
+def test_no_end(server: Host) -> None:
+    server.read("true")  # to connect may take longer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hosts_module, "SECONDS", 1)
+        with pytest.raises(CommandFailed, match="no end after 1 s") as caught:
+            server.run("sleep infinity")
     assert caught.value.status == 124
     assert server.read("echo there") == "there\n"
 
@@ -158,21 +160,23 @@ def test_a_connection_that_broke_is_made_anew(client: Host) -> None:
     client.read("true")
     transport = client.connection.transport
     transport.sock.close()
-    while transport.is_active():
-        time.sleep(0.01)
+    transport.join(60)
+    assert not transport.is_active()
     assert client.read("echo there") == "there\n"
 
 
-def test_a_connection_that_breaks_in_the_middle(client: Host) -> None:
-    client.read("true")
-    threading.Timer(0.5, client.connection.transport.sock.close).start()
-    started = time.monotonic()
-    try:
-        with pytest.raises(HostUnreachable, match="Run the cell again; it connects anew"):
-            client.run("sleep 20")
-        assert time.monotonic() - started < 10
-    finally:
-        assert client.read("echo there") == "there\n"
+def test_a_connection_that_breaks_in_the_middle(client: Host, step: Step) -> None:
+    transport = client.connection.transport
+    watcher = begin("00_start", step.workspace)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.run, "sleep 300")
+        wait_until(lambda: watcher.hosts.client.probe("pgrep -fx 'sleep 300'")[0] == 0)
+        transport.sock.close()
+        error = running.exception(60)
+    watcher.disconnect()
+    assert isinstance(error, HostUnreachable)
+    assert "Run the cell again; it connects anew" in str(error)
+    assert client.read("echo there") == "there\n"
 
 
 def test_sshd_killed_in_the_middle(client: Host) -> None:
@@ -196,10 +200,8 @@ def stopped_client(step: Step, ec2: Any) -> Iterator[str]:
 
 def test_a_stopped_host(stopped_client: str, step: Step) -> None:
     for _ in range(2):
-        started = time.monotonic()
         with pytest.raises(HostUnreachable) as caught:
             step.client.run("true")
-        assert time.monotonic() - started < 5
     assert "is stopped" in str(caught.value) and "→" in str(caught.value)
     fresh = begin("00_start", step.workspace)
     try:
@@ -221,7 +223,7 @@ def test_a_host_that_is_dead(step: Step, engine: Engine) -> None:
         started = time.monotonic()
         with pytest.raises(HostUnreachable, match="does not answer over ssh"):
             step.client.run("true")
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 120  # paramiko's own limit is an hour
     finally:
         # Whatever changes next through the API brings the hosts in line.
         step.cloud.open_port(2, step.settings.vpc_cidr)
@@ -242,8 +244,5 @@ def test_a_look_is_ended_at_any_moment(
         # Whether it was ended or not, the step goes on.
         assert fresh.hosts.client.read("echo there") == "there\n"
         fresh.disconnect()
-    deadline = time.monotonic() + 30
-    while set(threading.enumerate()) - before:  # paramiko's own end a moment later
-        assert time.monotonic() < deadline, threading.enumerate()
-        time.sleep(0.01)
+    wait_until(lambda: not set(threading.enumerate()) - before)  # paramiko's own end last
     assert capfd.readouterr() == ("", "")

@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,12 +50,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, "serve", config], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=1).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=5).close()
                 break
-            except urllib.error.URLError:
+            except OSError:
                 assert time.monotonic() < deadline, (folder / "log").read_text()
                 time.sleep(0.05)
         yield f"127.0.0.1:{port}"

@@ -233,7 +233,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert process.stdout and process.stderr
     process.stdout.close()
     errors = process.stderr.read()
-    process.wait(10)
+    process.wait(60)
     process.stderr.close()
     assert errors == b""
     assert process.returncode in (0, 1)

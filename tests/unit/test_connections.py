@@ -15,6 +15,7 @@ from typing import Any
 import paramiko
 import psutil
 import pytest
+from waiting import wait_until
 
 from handson import standing
 from handson.connections import Connections
@@ -51,13 +52,6 @@ def silent(request: pytest.FixtureRequest) -> Iterator[Place]:
                 waiting.setblocking(False)
                 waiting.connect_ex(address)
         yield Place("127.0.0.1", address[1], "admin", KEYS)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PROMPTLY
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def lines_to(place: Place) -> int:

@@ -113,11 +113,15 @@ class Hosts:
         """Return where a host of the course is; raise HostUnreachable when it is not there."""
         full = f"{self.settings.date}-smtp-handson-{name}"
         instance = self.cloud.instance(full)
-        if instance is None or instance.state != "running":
-            state = instance.state if instance else _("not there")
+        if instance is None:
             raise HostUnreachable(
-                _("The instance {name} is {state}.").format(name=full, state=state),
-                _("00_start makes it; a stopped one is started in the EC2 console."),
+                _("The instance {name} is not there.").format(name=full),
+                _("Run the notebook 00_start: it makes the hosts."),
+            )
+        if instance.state != "running":
+            raise HostUnreachable(
+                _("The instance {name} is {state}.").format(name=full, state=instance.state),
+                self.target.how_to_start,
             )
         keys = self.workspace.pinned(instance.id)
         if not keys:

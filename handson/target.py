@@ -44,6 +44,7 @@ class Target:
     where it is another than this machine; `mailbox` the recipient's mail host, where the
     course may look into it; `fixed` the choices that the target makes by itself. `tap` reads
     the packets of an instance; it is None where root on the instance itself can do that.
+    `how_to_start` says how an instance that is stopped is started.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Target:
     fixed: Mapping[str, str] = field(default_factory=dict)
     find_own_ip: Callable[[], str] = lambda: ""
     tap: Tap | None = None
+    how_to_start: str = ""
 
     def apply(self, settings: Settings) -> Settings:
         """Return the settings with the target's own choices, and the learner's address found."""
@@ -67,7 +69,12 @@ def of(settings: Settings, workspace: Workspace) -> Target:
     Raises LabDown when it is a lab that is down, LabError when it is another workspace's.
     """
     if settings.target == "aws":
-        return Target("aws", login_user="ec2-user", find_own_ip=_address_on_the_internet)
+        return Target(
+            "aws",
+            login_user="ec2-user",
+            find_own_ip=_address_on_the_internet,
+            how_to_start=_("Start it: aws ec2 start-instances, or in the EC2 console."),
+        )
     # Imported here: on AWS nothing of the lab is needed.
     from handson.lab import LabApi, LabState, check_key
 
@@ -86,6 +93,7 @@ def of(settings: Settings, workspace: Workspace) -> Target:
         mailbox=Place(lab.mailbox_ip, 22, user, tuple(lab.mailbox_host_keys)),
         fixed={"own_ip": lab.pc_ip, "vpc_cidr": lab.vpc_cidr},
         tap=LabApi(lab),
+        how_to_start=_("`handson up --name {name}` brings it back.").format(name=lab.name),
     )
 
 

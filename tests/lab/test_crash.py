@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,13 +14,15 @@ from pathlib import Path
 
 import pytest
 from looking import connect, traces
+from waiting import wait_until
 
 from handson.errors import CloudError, HandsonError, LabDown
 from handson.host import Host
 from handson.lab import Lab, engine_service, network, processes
 from handson.lab import engine as engines
+from handson.lab.engine import Engine
 from handson.lab.lab import SERVER
-from handson.lab.state import LabState
+from handson.lab.state import LabState, lab_folder
 from handson.stacks import plan
 from handson.step import Step, begin
 from handson.workspace import Workspace
@@ -38,18 +41,21 @@ def kill(*words: str) -> None:
     for process in found:
         os.kill(process.pid, signal.SIGKILL)
         # One that this very process started stays a zombie until it is waited for.
-        process.wait(5)
+        process.wait(60)
+
+
+# Three hosts, the interface of each, three networks, the API.
+WHOLE = 10
 
 
 def no_trace(name: str) -> None:
-    deadline = time.monotonic() + 3
-    while (found := traces(name)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert found == []
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not traces(name), 20)
+    assert traces(name) == []
 
 
 def two_stacks(workspace: Workspace) -> Step:
-    """Make the network and the server; return the step, whose connections are open."""
+    """Make the network and the server; return a step."""
     step = begin("00_start", workspace)
     step.save(step.form())
     key = step.cloud.import_key(workspace.public_key)
@@ -57,21 +63,21 @@ def two_stacks(workspace: Workspace) -> Step:
         step.cloud.create(stack)
     assert step.server.read("hostname").startswith("ip-")
     step.hosts.close()
-    return step
+    return begin("00_start", workspace)
 
 
 def test_the_api_is_killed(lab: Lab, own_lab: OwnLab, home: Callable[[str], Workspace]) -> None:
     crashed, workspace = own_lab("t1"), home("t1")
     before = crashed.up(workspace.public_key)
     two_stacks(workspace)
-    kill(SERVER, "t1")
+    kill(SERVER, str(lab_folder("t1")))
     assert not crashed.is_up
     with pytest.raises(CloudError, match="The AWS API does not answer"):
         begin("00_start", workspace).cloud.stacks()
     after = crashed.up(workspace.public_key)
     assert crashed.is_up and after.endpoint != before.endpoint
     # The API keeps its books in memory; what stood in them is gone with them.
-    assert len(crashed.left_over()) == 6  # three hosts, two networks, the API
+    assert len(crashed.left_over()) == WHOLE
     assert begin("00_start", workspace).cloud.stacks() == []
     assert crashed.down()
     no_trace("t1")
@@ -84,12 +90,13 @@ def test_the_engines_service_is_killed(
 ) -> None:
     crashed, workspace = own_lab("t2"), home("t2")
     state = crashed.up(workspace.public_key)
-    if not engine_service.service_processes("t2"):
+    folder = lab_folder("t2")
+    if not engine_service.service_processes(folder):
         pytest.skip("this engine's service is the machine's own, not the lab's")
-    kill("podman", "system", "service", f"unix://{engine_service.socket_of('t2')}")
+    kill("podman", "system", "service", f"unix://{folder / engine_service.SOCKET}")
     assert crashed.up(workspace.public_key) == state  # its hosts never stopped
     two_stacks(workspace)  # and the API finds the new service
-    kill("podman", "system", "service", f"unix://{engine_service.socket_of('t2')}")
+    kill("podman", "system", "service", f"unix://{folder / engine_service.SOCKET}")
     assert crashed.down()
     no_trace("t2")
 
@@ -115,7 +122,7 @@ def test_up_is_killed(
     else:
         state = crashed.up(workspace.public_key)
         assert crashed.is_up and LabState.load("t3") == state
-        assert len(crashed.left_over()) == 6  # three hosts, two networks, the API
+        assert len(crashed.left_over()) == WHOLE
         crashed.down()
         no_trace("t3")
 
@@ -160,15 +167,9 @@ def test_two_labs_side_by_side(
 def test_labs_that_start_at_the_same_moment(
     own_lab: OwnLab, home: Callable[[str], Workspace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first_free = network.first_free
-
-    def slowly(candidates: list[str], used: list[str]) -> str:
-        """Leave time enough for another lab to choose the same network."""
-        found = first_free(candidates, used)
-        time.sleep(0.5)
-        return found
-
-    monkeypatch.setattr(network, "first_free", slowly)
+    """Each takes the same networks for free; the engine gives none out twice."""
+    monkeypatch.setattr(Engine, "subnets", lambda self: [])
+    monkeypatch.setattr(network, "taken", list)
     labs = {own_lab(name): home(name).public_key for name in ("t7", "t8", "t9")}
     with ThreadPoolExecutor(len(labs)) as pool:
         states = list(pool.map(lambda lab: lab.up(labs[lab]), labs))
@@ -180,7 +181,7 @@ def test_a_shared_lab_leaves_no_processes_behind(lab: Lab, step: Step) -> None:
     """Commands that the lab ran in its hosts over the engine do not pile up."""
 
     def watchers() -> int:
-        return len([p for p in processes.find("conmon", f"{lab.name}-pc")])
+        return len(processes.find("conmon", engine.full("pc")))
 
     with engines.connect(lab.name) as engine:
         for _ in range(10):

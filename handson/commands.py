@@ -253,7 +253,7 @@ def _owner(options: argparse.Namespace) -> int:
             _("There is no user “{user}” on this machine.").format(user=options.owner),
             _("Name one that `id USER` knows."),
         ) from None
-    if os.geteuid() != 0 and user.pw_uid != os.getuid():
+    if os.getuid() not in (0, user.pw_uid):
         raise HandsonError(
             _("Only root can make or remove a lab for somebody else."),
             _("Run it by sudo, or leave --for out."),

@@ -25,6 +25,7 @@ from handson.i18n import _
 from handson.lab import processes
 from handson.lab.limits import low_limits
 from handson.lab.processes import as_root
+from handson.lab.state import write_private
 
 DEFAULT = "unix:///var/run/docker.sock"
 SOCKET = "podman.sock"
@@ -109,7 +110,7 @@ def _start_podman(folder: Path) -> docker.DockerClient:
                 user=getpass.getuser()
             ),
         )
-    (folder / "containers.conf").write_text(_containers_conf())
+    write_private(folder / "containers.conf", _containers_conf())
     settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
     service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
     process = processes.start([*as_root(), "env", settings, *service], folder / "podman.log")

@@ -40,8 +40,8 @@ def kill(*words: str) -> None:
     assert found, words
     for process in found:
         os.kill(process.pid, signal.SIGKILL)
-        # One that this very process started stays a zombie until it is waited for.
-        process.wait(60)
+        # What is dead may wait for whoever started it to take notice.
+        wait_until(lambda one=process: not processes.runs(one), 60)  # type: ignore[misc]
 
 
 # Three hosts, the interface of each, three networks, the API.

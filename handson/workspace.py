@@ -70,7 +70,15 @@ class Workspace:
     def __init__(self, name: str = "", path: Path | None = None) -> None:
         self.name = name or default_name()
         self.path = path or default_path(self.name)
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise InvalidInput(
+                _("The workspace {path} cannot be made: {reason}.").format(
+                    path=self.path, reason=error.strerror
+                ),
+                _("Name a folder of your own in HANDSON_WORKSPACE."),
+            ) from None
         belongs = _lab_of(self.path)
         if belongs and belongs != self.name:
             raise InvalidInput(

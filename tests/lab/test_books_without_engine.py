@@ -1,4 +1,4 @@
-"""What the API says is what the hosts do, though the engine or a network is killed fifteen times."""
+"""What the API says is what the hosts do, though the engine or a network is killed 15 times."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_what_a_dead_run_left_is_swept_away(tmp_path: Path) -> None:
     dead = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert dead.returncode == -signal.SIGKILL
     assert Lab(NAME).is_up
-    other = Lab(f"{NAME}-b")
+    other = Lab(f"beside-{os.getpid()}")
     try:
         other.up(Workspace(other.name, tmp_path / "other").public_key)
         assert traces(NAME) == []

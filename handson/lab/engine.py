@@ -333,12 +333,9 @@ class Engine:
     def labels_of_owner(self) -> list[dict[str, str]]:
         """Return the labels of every container and network of this owner's labs."""
         wanted: dict[str, Any] = {"label": f"{OWNER}={self.owner}"}
-        containers = self.client.containers.list(all=True, filters=wanted, ignore_removed=True)
-        networks = self.client.networks.list(filters=wanted)
-        return [
-            *(dict(one.labels) for one in containers),
-            *(dict(one.attrs.get("Labels") or {}) for one in networks),
-        ]
+        found = self.client.api.containers(all=True, filters=wanted)
+        found += self.client.api.networks(filters=wanted)
+        return [dict(one.get("Labels") or {}) for one in found]
 
     def containers(self) -> list[Any]:
         """Return every container of the lab: hosts, their interfaces, helpers."""
@@ -346,9 +343,18 @@ class Engine:
 
     def _containers(self, *keys: str, **labels: str) -> list[Any]:
         wanted = [*keys, *(f"{key}={value}" for key, value in {**self.label, **labels}.items())]
-        return list(
-            self.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
-        )
+        found = self.client.api.containers(all=True, filters={"label": wanted})
+        return [one for one in (self._get(each["Id"]) for each in found) if one]
+
+    def _get(self, container_id: str) -> Any | None:
+        """Return a container, or None when it was removed since it was listed."""
+        try:
+            return self.client.containers.get(container_id)
+        except APIError as error:
+            # Podman does not always call it by its number, 404.
+            if error.status_code == 404 or "no such container" in str(error):
+                return None
+            raise
 
     def addresses(self, container: Any) -> list[str]:
         """Return the IPv4 addresses that the engine gave a host."""
@@ -396,7 +402,7 @@ class Engine:
         for network in self.client.networks.list():
             try:
                 network.reload()
-            except docker.errors.NotFound:  # another lab has gone meanwhile
+            except APIError:  # another lab has gone meanwhile
                 continue
             for pool in (network.attrs.get("IPAM") or {}).get("Config") or []:
                 if "." in pool.get("Subnet", ""):

@@ -16,24 +16,29 @@ def test_hardware_addresses() -> None:
     assert engine.mac("10.87.2.44") != engine.mac("10.87.2.45")
 
 
+class OldDockersApi:
+    """The part of the SDK that asks: there is nothing yet."""
+
+    def containers(self, **_filters: object) -> list[object]:
+        return []
+
+    def create_endpoint_config(self, **_options: object) -> dict[str, str]:
+        return {}
+
+
 class OldDocker:
     """What the docker SDK is to an engine, where Docker refuses an option."""
 
     def __init__(self, refusal: str) -> None:
         self.refusal = refusal
-        self.containers = self.networks = self.volumes = self.api = self
+        self.containers = self
+        self.api = OldDockersApi()
 
     def version(self) -> dict[str, Any]:
         return {"Version": "27.5.1+dev", "Components": [{"Name": "Engine"}]}
 
     def info(self) -> dict[str, str]:
         return {"CgroupVersion": "2"}
-
-    def list(self, **_filters: object) -> list[object]:
-        return []
-
-    def create_endpoint_config(self, **_options: object) -> dict[str, str]:
-        return {}
 
     def create(self, *_image: object, **_options: object) -> None:
         raise APIError("400 Client Error", explanation=self.refusal)

@@ -10,6 +10,7 @@ import argparse
 import io
 import itertools
 import json
+import logging
 import os
 import re
 import signal
@@ -195,6 +196,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="handson.lab.server", description=__doc__)
     parser.add_argument("folder", type=Path, help="the lab's folder; it holds server.json")
     folder = parser.parse_args(argv).folder
+    # What libraries warn of here belongs into the lab's log, not into a learner's workspace.
+    logging.basicConfig(level=logging.WARNING)
     given = json.loads((folder / "server.json").read_text())
 
     around = internet.Internet(**given["internet"])

@@ -7,6 +7,7 @@ imported inside it: `handson --help` shall not wait for boto3.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pwd
 import random
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def up(options: argparse.Namespace) -> int:
     owner = _owner(options)
-    with acting_as(owner):
+    with _acting_for(owner):
         workspace = _workspace(options)
         public_key = workspace.public_key
     _start(workspace, public_key, options.base, owner)
@@ -55,12 +56,12 @@ def down(options: argparse.Namespace) -> int:
     from handson.ui.progress import progress
 
     owner = _owner(options)
-    with acting_as(owner):
+    with _acting_for(owner):
         workspace = _workspace(options)
     lab = Lab(workspace.name, owner)
     with lab.hold("handson down"), progress(_("Removing the lab")) as shown:
         found = lab.down(shown.say)
-    with acting_as(owner):
+    with _acting_for(owner):
         is_on_aws = workspace.settings().target == "aws"
         if not is_on_aws:
             # Those hosts are no more, and nothing of a step is done on the next ones.
@@ -176,12 +177,14 @@ def _last_step(options: argparse.Namespace) -> Step:
 
 
 def run(options: argparse.Namespace) -> int:
-    from handson.runner import Plan, run_course
+    from handson.runner import Plan, run_course, runs_folder
+    from handson.workspace import default_path
 
     root = checkout(options.root)
+    runs = options.runs or runs_folder(root, default_path(options.name))
     plan = Plan(
         root=root,
-        runs=(options.runs or root / "runs").absolute(),
+        runs=runs.absolute(),
         target=options.target,
         name=options.name,
         base=options.base,
@@ -261,6 +264,16 @@ def _owner(options: argparse.Namespace) -> int:
     return user.pw_uid
 
 
+def _acting_for(owner: int) -> contextlib.AbstractContextManager[None]:
+    """Touch the files of the user that a lab is for, with that user's rights.
+
+    What this needs is imported before: the user may not be able to read root's Python.
+    """
+    from handson import lab, undo, workspace  # noqa: F401
+
+    return acting_as(owner)
+
+
 def _workspace(options: argparse.Namespace) -> Workspace:
     from handson.lab.state import check_name
     from handson.workspace import Workspace
@@ -289,5 +302,5 @@ def _start(workspace: Workspace, public_key: str, base: str, owner: int) -> None
     for host in lab.renewed:
         print(_("{host} had been removed: this is a new one, as it was made.").format(host=host))
     if lab.renewed:
-        with acting_as(owner):
+        with _acting_for(owner):
             undo.forget_hosts(workspace)

@@ -188,6 +188,14 @@ def _finish(
     return left
 
 
+def runs_folder(root: Path, workspace: Path) -> Path:
+    """Return the folder `runs` of a checkout, or a workspace's where that cannot be written."""
+    runs = root / "runs"
+    if os.access(runs if runs.exists() else root, os.W_OK | os.X_OK):
+        return runs
+    return workspace / "runs"
+
+
 def new_folder(runs: Path) -> Path:
     """Make a folder of this moment under `runs`."""
     while True:

@@ -16,7 +16,7 @@ from handson.i18n import _
 from handson.lab import Lab
 from handson.lab.lock import hold
 from handson.record import Record
-from handson.runner import CELL_SECONDS, new_folder, run_step
+from handson.runner import CELL_SECONDS, new_folder, run_step, runs_folder
 from handson.show import Show, failure
 from handson.signals import stopping
 from handson.step import Step, begin
@@ -39,7 +39,6 @@ def goto(slug: str, workspace: Workspace | None = None, root: Path | None = None
     """
     step = begin(course.find(slug).slug, workspace)
     root = course.checkout(root)
-    (root / "runs").mkdir(exist_ok=True)
     with hold(step.workspace.name, "handson goto"), stopping():
         return Journey(step, root).go()
 
@@ -62,7 +61,8 @@ class Journey:
     def __init__(self, step: Step, root: Path) -> None:
         self.step, self.root = step, root
         self.workspace = step.workspace
-        self.show = Show(root / "runs")
+        self.runs = runs_folder(root, self.workspace.path)
+        self.show = Show(self.runs)
         self.began = time.monotonic()
         self._folder: Path | None = None
 
@@ -157,7 +157,10 @@ class Journey:
             raise HandsonError(failure(record), self._again)
 
     def _execute(self, info: StepInfo) -> Record:
-        self._folder = self._folder or new_folder(self.root / "runs")
+        if self._folder is None:
+            self._folder = new_folder(self.runs)
+            if self.runs.parent != self.root:
+                self.show.say(_("The executed notebooks go to {path}.").format(path=self._folder))
         target = self.workspace.settings().target
         source = self.root / "notebooks" / f"{info.slug}.ipynb"
         with self.show.running([source]):

@@ -19,7 +19,7 @@ from docker.types import IPAMConfig, IPAMPool, LogConfig
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from handson.errors import LabError
+from handson.errors import EngineMissing, LabError
 from handson.i18n import _
 from handson.lab import engine_service, processes, rights
 from handson.lab.limits import low_limits
@@ -479,7 +479,14 @@ def mac(address: str) -> str:
 
 def connect(name: str, owner: int | None = None, marks: Mapping[str, str] | None = None) -> Engine:
     """Return the engine for the lab `name`; raise EngineMissing with the cures otherwise."""
-    return Engine(name, engine_service.find(lab_folder(name, owner, create=True)), owner, marks)
+    folder = lab_folder(name, owner, create=True)
+    try:
+        client = engine_service.find(folder, name)
+    except EngineMissing:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # only when nothing of the lab is in it
+        raise
+    return Engine(name, client, owner, marks)
 
 
 @contextlib.contextmanager

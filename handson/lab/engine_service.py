@@ -7,7 +7,6 @@ and a `podman` program, for which the lab starts a service.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import shutil
 import socket
@@ -26,23 +25,24 @@ from handson.lab import processes
 from handson.lab.limits import low_limits
 from handson.lab.processes import as_root
 from handson.lab.state import write_private
+from handson.users import name_of
 
 DEFAULT = "unix:///var/run/docker.sock"
 SOCKET = "podman.sock"
 
 
-def find(folder: Path) -> docker.DockerClient:
+def find(folder: Path, name: str = "lab") -> docker.DockerClient:
     """Return the engine's API; raise EngineMissing with the cures otherwise.
 
     `folder` is this user's own, mode 0700: a Podman service that has to be started for this
-    has its socket there.
+    has its socket there. `name` is that of the lab for which it is found.
     """
     for address in _addresses():
         client = _client(address)
         if client:
             return client
     if shutil.which("podman"):
-        return _start_podman(folder)
+        return _start_podman(folder, name)
     raise EngineMissing(
         _("No container engine was found: neither Docker nor Podman answers."),
         _(
@@ -97,7 +97,7 @@ def _listens(address: str | None) -> bool:
         return probe.connect_ex(address.removeprefix("unix://")) == 0
 
 
-def _start_podman(folder: Path) -> docker.DockerClient:
+def _start_podman(folder: Path, name: str) -> docker.DockerClient:
     """Start a Podman service in this folder (or find it running) and connect to it."""
     place = folder / SOCKET
     address = f"unix://{place}"
@@ -106,9 +106,10 @@ def _start_podman(folder: Path) -> docker.DockerClient:
     if not _may_be_root():
         raise EngineMissing(
             _("Podman is installed, but you may not use it: the lab needs root's, by sudo."),
-            _("Ask who administers this machine for a lab: sudo handson up --for {user}").format(
-                user=getpass.getuser()
-            ),
+            _(
+                "Ask who administers this machine for a lab: "
+                "sudo handson up --for {user} --name {name}"
+            ).format(user=name_of(os.getuid()), name=name),
         )
     write_private(folder / "containers.conf", _containers_conf())
     settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"

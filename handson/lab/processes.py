@@ -118,4 +118,6 @@ def _signal(process: psutil.Process, name: str) -> None:
         try:
             process.send_signal(getattr(signal, f"SIG{name}"))
         except psutil.AccessDenied:
-            subprocess.run([*as_root(), "kill", f"-{name}", str(process.pid)], check=False)
+            # It may have ended meanwhile: what kill says of that is for nobody.
+            command = [*as_root(), "kill", f"-{name}", str(process.pid)]
+            subprocess.run(command, check=False, capture_output=True)

@@ -23,6 +23,8 @@ from handson.runner import Plan, kernel_environment, run_course
 from handson.workspace import Workspace
 
 CANARY = "Canary-7f3a9c"
+# Another run of the tests beside this one has a lock of its own.
+NAME = f"meadow-{os.getpid()}"
 
 
 @pytest.fixture
@@ -37,12 +39,12 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(root: Path, place: small.Meadow | None = None, **more: object) -> int:
-    plan = Plan(root, root / "runs", name="meadow", **more)  # type: ignore[arg-type]
+    plan = Plan(root, root / "runs", name=NAME, **more)  # type: ignore[arg-type]
     return run_course(plan, place or meadow(root))
 
 
 def meadow(root: Path, refuse: str = "") -> small.Meadow:
-    return small.Meadow(Workspace("meadow", root / "workspace"), refuse)
+    return small.Meadow(Workspace(NAME, root / "workspace"), refuse)
 
 
 def made(root: Path) -> Path:
@@ -177,7 +179,7 @@ def test_two_runs_of_one_name_do_not_meet(
     status: list[int] = []
     refusing = meadow(course, "There is no grass.")  # it runs no kernel in a thread
     second = threading.Thread(target=lambda: status.append(run(course, refusing)))
-    with hold("meadow", "handson run"):
+    with hold(NAME, "handson run"):
         second.start()
         second.join(1)
         assert second.is_alive() and not (course / "runs").exists()
@@ -201,10 +203,10 @@ def test_the_kernel_is_this_interpreter_whatever_the_home_folder_offers(
 
 
 def test_the_kernel_is_told_where_it_runs(tmp_path: Path) -> None:
-    workspace = Workspace("meadow", tmp_path / "workspace")
+    workspace = Workspace(NAME, tmp_path / "workspace")
     given = kernel_environment(workspace, "lab")
     assert given["HANDSON_HEADLESS"] == "1"
-    assert given["HANDSON_NAME"] == "meadow"
+    assert given["HANDSON_NAME"] == NAME
     assert given["HANDSON_WORKSPACE"] == str(tmp_path / "workspace")
     assert given["AWS_EC2_METADATA_DISABLED"] == "true"
     assert "AWS_EC2_METADATA_DISABLED" not in kernel_environment(workspace, "aws")
@@ -228,7 +230,8 @@ def test_a_run_that_is_stopped_clears_up(
         "from handson import cli, runner\n"
         "root = Path(sys.argv[1])\n"
         "runner._place = lambda plan, folder: t.meadow(root)\n"
-        "sys.exit(cli.main(['run', '--root', str(root), '--runs', str(root / 'runs')]))\n"
+        "words = ['--name', t.NAME, '--root', str(root), '--runs', str(root / 'runs')]\n"
+        "sys.exit(cli.main(['run', *words]))\n"
     )
     tests = Path(__file__).parents[1]
     path = os.pathsep.join(map(str, (Path(runner.__file__).parents[1], tests, tests / "unit")))

@@ -1,9 +1,15 @@
-"""For tests: waiting for a condition instead of a time."""
+"""For tests: waiting for a condition instead of a time, and names that no other run has."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+
+
+def own(name: str) -> str:
+    """Return a name for a lab of this process: another run of the tests may be beside it."""
+    return f"{name}-{os.getpid()}"
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:

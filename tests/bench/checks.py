@@ -21,7 +21,7 @@ from handson.step import Step, begin
 from handson.travel import goto
 from handson.workspace import Workspace
 
-NAME = "bench"
+NAME = f"bench-{os.getpid()}"
 SLUGS = [step.slug for step in STEPS if step.slug < "08"]
 
 

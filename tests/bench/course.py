@@ -26,7 +26,7 @@ from handson.travel import goto
 from handson.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
-NAME = "bench"
+NAME = f"bench-{os.getpid()}"
 LAST = STEPS[-1].slug
 
 

@@ -18,8 +18,8 @@ from handson.lab.engine import Engine
 from handson.lab.lab import SERVER
 from handson.lab.state import lab_folder
 
-# Where tests run side by side (pytest-xdist), each worker has labs of its own.
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+# Each worker (pytest-xdist) of each run of the tests has labs of its own.
+WORKER = f"{os.environ.get('PYTEST_XDIST_WORKER', '')}-{os.getpid()}"
 NAME = f"tests{WORKER}"
 
 CONNECT = r"""

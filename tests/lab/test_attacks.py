@@ -19,6 +19,7 @@ import psutil
 import pytest
 import users
 from looking import connect, connect_program, listener
+from waiting import own
 
 from handson.cloud import Cloud
 from handson.host import Host
@@ -218,7 +219,7 @@ def test_the_key_stands_where_only_its_owner_reads(
 def test_no_process_of_a_lab_has_the_learners_secrets(tmp_path: Path) -> None:
     """The password and the keys of AWS stay with the process that starts a lab."""
     canary = "Kanarien-Vogel7"
-    name = f"secrets-{os.getpid()}"
+    name = own("secrets")
     program = "import sys; from handson.lab import Lab; Lab(sys.argv[1]).up('ssh-ed25519 AAAA')"
     secrets = {"HANDSON_PASSWORD": canary, "AWS_SECRET_ACCESS_KEY": canary, "AWS_PROFILE": canary}
     before = {process.pid for process in psutil.process_iter()}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import own
 
 from handson import cli
 from handson.lab import Lab
@@ -19,7 +20,7 @@ from handson.settings import Settings
 from handson.step import Step, begin
 from handson.workspace import Workspace
 
-NAME, RUN = "cli-test", "cli-run"
+NAME, RUN = own("cli-test"), own("cli-run")
 ROOT = Path(cli.__file__).parents[1]
 
 

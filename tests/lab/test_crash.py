@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from looking import connect, traces
-from waiting import wait_until
+from waiting import own, wait_until
 
 from handson.errors import CloudError, HandsonError, LabDown
 from handson.host import Host
@@ -67,10 +67,10 @@ def two_stacks(workspace: Workspace) -> Step:
 
 
 def test_the_api_is_killed(lab: Lab, own_lab: OwnLab, home: Callable[[str], Workspace]) -> None:
-    crashed, workspace = own_lab("t1"), home("t1")
+    crashed, workspace = own_lab(own("t1")), home(own("t1"))
     before = crashed.up(workspace.public_key)
     two_stacks(workspace)
-    kill(SERVER, str(lab_folder("t1")))
+    kill(SERVER, str(lab_folder(own("t1"))))
     assert not crashed.is_up
     with pytest.raises(CloudError, match="The AWS API does not answer"):
         begin("00_start", workspace).cloud.stacks()
@@ -80,7 +80,7 @@ def test_the_api_is_killed(lab: Lab, own_lab: OwnLab, home: Callable[[str], Work
     assert len(crashed.left_over()) == WHOLE
     assert begin("00_start", workspace).cloud.stacks() == []
     assert crashed.down()
-    no_trace("t1")
+    no_trace(own("t1"))
     with pytest.raises(LabDown):
         _ = begin("00_start", workspace).target
 
@@ -88,9 +88,9 @@ def test_the_api_is_killed(lab: Lab, own_lab: OwnLab, home: Callable[[str], Work
 def test_the_engines_service_is_killed(
     lab: Lab, own_lab: OwnLab, home: Callable[[str], Workspace]
 ) -> None:
-    crashed, workspace = own_lab("t2"), home("t2")
+    crashed, workspace = own_lab(own("t2")), home(own("t2"))
     state = crashed.up(workspace.public_key)
-    folder = lab_folder("t2")
+    folder = lab_folder(own("t2"))
     if not engine_service.service_processes(folder):
         pytest.skip("this engine's service is the machine's own, not the lab's")
     kill("podman", "system", "service", f"unix://{folder / engine_service.SOCKET}")
@@ -98,7 +98,7 @@ def test_the_engines_service_is_killed(
     two_stacks(workspace)  # and the API finds the new service
     kill("podman", "system", "service", f"unix://{folder / engine_service.SOCKET}")
     assert crashed.down()
-    no_trace("t2")
+    no_trace(own("t2"))
 
 
 UP = "import sys; from handson.lab import Lab; Lab(sys.argv[1]).up(sys.argv[2])"
@@ -108,9 +108,9 @@ UP = "import sys; from handson.lab import Lab; Lab(sys.argv[1]).up(sys.argv[2])"
 def test_up_is_killed(
     seconds: float, lab: Lab, own_lab: OwnLab, home: Callable[[str], Workspace]
 ) -> None:
-    crashed, workspace = own_lab("t3"), home("t3")
+    crashed, workspace = own_lab(own("t3")), home(own("t3"))
     process = subprocess.Popen(
-        [sys.executable, "-c", UP, "t3", workspace.public_key],
+        [sys.executable, "-c", UP, own("t3"), workspace.public_key],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     time.sleep(seconds)
@@ -118,47 +118,47 @@ def test_up_is_killed(
     process.wait()
     if seconds > 2:
         crashed.down()
-        no_trace("t3")
+        no_trace(own("t3"))
     else:
         state = crashed.up(workspace.public_key)
-        assert crashed.is_up and LabState.load("t3") == state
+        assert crashed.is_up and LabState.load(own("t3")) == state
         assert len(crashed.left_over()) == WHOLE
         crashed.down()
-        no_trace("t3")
+        no_trace(own("t3"))
 
 
 def test_hosts_that_were_removed_by_hand(
     lab: Lab, own_lab: OwnLab, home: Callable[[str], Workspace]
 ) -> None:
-    crashed, workspace = own_lab("t4"), home("t4")
+    crashed, workspace = own_lab(own("t4")), home(own("t4"))
     crashed.up(workspace.public_key)
-    with engines.connect("t4") as engine:
+    with engines.connect(own("t4")) as engine:
         host = engine.host("mailbox")
         assert host is not None
         host.remove(force=True, v=True)
     crashed.up(workspace.public_key)
-    with engines.connect("t4") as engine:
+    with engines.connect(own("t4")) as engine:
         assert engine.host("mailbox") is not None
     crashed.down()
-    no_trace("t4")
+    no_trace(own("t4"))
     assert not crashed.down()  # nothing was left to remove
-    no_trace("t4")
+    no_trace(own("t4"))
 
 
 def test_two_labs_side_by_side(
     step: Step, client: Host, own_lab: OwnLab, home: Callable[[str], Workspace]
 ) -> None:
-    other = own_lab("t5")
-    state, shared = other.up(home("t5").public_key), LabState.load(step.workspace.name)
+    other = own_lab(own("t5"))
+    state, shared = other.up(home(own("t5")).public_key), LabState.load(step.workspace.name)
     assert state.vpc_cidr != shared.vpc_cidr and state.internet_cidr != shared.internet_cidr
-    second = two_stacks(home("t5"))
+    second = two_stacks(home(own("t5")))
     assert second.settings.server_ip != step.settings.server_ip
     # Neither reaches the other, whatever its security groups say.
     assert connect(client, second.settings.server_ip, 25) == "unreachable"
     assert connect(second.server, step.settings.server_ip, 25) == "unreachable"
     second.hosts.close()
     other.down()
-    no_trace("t5")
+    no_trace(own("t5"))
     assert Lab(step.workspace.name).is_up
     assert client.read("echo there") == "there\n"
     assert step.talk(25).is_accepted
@@ -170,7 +170,7 @@ def test_labs_that_start_at_the_same_moment(
     """Each takes the same networks for free; the engine gives none out twice."""
     monkeypatch.setattr(Engine, "subnets", lambda self: [])
     monkeypatch.setattr(network, "taken", list)
-    labs = {own_lab(name): home(name).public_key for name in ("t7", "t8", "t9")}
+    labs = {own_lab(name): home(name).public_key for name in (own("t7"), own("t8"), own("t9"))}
     with ThreadPoolExecutor(len(labs)) as pool:
         states = list(pool.map(lambda lab: lab.up(labs[lab]), labs))
     assert len({state.vpc_cidr for state in states}) == len(labs)

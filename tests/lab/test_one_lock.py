@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from looking import traces
-from waiting import wait_until
+from waiting import own, wait_until
 
 from handson import cli
 from handson.lab import Lab
@@ -20,7 +20,7 @@ from handson.lab.state import RUN, lab_folder
 from handson.workspace import Workspace
 
 ROOT = Path(cli.__file__).parents[1]
-NAME = f"lock-{os.getpid()}"
+NAME = own("lock")
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,7 @@ def test_what_a_dead_run_left_is_swept_away(tmp_path: Path) -> None:
     dead = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert dead.returncode == -signal.SIGKILL
     assert Lab(NAME).is_up
-    other = Lab(f"beside-{os.getpid()}")
+    other = Lab(own("beside"))
     try:
         other.up(Workspace(other.name, tmp_path / "other").public_key)
         assert traces(NAME) == []

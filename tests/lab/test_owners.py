@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import users
 from users import Checkout, User
+from waiting import own
 
 from handson.lab import LabApi, LabState
 
 checkout = users.checkout
-NAME = "shared"
+NAME = own("shared")
 
 # What a learner does in notebooks 00 and 09, without a browser.
 LEARN = """

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from solving import at_start, solve
+from waiting import own
 
 from handson.course import STEPS
 from handson.step import Step, begin
 
-NAME = "mxtests"
+NAME = own("mxtests")
 
 
 @pytest.fixture(scope="module")

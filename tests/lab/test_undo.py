@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from solving import assert_nothing_doubled, learner, solve, state
+from waiting import own
 
 from handson import before, checks, course, standing
 from handson.course import STEPS
@@ -19,7 +20,7 @@ from handson.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
-NAME = "undo"
+NAME = own("undo")
 UNDOABLE = [step.slug for step in STEPS if "01" <= step.slug < "10"]
 # The steps of the tutorial: a test that goes on with one does not break and harden as well.
 TUTORIAL = [slug for slug in UNDOABLE if slug < "08"]

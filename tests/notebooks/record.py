@@ -18,6 +18,7 @@ from handson.lab import Lab
 from handson.workspace import Workspace
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NAME = f"record-{os.getpid()}"
 
 
 def record(path: Path) -> None:
@@ -52,12 +53,12 @@ def record(path: Path) -> None:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(
-            HANDSON_NAME="record",
+            HANDSON_NAME=NAME,
             HANDSON_WORKSPACE=folder,
             HANDSON_HEADLESS="1",
             HANDSON_FAULT="chrooted-smtpd",
         )
-        lab = Lab("record")
+        lab = Lab(NAME)
         lab.up(Workspace().public_key, print)
         try:
             for step in STEPS:

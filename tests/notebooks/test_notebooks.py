@@ -15,6 +15,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from solving import assert_nothing_doubled, learner
+from waiting import own
 
 from handson.course import STEPS
 from handson.lab import Lab
@@ -34,7 +35,7 @@ SLUGS = [step.slug for step in STEPS]
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A workspace whose password is a canary, with its lab up."""
     home = tmp_path_factory.mktemp("workspace")
-    with learner("notebooks", home, PASSWORD=CANARY.reveal()) as found:
+    with learner(own("notebooks"), home, PASSWORD=CANARY.reveal()) as found:
         yield found
 
 

@@ -49,8 +49,14 @@ def install() -> None:
 
 
 def use(folder: Path) -> None:
-    """Write into this workspace's folder from now on."""
+    """Write into this workspace's folder from now on.
+
+    Not where root acts for a user: what is logged later, root would write with its own rights,
+    wherever a link of that user leads.
+    """
     global _opened
+    if os.geteuid() != os.getuid():
+        return
     _opened = folder
 
 
@@ -59,7 +65,8 @@ def write(folder: Path, line: str) -> None:
     if not folder.is_dir():
         return
     text = f"{line}\n".encode()[-BYTES:]
-    descriptor = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    descriptor = os.open(folder / FILE, flags, 0o600)
     with os.fdopen(descriptor, "ab") as file:
         if os.fstat(descriptor).st_size + len(text) > BYTES:
             file.truncate(0)

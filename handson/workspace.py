@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from datetime import UTC, datetime
@@ -72,6 +73,9 @@ class Workspace:
         self.path = path or default_path(self.name)
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # One that is there may be somebody else's, or a link to such a folder.
+            if not os.access(self.path, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             raise InvalidInput(
                 _("The workspace {path} cannot be made: {reason}.").format(

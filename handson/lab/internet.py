@@ -12,6 +12,7 @@ from handson.i18n import _
 from handson.lab import network
 from handson.lab.engine import Engine, File, is_whole
 from handson.lab.firewall import OPEN, render
+from handson.patience import patience
 
 HOSTS = ("pc", "mailbox", "resolver")
 NETWORK = "internet"
@@ -144,9 +145,23 @@ def wait_for_ssh(engine: Engine, host: Any) -> None:
 
 
 def host_keys(engine: Engine, host: Any) -> list[str]:
-    """Return the host's public keys, a line each, as seen from outside over the engine."""
-    text = engine.run(host, "cat /etc/ssh/ssh_host_*_key.pub")
-    return [" ".join(line.split()[:2]) for line in text.splitlines() if line.strip()]
+    """Return the host's public keys, a line each, as seen from outside over the engine.
+
+    Raises LabError when there are not two, as each host has: what is pinned has to be whole.
+    """
+    keys: list[str] = []
+    # On a busy machine an engine may lose what a command printed: then it is asked again.
+    for _gone in patience(20, first=0.1):
+        text = engine.run(host, "cat /etc/ssh/ssh_host_*_key.pub")
+        keys = [" ".join(line.split()[:2]) for line in text.splitlines() if line.strip()]
+        if len(keys) == 2:
+            return keys
+    raise LabError(
+        _("The SSH host keys of {host} cannot be read: {count} of 2.").format(
+            host=host.name, count=len(keys)
+        ),
+        _("Run `handson down`, then `handson up`."),
+    )
 
 
 def published_port(engine: Engine, host: Any) -> int:

@@ -113,8 +113,12 @@ def _write(descriptor: int, what: str) -> None:
 def _waits_for(descriptor: int) -> str:
     try:
         found = json.loads(os.pread(descriptor, 1000, 0))
-        return _("Waiting for {what} (process {pid}, since {since}) to end.").format(
+        said = _("Waiting for {what} (process {pid}, since {since}) to end.").format(
             what=str(found["what"]), pid=int(found["pid"]), since=str(found["since"])
         )
-    except (ValueError, KeyError, TypeError):
-        return _("Waiting for another process that uses this lab.")
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        said = ""
+    # Where root waits for a user, this is that user's text: nothing in it may steer a terminal.
+    if said and said.isprintable():
+        return said
+    return _("Waiting for another process that uses this lab.")

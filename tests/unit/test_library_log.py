@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from handson import library_log
+from handson.errors import InvalidInput
+from handson.users import acting_as
 from handson.workspace import FILES, Workspace
 
 FILE = library_log.FILE
@@ -94,3 +100,44 @@ def test_it_is_one_of_the_workspaces_files(tmp_path: Path) -> None:
     assert not workspace.path.exists()
     library_log.write(workspace.path, "a late line")
     assert not workspace.path.exists()
+
+
+@pytest.fixture
+def nobodys() -> Iterator[Path]:
+    """A folder of the user nobody, which that user can reach."""
+    if os.getuid():
+        pytest.skip("only root can act as another user")
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o711)
+    home = folder / "home"
+    home.mkdir()
+    shutil.chown(home, "nobody")
+    yield home
+    shutil.rmtree(folder)
+
+
+def test_root_writes_nothing_where_a_user_has_put_a_link(
+    nobodys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precious = nobodys.with_name("precious")
+    precious.write_text("root's")
+    monkeypatch.setattr(library_log, "_opened", None)
+    with acting_as(pwd.getpwnam("nobody").pw_uid):
+        path = Workspace("meadow", nobodys / "meadow").path
+        (path / FILE).symlink_to(precious)
+    assert library_log._opened is None
+    with pytest.raises(OSError, match="symbolic links"):
+        library_log.write(path, "a warning")
+    assert precious.read_text() == "root's"
+
+
+def test_a_workspace_that_leads_into_roots_folder(nobodys: Path) -> None:
+    precious = nobodys.with_name("precious")
+    precious.mkdir(mode=0o755)
+    (nobodys / "meadow").symlink_to(precious)
+    with (
+        acting_as(pwd.getpwnam("nobody").pw_uid),
+        pytest.raises(InvalidInput, match="cannot be made: Permission denied"),
+    ):
+        Workspace("meadow", nobodys / "meadow")
+    assert list(precious.iterdir()) == []

@@ -142,6 +142,23 @@ def test_a_lock_file_that_tells_nothing(home: Path, capsys: pytest.CaptureFixtur
     lock._held.clear()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"what": "\\u001b[2Jup", "pid": 1, "since": "12:00:00"}',
+        '{"what": "up\\nLab removed", "pid": 1, "since": "12:00:00"}',
+        '{"what": "up", "pid": Infinity, "since": "12:00:00"}',
+        "[" * 1000,
+    ],
+)
+def test_a_text_that_somebody_else_wrote(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    file.write_text(text)
+    with file.open() as opened:
+        said = lock._waits_for(opened.fileno())
+    assert said == "Waiting for another process that uses this lab."
+
+
 def test_a_link_in_its_place_is_not_followed(home: Path) -> None:
     states.labs_folder(create=True)
     (home / ".handson" / ".labs" / "course.lock").symlink_to(home / "victim")

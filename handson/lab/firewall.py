@@ -96,7 +96,8 @@ def _lines(rules: Iterable[Rule], side: str) -> list[str]:
     for rule in rules:
         for peer in rule.peers:
             if rule.protocol in ("tcp", "udp"):
-                first, last = rule.from_port or 0, rule.to_port or 65535
+                first = 0 if rule.from_port is None else rule.from_port
+                last = 65535 if rule.to_port is None else rule.to_port  # 0 is a port too
                 ports = f"{first}" if first == last else f"{first}-{last}"
                 match = f"{rule.protocol} dport {ports} "
             elif rule.protocol == "icmp":

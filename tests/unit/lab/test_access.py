@@ -137,6 +137,19 @@ def test_an_old_request_is_not_taken_again(
     assert bool(KEY.admits(request(), BODY)) is is_in
 
 
+def test_a_target_that_is_not_signed_is_refused() -> None:
+    target = {"X-Amz-Target": "AmazonSSM.DescribeParameters"}
+    assert KEY.admits(request(target, service="ssm"), BODY) == "ssm"
+    added = {**request(service="ssm"), "HTTP_X_AMZ_TARGET": target["X-Amz-Target"]}
+    assert KEY.admits(added, BODY) == ""
+
+
+def test_headers_that_nobody_can_read_are_refused() -> None:
+    assert KEY.admits({**request(), "HTTP_HOST": "["}, BODY) == ""
+    digest = request({"X-Amz-Content-SHA256": hashlib.sha256(BODY).hexdigest()})
+    assert KEY.admits({**digest, "HTTP_X_AMZ_CONTENT_SHA256": "\xe9"}, BODY) == ""
+
+
 def test_an_address_may_be_signed_in_the_query_by_nobody() -> None:
     environ = request()
     environ["RAW_URI"] = f"/?X-Amz-Credential={KEY.id}&X-Amz-Signature={'0' * 64}"

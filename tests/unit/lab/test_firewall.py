@@ -46,6 +46,12 @@ def test_a_rule_is_a_line(rule: Rule, line: str) -> None:
     assert line not in chain(text, "output")
 
 
+def test_port_0_is_one_port_and_not_all() -> None:
+    text = render(Policy((Rule("tcp", 0, 0, ("10.0.0.0/8",)),), ()), ["10.87.0.0/16"])
+    assert "tcp dport 0 ip saddr 10.0.0.0/8 accept" in text
+    assert "65535" not in text
+
+
 def test_each_member_of_a_group_is_a_line() -> None:
     rule = Rule("tcp", 25, 25, ("10.87.3.20", "10.87.3.21"))
     assert len(chain(render(Policy((rule,), ()), [VPC]), "input")) == 6

@@ -96,15 +96,22 @@ class Hardware:
         """
         with self.lock:
             self.notice()
-            there = {host.labels["handson.host"] for host in self._all_hosts()}
+            there = self._well_connected(self._complete)
             self._well_connected(lambda: self.internet.restore(self.engine))
             instances = books.instances()
-            lost = self.fallen & instances.keys()
-            for instance_id in lost:
+            for instance_id in self.fallen & instances.keys():
                 instances[instance_id].start()
             self.fallen.clear()
+            wanted = {id_: one for id_, one in instances.items() if one.state == "running"}
             self.follow()
-            return sorted(books.name(instances[one]) or one for one in lost - there)
+            names = {id_: books.name(one) or id_ for id_, one in wanted.items()}
+            names |= {name: name for name in internet.HOSTS}
+            return sorted(names[one] for one in names.keys() - there)
+
+    def _complete(self) -> set[str]:
+        """Return the hosts that have their interface: any other has to be made anew."""
+        hosts = {host.labels["handson.host"] for host in self._all_hosts()}
+        return hosts & self.engine.interfaces().keys()
 
     def _well_connected(self, act: Callable[[], Found]) -> Found:
         """Act, and once more on a new connection where the engine's service has gone."""
@@ -168,14 +175,16 @@ class Hardware:
     def hosts(self) -> list[dict[str, Any]]:
         """Return each host of the lab: name, state, addresses, memory in bytes (0 if stopped).
 
-        `state` is the engine's word for it, or 'missing' for a host that was removed by hand.
+        `state` is the engine's word for it, 'missing' for a host that was removed by hand, or
+        'cut off' for one that runs without the network that its interface held.
         """
 
         def tell(host: Any) -> dict[str, Any]:
-            running = host.status == "running"
+            running = is_whole(host, interfaces.get(host.labels["handson.host"]))
+            is_cut_off = host.status == "running" and not running
             return {
                 "name": host.labels.get("handson.name") or host.labels["handson.host"],
-                "state": host.status,
+                "state": "cut off" if is_cut_off else host.status,
                 "addresses": self.engine.addresses(host) if running else [],
                 "memory": self.engine.memory(host) if running else 0,
             }
@@ -183,6 +192,7 @@ class Hardware:
         # An engine takes its time to measure; it does so for all hosts at once.
         with ThreadPoolExecutor() as pool:
             hosts = self._well_connected(self._all_hosts)
+            interfaces = self._well_connected(self.engine.interfaces)
             told = list(pool.map(tell, hosts))
         there = {host.labels["handson.host"] for host in hosts}
         wanted = {id_: books.name(one) or id_ for id_, one in books.instances().items()}

@@ -8,8 +8,9 @@ port open. Where that fails, whoever asks next waits until it has been done.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
@@ -19,10 +20,11 @@ from docker.errors import APIError, NotFound
 from handson.errors import HandsonError, LabError
 from handson.i18n import _
 from handson.lab import books, internet, network
-from handson.lab.engine import BROKEN, Engine, File, is_whole, started
+from handson.lab.engine import BROKEN, Engine, File, explanation, is_whole, started
 from handson.lab.firewall import render
 
 Found = TypeVar("Found")
+PATIENCE = 100  # seconds; boto3's clients wait for 180 here
 KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 KEYS_END = "-----END SSH HOST KEY KEYS-----"
 
@@ -31,7 +33,7 @@ class NotMade(LabError):
     """What the books name cannot be made; `resource_id` is the instance or the VPC."""
 
     def __init__(self, resource_id: str, error: Exception) -> None:
-        what = error.what if isinstance(error, HandsonError) else _explanation(error)
+        what = error.what if isinstance(error, HandsonError) else explanation(error)
         super().__init__(
             _("{id} could not be made: {reason}").format(id=resource_id, reason=what),
             _("Choose another address or network, or look at the lab's server.log."),
@@ -57,6 +59,19 @@ class Hardware:
         self.lock = threading.RLock()
         self.is_behind = False  # the books hold a change that has not reached all hosts
 
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Do one thing at a time; raise LabError when it takes too long to be one's turn."""
+        if not self.lock.acquire(timeout=PATIENCE):
+            raise LabError(
+                _("The lab is still busy with an earlier request."),
+                _("Wait a minute; the lab's server.log tells what it waits for."),
+            )
+        try:
+            yield
+        finally:
+            self.lock.release()
+
     # -- bringing in line ----------------------------------------------------
 
     def follow(self) -> None:
@@ -73,29 +88,33 @@ class Hardware:
     def notice(self) -> None:
         """Write down as stopped what should run and does not, as EC2 does.
 
-        A host that ended by itself, or was removed by hand, is such a one.
+        A host that ended by itself, was removed by hand or has lost its network is such a one.
         """
         with self.lock:
-            running = self._well_connected(
-                lambda: {
-                    host.labels["handson.instance"]
-                    for host in self._instance_hosts()
-                    if host.status == "running"
-                }
-            )
+            running = self._well_connected(self._whole)
             for instance in books.instances().values():
-                if instance.state == "running" and instance.id not in running:
+                # One whose start is not complete is not lost: `follow` goes on with it.
+                is_started = instance.state == "running" and instance.id in self.settled
+                if is_started and instance.id not in running:
                     instance.stop()
                     self.fallen.add(instance.id)
                     self.settled.discard(instance.id)
 
+    def _whole(self) -> set[str]:
+        """Return the instances whose host runs, in the network that its interface holds."""
+        interfaces = self.engine.interfaces()
+        hosts = {host.labels["handson.instance"]: host for host in self._instance_hosts()}
+        return {id_ for id_, host in hosts.items() if is_whole(host, interfaces.get(id_))}
+
     def restore(self) -> list[str]:
         """Bring back what went away by itself; return the names of hosts that are new ones.
 
-        A host that was removed is made anew, from its image and its user data.
+        A host that was removed is made anew, from its image and its user data. All firewalls
+        are loaded anew: whoever is root on this machine may have changed them.
         """
-        with self.lock:
+        with self.turn():
             self.notice()
+            self.loaded.clear()
             there = self._well_connected(self._complete)
             self._well_connected(lambda: self.internet.restore(self.engine))
             instances = books.instances()
@@ -116,6 +135,7 @@ class Hardware:
     def _well_connected(self, act: Callable[[], Found]) -> Found:
         """Act, and once more on a new connection where the engine's service has gone."""
         try:
+            self.engine.ping()
             return act()
         except BROKEN as error:
             if isinstance(error, APIError) and not isinstance(error, NotFound):
@@ -263,7 +283,7 @@ class Hardware:
             self._boot(instance, rules)
         elif id_ not in self.settled or not is_whole(host, interface):
             self.settled.discard(id_)
-            if host.status != "running":
+            if not is_whole(host, interface):
                 self._connect_public(instance, interface)
             self.engine.start_host(host, rules)
             self._settle(instance, host, rules)
@@ -332,8 +352,3 @@ class Hardware:
         if instance.public_ip:
             self.engine.join(net, interface, instance.public_ip)
         interface.reload()
-
-
-def _explanation(error: Exception) -> str:
-    explanation = getattr(error, "explanation", "") or error
-    return str(explanation).strip()

@@ -6,7 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import boto3
@@ -32,6 +32,9 @@ class Hardware:
         self.is_behind = False
         self.broken: Exception | None = None
         self.followed = 0
+
+    def turn(self) -> AbstractContextManager[Any]:
+        return self.lock
 
     def notice(self) -> None:
         pass

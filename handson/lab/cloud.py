@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from docker.errors import APIError, NotFound
@@ -45,19 +46,28 @@ class Hardware:
     """What the AWS API stands upon here: a host for each instance, a network for each VPC.
 
     `connect` connects to the container engine: anew when its service has ended meanwhile.
+    The books are kept in `folder`; those of a server that was killed are gone on with, and so
+    are its hosts.
     """
 
-    def __init__(self, connect: Callable[[], Engine], around: internet.Internet) -> None:
+    def __init__(
+        self, connect: Callable[[], Engine], around: internet.Internet, folder: Path
+    ) -> None:
         self.connect = connect
         self.engine = connect()
         self.internet = around
+        self.folder = folder
         self.loaded: dict[str, tuple[str, datetime]] = {}  # rules, and into which network
-        self.made: set[str] = set()  # instances that have been booted
-        self.settled: set[str] = set()  # of those, whose last start is complete
-        self.fallen: set[str] = set()  # instances whose host went away by itself
-        self.console: dict[str, str] = {}  # host keys, by instance
+        known = books.take_up(folder)
+        self.made: set[str] = known.get("made", set())  # instances that have been booted
+        # Of those, whose last start is complete.
+        self.settled: set[str] = known.get("settled", set())
+        # Instances whose host went away by itself.
+        self.fallen: set[str] = known.get("fallen", set())
+        self.console: dict[str, str] = known.get("console", {})  # host keys, by instance
         self.lock = threading.RLock()
-        self.is_behind = False  # the books hold a change that has not reached all hosts
+        # The books hold a change that has not reached all hosts.
+        self.is_behind = bool(known)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -82,8 +92,12 @@ class Hardware:
         """
         with self.lock:
             self.is_behind = True
-            self._well_connected(self._follow)
-            self.is_behind = False
+            self._keep()
+            try:
+                self._well_connected(self._follow)
+                self.is_behind = False
+            finally:
+                self._keep()
 
     def notice(self) -> None:
         """Write down as stopped what should run and does not, as EC2 does.
@@ -99,6 +113,12 @@ class Hardware:
                     instance.stop()
                     self.fallen.add(instance.id)
                     self.settled.discard(instance.id)
+                    self._keep()
+
+    def _keep(self) -> None:
+        """Keep the books, and what is known of the hosts, over the death of this process."""
+        known = ("made", "settled", "fallen", "console")
+        books.keep(self.folder, {name: getattr(self, name) for name in known})
 
     def _whole(self) -> set[str]:
         """Return the instances whose host runs, in the network that its interface holds."""

@@ -15,7 +15,7 @@ import os
 import re
 import signal
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -163,6 +163,14 @@ class Application:
         raise HandsonError(f"The lab cannot be asked “{question}”.")
 
 
+def _public_addresses(cidr: str) -> Iterator[str]:
+    """Yield an address for each instance that starts: none that another one has."""
+    for number in itertools.cycle(range(network.FIRST_PUBLIC, network.LAST_PUBLIC)):
+        address = network.address(cidr, number)
+        if address not in {one.public_ip for one in books.instances().values()}:
+            yield address
+
+
 def _length(environ: dict[str, Any]) -> int:
     text = environ.get("CONTENT_LENGTH") or "0"
     return int(text) if text.isdecimal() else -1
@@ -220,16 +228,14 @@ def main(argv: list[str] | None = None) -> None:
 
     around = internet.Internet(**given["internet"])
     hardware = Hardware(
-        lambda: engine.connect(given["name"], given["owner"], given["marks"]), around
+        lambda: engine.connect(given["name"], given["owner"], given["marks"]), around, folder
     )
-    public = itertools.cycle(range(network.FIRST_PUBLIC, network.LAST_PUBLIC))
     mends.mend(
-        public_addresses=lambda: network.address(around.cidr, next(public)),
-        console_output=hardware.console_output,
+        public_addresses=_public_addresses(around.cidr), console_output=hardware.console_output
     )
     application = Application(hardware, Key(**given["key"]))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
-    # At once: there is nothing to save, and taking moto apart in order takes two seconds.
+    # At once: all is kept already, and taking moto apart in order takes two seconds.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     write_private(folder / "endpoint", f"http://127.0.0.1:{server.server_port}")
     server.serve_forever()

@@ -159,6 +159,7 @@ def diagnose(options: argparse.Namespace) -> int:
 
     step = _last_step(options)
     try:
+        diagnosis.reach(step.scene())
         found = diagnosis.diagnose(step.scene())
     finally:
         step.hosts.close()

@@ -113,6 +113,7 @@ class Hardware:
                     instance.stop()
                     self.fallen.add(instance.id)
                     self.settled.discard(instance.id)
+                    self.is_behind = True  # something of the host may be there yet
                     self._keep()
 
     def _keep(self) -> None:
@@ -294,9 +295,8 @@ class Hardware:
     ) -> None:
         id_ = instance.id
         if instance.state != "running":
-            if host is not None and host.status == "running":
-                host.stop(timeout=10)
-                self.settled.discard(id_)
+            self.engine.stop_host(host, interface)
+            self.settled.discard(id_)
         elif host is None or interface is None or id_ not in self.made:
             # What is there of one that was never booted to the end is of no use.
             self._forget(id_)

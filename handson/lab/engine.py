@@ -184,6 +184,13 @@ class Engine:
         container.start()
         container.reload()
 
+    def stop_host(self, container: Any | None, interface: Any | None) -> None:
+        """Stop what runs of a host; its address answers nobody any more."""
+        if container is not None and is_running(container):
+            container.stop(timeout=10)
+        if interface is not None and is_running(interface):
+            interface.kill()  # it has nothing to end in order
+
     def load(self, container: Any, rules: str) -> None:
         """Load nftables text into a host's network; the host is stopped if that fails."""
         try:

@@ -26,6 +26,8 @@ from handson.lab.firewall import render
 
 Found = TypeVar("Found")
 PATIENCE = 100  # seconds; boto3's clients wait for 180 here
+# A unit of the learner's that fails, or never ends, is no reason to give up a host.
+BOOTED = "timeout 45 sh -c 'systemctl start user-data; systemctl is-system-running --wait' || :"
 KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 KEYS_END = "-----END SSH HOST KEY KEYS-----"
 
@@ -139,14 +141,22 @@ class Hardware:
             there = self._well_connected(self._complete)
             self._well_connected(lambda: self.internet.restore(self.engine))
             instances = books.instances()
-            for instance_id in self.fallen & instances.keys():
+            lost = self.fallen & instances.keys()
+            for instance_id in lost:
                 instances[instance_id].start()
             self.fallen.clear()
             wanted = {id_: one for id_, one in instances.items() if one.state == "running"}
             self.follow()
+            self._well_connected(lambda: self._see_booted(lost))
             names = {id_: books.name(one) or id_ for id_, one in wanted.items()}
             names |= {name: name for name in internet.HOSTS}
             return sorted(names[one] for one in names.keys() - there)
+
+    def _see_booted(self, instance_ids: set[str]) -> None:
+        """Wait until hosts have started what they serve, and a new one its user data."""
+        hosts = [h for h in self._instance_hosts() if h.labels["handson.instance"] in instance_ids]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda host: self.engine.run(host, BOOTED, timeout=60), hosts))
 
     def _complete(self) -> set[str]:
         """Return the hosts that have their interface: any other has to be made anew."""

@@ -160,6 +160,7 @@ def diagnose(options: argparse.Namespace) -> int:
 
     step = _last_step(options)
     try:
+        diagnosis.reach(step.scene())
         found = diagnosis.diagnose(step.scene())
     finally:
         step.hosts.close()
@@ -286,7 +287,7 @@ def _workspace(options: argparse.Namespace) -> Workspace:
 
 def _start(workspace: Workspace, public_key: str, base: str, owner: int) -> None:
     from handson import undo
-    from handson.lab import Lab
+    from handson.lab import Lab, internet
     from handson.ui.progress import progress
 
     lab = Lab(workspace.name, owner)
@@ -301,6 +302,7 @@ def _start(workspace: Workspace, public_key: str, base: str, owner: int) -> None
     print(sentence.format(name=workspace.name, endpoint=state.endpoint))
     for host in lab.renewed:
         print(_("{host} had been removed: this is a new one, as it was made.").format(host=host))
-    if lab.renewed:
+    # Nothing of a step is done on the hosts of the lab's Internet.
+    if set(lab.renewed) - {*internet.HOSTS}:
         with _acting_for(owner):
             undo.forget_hosts(workspace)

@@ -78,7 +78,7 @@ class Connections:
                 line.close()
             if self._is_closed:
                 raise closed(place.address) from None
-            raise unreachable(place.address, error) from None
+            raise unreachable(place, error) from None
         # How long a host behind this one is waited for; paramiko's own is an hour.
         connection.transport.channel_timeout = SECONDS
         return connection
@@ -135,8 +135,9 @@ class Connections:
         raise TimeoutError("timed out")
 
 
-def unreachable(name: str, error: Exception) -> HostUnreachable:
+def unreachable(place: Place, error: Exception) -> HostUnreachable:
     """Return the error for a host that does not answer over ssh."""
+    name = place.name or place.address
     if isinstance(error, paramiko.BadHostKeyException):
         return HostUnreachable(
             _("{host} shows another SSH host key than the one that was pinned.").format(host=name),
@@ -146,7 +147,8 @@ def unreachable(name: str, error: Exception) -> HostUnreachable:
         _("{host} does not answer over ssh ({reason}).").format(
             host=name, reason=str(error) or type(error).__name__
         ),
-        _(
+        place.cure
+        or _(
             "Is it running, and does its security group allow port 22 from your address? "
             "`handson status` tells; an address of yours that changed needs 00_start once more."
         ),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 from handson import faults
 from handson.checks import Scene
-from handson.diagnosis import cause, diagnose
+from handson.diagnosis import cause, diagnose, reach
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.ui.choice import Choice, Option
@@ -124,6 +124,7 @@ class Exercise:
     # -- underneath ----------------------------------------------------------
 
     def _told_by_checks(self) -> Note | Table:
+        reach(self._scene())
         found = diagnose(self._scene(), limit=1)
         if not found:
             return Note(_("The checks see nothing wrong. Has it been mended already?"), "warn")

@@ -54,12 +54,17 @@ def _hosts(state: LabState) -> Table:
         return [host["name"], host["state"], ", ".join(host["addresses"]), memory]
 
     hosts = LabApi(state).ask("hosts")
-    idle = any(host["state"] != "running" for host in hosts)
+    states = {host["state"] for host in hosts}
+    title = ""
+    if states - {"running"}:
+        title = _("Some hosts do not run; `handson up --name {name}` brings them back.")
+    if "missing" in states:
+        title += " " + _("A missing one is made anew: what was done on it is lost.")
     return Table(
         [_("host"), _("state"), _("addresses"), _("memory")],
         [row(host) for host in hosts],
         tones=["" if host["state"] == "running" else "warn" for host in hosts],
-        title=_("Some hosts do not run; `handson up` brings them back.") if idle else "",
+        title=title.format(name=state.name),
     )
 
 

@@ -17,13 +17,16 @@ from handson.workspace import Workspace
 class Place:
     """A host outside the VPC that can be reached over ssh.
 
-    `host_keys` are its public keys, 'TYPE BASE64' each.
+    `host_keys` are its public keys, 'TYPE BASE64' each. `name` and `cure` say which host it
+    is, and what to do where it does not answer.
     """
 
     address: str
     port: int
     user: str
     host_keys: tuple[str, ...]
+    name: str = ""
+    cure: str = ""
 
 
 class Tap(Protocol):
@@ -44,7 +47,8 @@ class Target:
     where it is another than this machine; `mailbox` the recipient's mail host, where the
     course may look into it; `fixed` the choices that the target makes by itself. `tap` reads
     the packets of an instance; it is None where root on the instance itself can do that.
-    `how_to_start` says how an instance that is stopped is started.
+    `how_to_start` says how an instance that is stopped is started; `away` returns the hosts
+    that do not run, where the target can tell at once.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Target:
     find_own_ip: Callable[[], str] = lambda: ""
     tap: Tap | None = None
     how_to_start: str = ""
+    away: Callable[[], list[str]] = list
 
     def apply(self, settings: Settings) -> Settings:
         """Return the settings with the target's own choices, and the learner's address found."""
@@ -81,6 +86,10 @@ def of(settings: Settings, workspace: Workspace) -> Target:
     lab = LabState.load(workspace.name)
     check_key(lab, workspace.public_key)
     user = "admin"
+    cure = _(
+        "`handson status` tells whether it runs; `handson up --name {name}` brings it back."
+    ).format(name=lab.name)
+    pc_keys, mailbox_keys = tuple(lab.pc_host_keys), tuple(lab.mailbox_host_keys)
     return Target(
         "lab",
         login_user=user,
@@ -89,11 +98,12 @@ def of(settings: Settings, workspace: Workspace) -> Target:
             "aws_access_key_id": lab.key_id,
             "aws_secret_access_key": lab.key_secret,
         },
-        jump=Place("127.0.0.1", lab.pc_port, user, tuple(lab.pc_host_keys)),
-        mailbox=Place(lab.mailbox_ip, 22, user, tuple(lab.mailbox_host_keys)),
+        jump=Place("127.0.0.1", lab.pc_port, user, pc_keys, "pc", cure),
+        mailbox=Place(lab.mailbox_ip, 22, user, mailbox_keys, "mailbox", cure),
         fixed={"own_ip": lab.pc_ip, "vpc_cidr": lab.vpc_cidr},
         tap=LabApi(lab),
         how_to_start=_("`handson up --name {name}` brings it back.").format(name=lab.name),
+        away=LabApi(lab).away,
     )
 
 

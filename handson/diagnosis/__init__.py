@@ -19,13 +19,13 @@ from handson.diagnosis import (
     tls,
 )
 from handson.diagnosis.cause import Cause, Diagnosis
-from handson.errors import HandsonError
+from handson.errors import HandsonError, HostUnreachable
 from handson.i18n import _
 
 if TYPE_CHECKING:
     from handson.checks.scene import Scene
 
-__all__ = ["CAUSES", "Cause", "Diagnosis", "cause", "diagnose"]
+__all__ = ["CAUSES", "Cause", "Diagnosis", "cause", "diagnose", "reach"]
 
 # From the first link of the chain to the last: while a packet does not arrive, nothing that
 # comes later can be the cause of anything, and what is proven by state goes before what
@@ -80,6 +80,17 @@ def cause(id: str) -> Cause:
         _("There is no cause “{id}”.").format(id=id),
         _("The causes are: {ids}.").format(ids=", ".join(ORDER)),
     )
+
+
+def reach(scene: Scene) -> None:
+    """Raise HostUnreachable unless every host answers: without it nothing is recognised."""
+    target = scene.hosts.target
+    if away := target.away():
+        raise HostUnreachable(
+            _("Not all hosts run: {hosts}.").format(hosts=", ".join(away)), target.how_to_start
+        )
+    for host in (scene.server, scene.client):
+        host.read("true")
 
 
 def diagnose(

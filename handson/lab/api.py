@@ -40,6 +40,11 @@ class LabApi:
         except LabError:
             return False
 
+    def away(self) -> list[str]:
+        """Return the hosts that do not run, each with its state."""
+        hosts = self.ask("hosts")
+        return [f"{one['name']} ({one['state']})" for one in hosts if one["state"] != "running"]
+
     def capture(self, instance: str, port: int) -> None:
         """Begin to read the packets of a TCP port of an instance, from outside it."""
         self.ask("capture", instance=instance, port=port)

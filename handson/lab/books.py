@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+import pickle
+from pathlib import Path
+from typing import Any, Literal
 
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from handson.lab.firewall import Policy, Rule
+from handson.lab.state import BOOKS, write_private
+
+KEPT: tuple[Literal["ec2", "cloudformation"], ...] = ("ec2", "cloudformation")
 
 
 def regions() -> list[Any]:
     return list(get_backend("ec2")[DEFAULT_ACCOUNT_ID].values())
+
+
+def keep(folder: Path, hardware: dict[str, Any]) -> None:
+    """Write the books into the lab's folder, with what `hardware` knows of its hosts.
+
+    A stack and its resources refer to each other: all is written as one.
+    """
+    backends = {service: dict(get_backend(service)[DEFAULT_ACCOUNT_ID]) for service in KEPT}
+    write_private(folder / BOOKS, pickle.dumps((backends, hardware)))
+
+
+def take_up(folder: Path) -> dict[str, Any]:
+    """Go on with the books that an earlier server kept; return what its hardware knew.
+
+    The file is the owner's own, as the folder is: nobody else can have written it.
+    """
+    if not (folder / BOOKS).exists():
+        return {}
+    backends, hardware = pickle.loads((folder / BOOKS).read_bytes())
+    for service, regions in backends.items():
+        get_backend(service)[DEFAULT_ACCOUNT_ID].update(regions)
+    return dict(hardware)
 
 
 def vpcs() -> dict[str, Any]:

@@ -8,10 +8,12 @@ port open. Where that fails, whoever asks next waits until it has been done.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from docker.errors import APIError, NotFound
@@ -19,10 +21,13 @@ from docker.errors import APIError, NotFound
 from handson.errors import HandsonError, LabError
 from handson.i18n import _
 from handson.lab import books, internet, network
-from handson.lab.engine import BROKEN, Engine, File, is_whole, started
+from handson.lab.engine import BROKEN, Engine, File, explanation, is_whole, started
 from handson.lab.firewall import render
 
 Found = TypeVar("Found")
+PATIENCE = 100  # seconds; boto3's clients wait for 180 here
+# A unit of the learner's that fails, or never ends, is no reason to give up a host.
+BOOTED = "timeout 45 sh -c 'systemctl start user-data; systemctl is-system-running --wait' || :"
 KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 KEYS_END = "-----END SSH HOST KEY KEYS-----"
 
@@ -31,7 +36,7 @@ class NotMade(LabError):
     """What the books name cannot be made; `resource_id` is the instance or the VPC."""
 
     def __init__(self, resource_id: str, error: Exception) -> None:
-        what = error.what if isinstance(error, HandsonError) else _explanation(error)
+        what = error.what if isinstance(error, HandsonError) else explanation(error)
         super().__init__(
             _("{id} could not be made: {reason}").format(id=resource_id, reason=what),
             _("Choose another address or network, or look at the lab's server.log."),
@@ -43,19 +48,41 @@ class Hardware:
     """What the AWS API stands upon here: a host for each instance, a network for each VPC.
 
     `connect` connects to the container engine: anew when its service has ended meanwhile.
+    The books are kept in `folder`; those of a server that was killed are gone on with, and so
+    are its hosts.
     """
 
-    def __init__(self, connect: Callable[[], Engine], around: internet.Internet) -> None:
+    def __init__(
+        self, connect: Callable[[], Engine], around: internet.Internet, folder: Path
+    ) -> None:
         self.connect = connect
         self.engine = connect()
         self.internet = around
+        self.folder = folder
         self.loaded: dict[str, tuple[str, datetime]] = {}  # rules, and into which network
-        self.made: set[str] = set()  # instances that have been booted
-        self.settled: set[str] = set()  # of those, whose last start is complete
-        self.fallen: set[str] = set()  # instances whose host went away by itself
-        self.console: dict[str, str] = {}  # host keys, by instance
+        known = books.take_up(folder)
+        self.made: set[str] = known.get("made", set())  # instances that have been booted
+        # Of those, whose last start is complete.
+        self.settled: set[str] = known.get("settled", set())
+        # Instances whose host went away by itself.
+        self.fallen: set[str] = known.get("fallen", set())
+        self.console: dict[str, str] = known.get("console", {})  # host keys, by instance
         self.lock = threading.RLock()
-        self.is_behind = False  # the books hold a change that has not reached all hosts
+        # The books hold a change that has not reached all hosts.
+        self.is_behind = bool(known)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Do one thing at a time; raise LabError when it takes too long to be one's turn."""
+        if not self.lock.acquire(timeout=PATIENCE):
+            raise LabError(
+                _("The lab is still busy with an earlier request."),
+                _("Wait a minute; the lab's server.log tells what it waits for."),
+            )
+        try:
+            yield
+        finally:
+            self.lock.release()
 
     # -- bringing in line ----------------------------------------------------
 
@@ -67,48 +94,79 @@ class Hardware:
         """
         with self.lock:
             self.is_behind = True
-            self._well_connected(self._follow)
-            self.is_behind = False
+            self._keep()
+            try:
+                self._well_connected(self._follow)
+                self.is_behind = False
+            finally:
+                self._keep()
 
     def notice(self) -> None:
         """Write down as stopped what should run and does not, as EC2 does.
 
-        A host that ended by itself, or was removed by hand, is such a one.
+        A host that ended by itself, was removed by hand or has lost its network is such a one.
         """
         with self.lock:
-            running = self._well_connected(
-                lambda: {
-                    host.labels["handson.instance"]
-                    for host in self._instance_hosts()
-                    if host.status == "running"
-                }
-            )
+            running = self._well_connected(self._whole)
             for instance in books.instances().values():
-                if instance.state == "running" and instance.id not in running:
+                # One whose start is not complete is not lost: `follow` goes on with it.
+                is_started = instance.state == "running" and instance.id in self.settled
+                if is_started and instance.id not in running:
                     instance.stop()
                     self.fallen.add(instance.id)
                     self.settled.discard(instance.id)
+                    self.is_behind = True  # something of the host may be there yet
+                    self._keep()
+
+    def _keep(self) -> None:
+        """Keep the books, and what is known of the hosts, over the death of this process."""
+        known = ("made", "settled", "fallen", "console")
+        books.keep(self.folder, {name: getattr(self, name) for name in known})
+
+    def _whole(self) -> set[str]:
+        """Return the instances whose host runs, in the network that its interface holds."""
+        interfaces = self.engine.interfaces()
+        hosts = {host.labels["handson.instance"]: host for host in self._instance_hosts()}
+        return {id_ for id_, host in hosts.items() if is_whole(host, interfaces.get(id_))}
 
     def restore(self) -> list[str]:
         """Bring back what went away by itself; return the names of hosts that are new ones.
 
-        A host that was removed is made anew, from its image and its user data.
+        A host that was removed is made anew, from its image and its user data. All firewalls
+        are loaded anew: whoever is root on this machine may have changed them.
         """
-        with self.lock:
+        with self.turn():
             self.notice()
-            there = {host.labels["handson.host"] for host in self._all_hosts()}
+            self.loaded.clear()
+            there = self._well_connected(self._complete)
             self._well_connected(lambda: self.internet.restore(self.engine))
             instances = books.instances()
             lost = self.fallen & instances.keys()
             for instance_id in lost:
                 instances[instance_id].start()
             self.fallen.clear()
+            wanted = {id_: one for id_, one in instances.items() if one.state == "running"}
             self.follow()
-            return sorted(books.name(instances[one]) or one for one in lost - there)
+            self._well_connected(lambda: self._see_booted(lost))
+            names = {id_: books.name(one) or id_ for id_, one in wanted.items()}
+            names |= {name: name for name in internet.HOSTS}
+            return sorted(names[one] for one in names.keys() - there)
+
+    def _see_booted(self, instance_ids: set[str]) -> None:
+        """Wait until hosts have started what they serve, and a new one its user data."""
+        hosts = [h for h in self._instance_hosts() if h.labels["handson.instance"] in instance_ids]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda host: self.engine.run(host, BOOTED, timeout=60), hosts))
+
+    def _complete(self) -> set[str]:
+        """Return the hosts that have their interface: any other has to be made anew."""
+        hosts = {host.labels["handson.host"] for host in self._all_hosts()}
+        return hosts & self.engine.interfaces().keys()
 
     def _well_connected(self, act: Callable[[], Found]) -> Found:
         """Act, and once more on a new connection where the engine's service has gone."""
         try:
+            self.engine.ping()
             return act()
         except BROKEN as error:
             if isinstance(error, APIError) and not isinstance(error, NotFound):
@@ -168,14 +226,16 @@ class Hardware:
     def hosts(self) -> list[dict[str, Any]]:
         """Return each host of the lab: name, state, addresses, memory in bytes (0 if stopped).
 
-        `state` is the engine's word for it, or 'missing' for a host that was removed by hand.
+        `state` is the engine's word for it, 'missing' for a host that was removed by hand, or
+        'cut off' for one that runs without the network that its interface held.
         """
 
         def tell(host: Any) -> dict[str, Any]:
-            running = host.status == "running"
+            running = is_whole(host, interfaces.get(host.labels["handson.host"]))
+            is_cut_off = host.status == "running" and not running
             return {
                 "name": host.labels.get("handson.name") or host.labels["handson.host"],
-                "state": host.status,
+                "state": "cut off" if is_cut_off else host.status,
                 "addresses": self.engine.addresses(host) if running else [],
                 "memory": self.engine.memory(host) if running else 0,
             }
@@ -183,6 +243,7 @@ class Hardware:
         # An engine takes its time to measure; it does so for all hosts at once.
         with ThreadPoolExecutor() as pool:
             hosts = self._well_connected(self._all_hosts)
+            interfaces = self._well_connected(self.engine.interfaces)
             told = list(pool.map(tell, hosts))
         there = {host.labels["handson.host"] for host in hosts}
         wanted = {id_: books.name(one) or id_ for id_, one in books.instances().items()}
@@ -244,16 +305,15 @@ class Hardware:
     ) -> None:
         id_ = instance.id
         if instance.state != "running":
-            if host is not None and host.status == "running":
-                host.stop(timeout=10)
-                self.settled.discard(id_)
+            self.engine.stop_host(host, interface)
+            self.settled.discard(id_)
         elif host is None or interface is None or id_ not in self.made:
             # What is there of one that was never booted to the end is of no use.
             self._forget(id_)
             self._boot(instance, rules)
         elif id_ not in self.settled or not is_whole(host, interface):
             self.settled.discard(id_)
-            if host.status != "running":
+            if not is_whole(host, interface):
                 self._connect_public(instance, interface)
             self.engine.start_host(host, rules)
             self._settle(instance, host, rules)
@@ -322,8 +382,3 @@ class Hardware:
         if instance.public_ip:
             self.engine.join(net, interface, instance.public_ip)
         interface.reload()
-
-
-def _explanation(error: Exception) -> str:
-    explanation = getattr(error, "explanation", "") or error
-    return str(explanation).strip()

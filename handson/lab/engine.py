@@ -83,6 +83,11 @@ class Engine:
         """Return the engine's name for something of this lab: no other owner has the same."""
         return f"handson-{self.owner}-{self.name}-{name}"
 
+    def ping(self) -> None:
+        """Raise one of BROKEN unless the engine's service answers, and soon."""
+        api = self.client.api
+        api.get(f"{api.base_url}/_ping", timeout=engine_service.SOON).raise_for_status()
+
     # -- hosts ---------------------------------------------------------------
 
     def create_host(
@@ -178,6 +183,13 @@ class Engine:
         self.load(container, rules)
         container.start()
         container.reload()
+
+    def stop_host(self, container: Any | None, interface: Any | None) -> None:
+        """Stop what runs of a host; its address answers nobody any more."""
+        if container is not None and is_running(container):
+            container.stop(timeout=10)
+        if interface is not None and is_running(interface):
+            interface.kill()  # it has nothing to end in order
 
     def load(self, container: Any, rules: str) -> None:
         """Load nftables text into a host's network; the host is stopped if that fails."""
@@ -462,6 +474,11 @@ def is_whole(container: Any | None, interface: Any | None) -> bool:
 def started(container: Any) -> datetime:
     """Return when a container started last."""
     return datetime.fromisoformat(container.attrs["State"]["StartedAt"])
+
+
+def explanation(error: Exception) -> str:
+    """Return the engine's own words of an error, where it has any."""
+    return str(getattr(error, "explanation", "") or error).strip()
 
 
 def mac(address: str) -> str:

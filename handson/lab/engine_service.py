@@ -29,6 +29,8 @@ from handson.users import name_of
 
 DEFAULT = "unix:///var/run/docker.sock"
 SOCKET = "podman.sock"
+# How long an engine may take, in seconds: to say that it is there, and for what it is asked.
+SOON, LONG = 10, 75
 
 
 def find(folder: Path, name: str = "lab") -> docker.DockerClient:
@@ -67,16 +69,17 @@ def _addresses() -> Iterator[str | None]:
     yield "unix:///run/podman/podman.sock"
 
 
-def _client(address: str | None, seconds: int = 120) -> docker.DockerClient | None:
+def _client(address: str | None) -> docker.DockerClient | None:
     if not _listens(address):
         return None
     with contextlib.suppress(DockerException, OSError):
         if address is None:
-            client = docker.from_env(timeout=seconds, use_context=True)
+            client = docker.from_env(timeout=SOON, use_context=True)
         else:
-            client = docker.DockerClient(base_url=address, timeout=seconds)
+            client = docker.DockerClient(base_url=address, timeout=SOON)
         try:
             client.ping()
+            client.api.timeout = LONG
             return client
         except BaseException:
             client.close()

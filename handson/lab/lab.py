@@ -23,6 +23,7 @@ from handson.lab.access import Key
 from handson.lab.api import LabApi
 from handson.lab.engine import Engine
 from handson.lab.state import (
+    BOOKS,
     LEARNER,
     LabState,
     Maker,
@@ -88,8 +89,8 @@ class Lab:
         """Start the lab, or adopt it where it runs, and return its state.
 
         `public_key` is an OpenSSH public key: its holder may log in to the hosts. A lab that
-        runs is given back what went away of it; what an earlier lab of this name left behind
-        is replaced. Raises EngineMissing or LabError.
+        runs is given back what went away of it, its API too; what a lab of this name that was
+        never complete left behind is replaced. Raises EngineMissing or LabError.
         """
         with self.hold("handson up"):
             self.renewed = []
@@ -97,6 +98,8 @@ class Lab:
                 return self._restored(state)
             with engines.connect(self.name, self.owner) as engine:
                 self._sweep(engine)
+                if state := self._revived(engine, public_key):
+                    return state
                 image = images.ensure(engine, say, base)
                 self._clear(engine)
                 engine.marks = self._maker(purpose, workspace).labels()
@@ -205,6 +208,20 @@ class Lab:
         check_key(state, public_key)
         return state
 
+    def _revived(self, engine: Engine, public_key: str) -> LabState | None:
+        """Start the API of a lab again, over its hosts and its books; None without those."""
+        state = self.state()
+        networks = {net.attrs["Labels"]["handson.network"] for net in engine.networks()}
+        is_there = {internet.NETWORK, internet.VPC, internet.OUTSIDE} <= networks
+        if state is None or not is_there or not (self._folder / BOOKS).exists():
+            return None
+        check_key(state, public_key)
+        processes.end(self._server_processes())  # one may be there that does not answer
+        (self._folder / "endpoint").unlink(missing_ok=True)
+        state = self._wait_for_server(self._run_server(), state)
+        state.save(self.owner)
+        return self._restored(state)
+
     def _restored(self, state: LabState) -> LabState:
         found = LabApi(state).ask("restore", seconds=300)
         self.renewed = found.pop("new")
@@ -237,7 +254,7 @@ class Lab:
     def _clear(self, engine: Engine) -> int:
         found = processes.end(self._server_processes())
         found += engine.remove_all()
-        for file in ("lab.json", "endpoint", "server.json"):
+        for file in ("lab.json", "endpoint", "server.json", BOOKS):
             (self._folder / file).unlink(missing_ok=True)
         return found
 
@@ -301,6 +318,9 @@ class Lab:
         # In a file: whatever stands on a command line, every user can read.
         write_private(self._folder / "server.json", json.dumps(given))
         self._log.unlink(missing_ok=True)
+        return self._run_server()
+
+    def _run_server(self) -> psutil.Process:
         return processes.start([sys.executable, "-m", SERVER, str(self._folder)], self._log)
 
     def _wait_for_server(self, server: psutil.Process, state: LabState) -> LabState:

@@ -15,7 +15,7 @@ import os
 import re
 import signal
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -28,6 +28,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from handson.errors import HandsonError
+from handson.i18n import _
 from handson.lab import api, books, engine, internet, mends, network
 from handson.lab.access import Key
 from handson.lab.cloud import Hardware, NotMade
@@ -36,6 +37,8 @@ from handson.lab.state import write_private
 READS = re.compile(r"(Describe|Get|List|Validate|Estimate|Detect)")
 # The services that the course uses. moto has many more, and some of them start programs.
 SERVICES = ("ec2", "cloudformation", "ssm", "sts")
+FAULT = "InternalError"
+HOLD_HOSTS = ("ec2", "cloudformation")
 LARGEST = 2 << 20  # bytes of a request: a template has 51,200 at most
 IDLE = 75  # seconds that a connection may say nothing
 
@@ -82,23 +85,19 @@ class Application:
         action = query.get("Action", [""])[0]
         start_response = _for_no_page(start_response)
         try:
-            with self.hardware.lock:
+            with self.hardware.turn():
+                # First: what went away is not to be made anew as if it had never been.
+                if service in HOLD_HOSTS:
+                    self.hardware.notice()
                 if self.hardware.is_behind:
                     self._bring_in_line()
-                if service == "ec2":
-                    self.hardware.notice()
                 if action and not READS.match(action):
                     return self._change(query, environ, start_response)
             return self._moto(environ, start_response)
         except Exception as error:
             # Whatever goes wrong below, the caller gets an answer in the API's own form.
             traceback.print_exc()
-            text = error.what if isinstance(error, HandsonError) else f"{error!r}"
-            fault = (
-                "<Response><Errors><Error><Code>InternalError</Code>"
-                f"<Message>{escape(text)}</Message></Error></Errors></Response>"
-            )
-            return _answer(start_response, "400 Bad Request", "text/xml", fault)
+            return _refuse(start_response, _in_words(error), "HTTP_X_AMZ_TARGET" in environ)
 
     def _change(
         self, query: dict[str, list[str]], environ: dict[str, Any], start_response: StartResponse
@@ -136,10 +135,8 @@ class Application:
         except Exception as error:
             traceback.print_exc()
             is_known = isinstance(error, HandsonError)
-            answer = {
-                "what": error.what if isinstance(error, HandsonError) else f"{error!r}",
-                "cure": error.cure if isinstance(error, HandsonError) else "",
-            }
+            cure = error.cure if isinstance(error, HandsonError) else ""
+            answer = {"what": _in_words(error), "cure": cure}
             status = "409 Conflict" if is_known else "500 Internal Server Error"
         text = json.dumps(answer)
         proof = (api.PROOF, self.key.prove(body, text.encode()))
@@ -177,10 +174,39 @@ def _for_no_page(start_response: StartResponse) -> StartResponse:
     return start
 
 
+def _public_addresses(cidr: str) -> Iterator[str]:
+    """Yield an address for each instance that starts: none that another one has."""
+    for number in itertools.cycle(range(network.FIRST_PUBLIC, network.LAST_PUBLIC)):
+        address = network.address(cidr, number)
+        if address not in {one.public_ip for one in books.instances().values()}:
+            yield address
+
+
 def _length(environ: dict[str, Any]) -> int:
     text = environ.get("CONTENT_LENGTH") or "0"
     # Python refuses to read a number of thousands of digits.
     return int(text) if text.isdecimal() and len(text) < 20 else -1
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, HandsonError):
+        return error.what
+    if isinstance(error, engine.BROKEN):
+        return _("The container engine cannot do it: {reason}").format(
+            reason=engine.explanation(error)
+        )
+    return f"{error!r}"
+
+
+def _refuse(start_response: StartResponse, text: str, in_json: bool) -> list[bytes]:
+    """Answer that it did not work: in JSON where the request is (SSM's are), else in XML."""
+    if in_json:
+        fault, kind = json.dumps({"__type": FAULT, "message": text}), "application/x-amz-json-1.1"
+    else:
+        error = f"<Error><Code>{FAULT}</Code><Message>{escape(text)}</Message></Error>"
+        fault, kind = f"<Response><Errors>{error}</Errors></Response>", "text/xml"
+    # With a status of 500 boto3 would ask once more, and wait as long again.
+    return _answer(start_response, "400 Bad Request", kind, fault)
 
 
 def _answer(
@@ -214,16 +240,14 @@ def main(argv: list[str] | None = None) -> None:
 
     around = internet.Internet(**given["internet"])
     hardware = Hardware(
-        lambda: engine.connect(given["name"], given["owner"], given["marks"]), around
+        lambda: engine.connect(given["name"], given["owner"], given["marks"]), around, folder
     )
-    public = itertools.cycle(range(network.FIRST_PUBLIC, network.LAST_PUBLIC))
     mends.mend(
-        public_addresses=lambda: network.address(around.cidr, next(public)),
-        console_output=hardware.console_output,
+        public_addresses=_public_addresses(around.cidr), console_output=hardware.console_output
     )
     application = Application(hardware, Key(**given["key"]))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
-    # At once: there is nothing to save, and taking moto apart in order takes two seconds.
+    # At once: all is kept already, and taking moto apart in order takes two seconds.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     write_private(folder / "endpoint", f"http://127.0.0.1:{server.server_port}")
     server.serve_forever()

@@ -18,6 +18,8 @@ from handson.users import acting_as, home_of
 # process that made it.
 LEARNER, RUN, NBVAL, TEST = "learner", "run", "nbval", "test"
 
+BOOKS = "books"  # the file that keeps what the AWS API knows
+
 
 def check_name(name: str) -> str:
     """Return the name of a lab; raise InvalidInput unless it can name a container.
@@ -164,11 +166,11 @@ class LabState:
             folder.rmdir()
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Write a file of mode 0600, whole or not at all, whatever happens meanwhile."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
     draft.replace(path)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from waiting import own
+from looking import WORKER
 
 from handson.errors import LabError
 from handson.lab import Lab
@@ -107,7 +107,7 @@ def test_a_lab_upon_an_image_of_a_registry(
     base: str, engine: Engine, own_lab: Callable[[str], Lab], tmp_path: Path
 ) -> None:
     said: list[str] = []
-    lab, workspace = own_lab(own("t6")), Workspace(own("t6"), tmp_path)
+    lab, workspace = own_lab(f"t6{WORKER}"), Workspace(f"t6{WORKER}", tmp_path)
     state = lab.up(workspace.public_key, said.append, base=base)
     assert f"Building the host image upon {base}" in said
     assert state.image == f"{images.NAME}:{images.tag(base)}" != f"{images.NAME}:{images.tag()}"
@@ -117,7 +117,7 @@ def test_a_lab_upon_an_image_of_a_registry(
     assert images.ensure(engine, said.append, base) == state.image
     assert images.ensure(engine, said.append) == f"{images.NAME}:{images.tag()}"
     assert said == []
-    with engines.connect(own("t6")) as its:
+    with engines.connect(lab.name) as its:
         assert "bookworm" in its.run(its.host("pc"), "cat /etc/os-release")
 
 

@@ -18,7 +18,7 @@ import pytest
 from waiting import wait_until
 
 from handson import standing
-from handson.connections import Connections
+from handson.connections import Connections, unreachable
 from handson.errors import HostUnreachable
 from handson.host import Host
 from handson.hosts import Hosts
@@ -261,3 +261,11 @@ def test_an_error_in_a_look_is_no_learners(
         workspace
     )
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_place_says_which_host_it_is_and_what_to_do() -> None:
+    place = Place("127.0.0.1", 1, "admin", KEYS, "pc", "`handson up` brings it back.")
+    error = unreachable(place, ConnectionRefusedError("refused"))
+    assert error.what == "pc does not answer over ssh (refused)."
+    assert error.cure == "`handson up` brings it back."
+    assert "security group" in unreachable(Place("192.0.2.1", 22, "admin", KEYS), OSError()).cure

@@ -11,7 +11,7 @@ from recorded import Recorded
 
 from handson.checks import Finding, Rule
 from handson.checks.scene import Scene
-from handson.diagnosis import CAUSES, ORDER, cause, diagnose
+from handson.diagnosis import CAUSES, ORDER, cause, diagnose, reach
 from handson.errors import HandsonError, HostUnreachable
 from handson.mail import Dialogue, Reply
 from handson.mailrc import Mailrc
@@ -378,3 +378,14 @@ def test_host_that_does_not_answer_is_no_cause() -> None:
     made.server.probe = gone  # type: ignore[method-assign]
     assert diagnose(made) == []
     assert rule("sasldb-permission").apply(made).evidence == "e"
+
+
+def test_nothing_is_recognised_where_a_host_is_away() -> None:
+    made = scene()
+    made.hosts.target = SimpleNamespace(  # type: ignore[assignment]
+        away=lambda: ["mailbox (exited)", "pc (missing)"], how_to_start="`handson up`"
+    )
+    with pytest.raises(HostUnreachable) as caught:
+        reach(made)
+    assert caught.value.what == "Not all hosts run: mailbox (exited), pc (missing)."
+    assert caught.value.cure == "`handson up`"

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
+from docker.errors import APIError
 from werkzeug.serving import make_server
 
+from handson.aws import Aws
 from handson.errors import LabDown, LabError
+from handson.lab import books, cloud, server
 from handson.lab.access import Key
 from handson.lab.api import LabApi
 from handson.lab.server import LARGEST, Application, QuietHandler
-from handson.lab.state import LabState
+from handson.lab.state import BOOKS, LabState
+from handson.settings import Settings
 
 KEY = Key.new()
 
@@ -32,6 +40,9 @@ class Hardware:
         self.is_behind = False
         self.broken: Exception | None = None
         self.followed = 0
+
+    def turn(self) -> AbstractContextManager[Any]:
+        return self.lock
 
     def notice(self) -> None:
         pass
@@ -74,9 +85,9 @@ def endpoint(hardware: Hardware, connection: dict[str, Any]) -> Iterator[str]:
 
 
 @contextmanager
-def ec2(endpoint: str, key: Key = KEY) -> Iterator[Any]:
-    client = boto3.session.Session().client(
-        "ec2",
+def ec2(endpoint: str, key: Key = KEY, service: str = "ec2") -> Iterator[Any]:
+    client: Any = boto3.session.Session().client(  # type: ignore[call-overload]
+        service,
         region_name="eu-central-1",
         endpoint_url=endpoint,
         aws_access_key_id=key.id,
@@ -207,6 +218,52 @@ def test_a_change_that_did_not_reach_the_hosts_is_told_and_made_up_for(
         client.delete_vpc(VpcId=found[0]["VpcId"])
 
 
+def test_the_engine_says_no_in_its_own_words(endpoint: str, hardware: Hardware) -> None:
+    hardware.broken = APIError("500 Server Error for url: http+docker", None, "the disk is full")
+    with ec2(endpoint) as client, pytest.raises(ClientError) as caught:
+        client.create_vpc(CidrBlock="10.96.0.0/16")
+    said = caught.value.response["Error"]["Message"]
+    assert said == "The container engine cannot do it: the disk is full"
+    # A service that is asked in JSON is answered in JSON.
+    with ec2(endpoint, service="ssm") as client, pytest.raises(ClientError) as caught:
+        client.get_parameter(Name="/none")
+    assert caught.value.response["Error"] == {"Code": "InternalError", "Message": said}
+    hardware.is_behind = False
+
+
+def test_who_waits_too_long_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(cloud, "PATIENCE", 0.01)
+    hardware = cloud.Hardware(lambda: None, None, tmp_path)  # type: ignore[arg-type, return-value]
+    with ThreadPoolExecutor() as pool, hardware.turn():
+        waiting = pool.submit(hardware.turn().__enter__)
+        assert "still busy" in str(waiting.exception())
+    with hardware.turn(), hardware.turn():  # one may take it again
+        pass
+
+
+def test_no_public_address_is_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {"i-1": SimpleNamespace(public_ip="198.18.5.101")}
+    monkeypatch.setattr(books, "instances", lambda: given)
+    addresses = server._public_addresses("198.18.5.0/24")
+    assert [next(addresses) for _time in range(3)] == [f"198.18.5.{n}" for n in (100, 102, 103)]
+
+
+def test_books_are_kept(connection: dict[str, Any], tmp_path: Path) -> None:
+    assert books.take_up(tmp_path) == {}
+    aws = Aws(Settings().region, connection)
+    vpc = aws.call("ec2", "create_vpc", CidrBlock="10.95.0.0/16")["Vpc"]["VpcId"]
+    books.keep(tmp_path, {"made": {"i-1"}})
+    assert stat.S_IMODE((tmp_path / BOOKS).stat().st_mode) == 0o600
+    aws.call("ec2", "delete_vpc", VpcId=vpc)
+    assert vpc not in books.vpcs()
+    assert books.take_up(tmp_path) == {"made": {"i-1"}}
+    assert vpc in books.vpcs()
+    aws.call("ec2", "delete_vpc", VpcId=vpc)
+    assert vpc not in books.vpcs()
+
+
 def test_an_error_of_any_kind_is_an_answer(endpoint: str, hardware: Hardware) -> None:
     with ec2(endpoint) as client:
         hardware.broken = RuntimeError("a <bug> & more")
@@ -217,6 +274,13 @@ def test_an_error_of_any_kind_is_an_answer(endpoint: str, hardware: Hardware) ->
 def test_the_lab_tells_its_owner(endpoint: str) -> None:
     assert lab_api(endpoint).ask("hosts")[0]["name"] == "pc"
     assert lab_api(endpoint).is_up
+
+
+def test_hosts_that_are_away_are_named(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lab_api(endpoint).away() == []
+    hosts = [{"name": "pc", "state": "running"}, {"name": "mailbox", "state": "missing"}]
+    monkeypatch.setattr(Hardware, "hosts", lambda self: hosts)
+    assert lab_api(endpoint).away() == ["mailbox (missing)"]
 
 
 def test_the_lab_tells_nobody_else(endpoint: str) -> None:

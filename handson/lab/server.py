@@ -191,6 +191,18 @@ class QuietHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no proper request as any other without the key: with no word of why.
+
+        The page that Python sends by itself tells what program this is.
+        """
+        # Until a request has been read it counts as one of HTTP/0.9, which has no headers.
+        self.request_version = self.protocol_version
+        self.send_response(403, "Forbidden")
+        self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
+        self.end_headers()
+
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="handson.lab.server", description=__doc__)

@@ -29,6 +29,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.parsers import ResponseParserError
 from looking import NAME, connect_program, python_on
+from waiting import wait_until
 
 from handson.errors import LabDown
 from handson.lab import Lab, LabState, engine_service, internet, processes
@@ -349,12 +350,13 @@ def test_idle_connections_hold_nobody_up(stranger: Stranger, state: LabState, ec
         try:
             assert process.stdout and process.stdout.readline() == "there\n"
             servers = processes.find(SERVER, str(lab_folder(state.name)))
-            lines = [
-                line
-                for line in servers[0].net_connections("tcp")
-                if line.status == psutil.CONN_ESTABLISHED and line.laddr.port == port
-            ]
-            assert len(lines) >= 200  # they are the server's, and none is refused
+
+            def held() -> int:
+                lines = servers[0].net_connections("tcp")
+                is_up = psutil.CONN_ESTABLISHED
+                return sum(one.status == is_up and one.laddr.port == port for one in lines)
+
+            wait_until(lambda: held() >= 200)  # they are the server's, and none is refused
             began = time.monotonic()
             assert ec2.describe_vpcs()["Vpcs"]
             assert LabApi(state).ask("name") == state.name

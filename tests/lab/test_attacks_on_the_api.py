@@ -501,7 +501,7 @@ def open_hosts(step: Step, engine: Engine, ec2: Any) -> Iterator[dict[str, list[
 def test_no_user_of_the_machine_reaches_a_host(
     stranger: Stranger, open_hosts: dict[str, list[str]], engine: Engine
 ) -> None:
-    assert len(open_hosts) == 5
+    assert {"pc", "mailbox", "resolver"} < open_hosts.keys()
     targets = [
         (address, port) for every in open_hosts.values() for address in every for port in PORTS
     ]

@@ -6,6 +6,7 @@ Beside each attack stands a proof that its tool works where it may.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -558,9 +559,10 @@ def started_by(lab: Lab) -> dict[str, list[psutil.Process]]:
     ours = f"handson-{os.getuid()}-{lab.name}-"
     watchers, inside = [], []
     for process in processes.find("conmon"):
-        if any(word.startswith(ours) for word in process.cmdline()):
-            watchers.append(process)
-            inside += process.children(recursive=True)
+        with contextlib.suppress(psutil.Error):  # it ends just now
+            if any(word.startswith(ours) for word in process.cmdline()):
+                watchers.append(process)
+                inside += process.children(recursive=True)
     return {
         "server": processes.find(SERVER, str(folder)),
         "service": engine_service.service_processes(folder),

@@ -11,7 +11,7 @@ from handson.errors import LabError
 from handson.i18n import _
 from handson.lab import network
 from handson.lab.engine import Engine, File, is_whole
-from handson.lab.firewall import OPEN, render
+from handson.lab.firewall import EVERYTHING, OPEN, Policy, Rule, render
 from handson.patience import patience
 
 HOSTS = ("pc", "mailbox", "resolver")
@@ -82,7 +82,11 @@ class Internet:
             (engine.full(OUTSIDE), ""),
             (engine.full(NETWORK), network.address(self.cidr, network.PC)),
         ]
-        host = self._have(engine, host, "pc", places, files=[self._key], publish=22)
+        # In the network that publishes its port the machine is a neighbour: there, ssh alone.
+        neighbours = Rule("-1", None, None, (self.cidr, self.vpc_cidr))
+        ssh = Rule("tcp", 22, 22, ("0.0.0.0/0",))
+        policy = Policy((neighbours, ssh), EVERYTHING)
+        host = self._have(engine, host, "pc", places, policy, files=[self._key], publish=22)
         # Nothing may be looked up or reached by way of the machine that the lab runs on.
         no_way_out = "while ip route del default 2>/dev/null; do :; done"
         engine.run(engine.interface(host), no_way_out)
@@ -100,11 +104,12 @@ class Internet:
         host: Any | None,
         name: str,
         places: list[tuple[str, str]],
+        policy: Policy = OPEN,
         **more: Any,
     ) -> Any:
         """Start a host, or make it where there is none or its interface is gone."""
         # Within the lab these hosts talk to everybody, and to nobody else.
-        rules = render(OPEN, [self.cidr, self.vpc_cidr])
+        rules = render(policy, [self.cidr, self.vpc_cidr])
         if host is not None and name in engine.interfaces():
             engine.start_host(host, rules)
             return host

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -198,6 +200,35 @@ def test_a_web_page_or_a_flood_is_refused_with_the_key_too(
         )
         assert answers[0][0].startswith(status)
         assert not [name for name, _value in answers[0][1] if name.lower().startswith("access-")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 200 + b"\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_refused_without_a_word(data: bytes, endpoint: str) -> None:
+    address = urlsplit(endpoint)
+    answer = b""
+    with (
+        socket.create_connection((address.hostname, address.port), 10) as line,
+        suppress(ConnectionResetError),  # not all was read of a long one
+    ):
+        line.sendall(data)
+        while part := line.recv(65536):
+            answer += part
+    head, _blank, body = answer.decode().partition("\r\n\r\n")
+    first, *lines = head.splitlines()
+    assert (first, body) == ("HTTP/1.1 403 Forbidden", "")
+    names = {line.partition(":")[0] for line in lines}
+    assert names == {"Server", "Date", "Content-Length", "Connection"}
+    assert "Server: -" in lines
 
 
 def test_a_change_that_did_not_reach_the_hosts_is_told_and_made_up_for(

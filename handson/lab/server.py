@@ -220,7 +220,7 @@ def _answer(
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Answers over HTTP/1.1, so that a client need not connect anew; says of itself nothing."""
+    """Answers one request a connection, as werkzeug does; says of itself nothing."""
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE

@@ -62,18 +62,28 @@ class Course:
 
     @contextlib.contextmanager
     def stream(self) -> Iterator[None]:
-        """Open and close ports in a thread; what is refused by a lab in trouble is tried on."""
+        """Open and close ports in a thread, some of them before this goes on.
+
+        What is refused by a lab in trouble is tried on.
+        """
         over, step, chosen = threading.Event(), self.step, random.Random(self.chosen.random())
+        before, changes = self.said(), threading.Semaphore(0)
 
         def go_on() -> None:
+            let = set(before)
             while not over.is_set():
-                act = chosen.choice((step.cloud.open_port, step.cloud.close_port))
+                rule = chosen.choice(self.sources), chosen.choice(PORTS)
+                act = step.cloud.close_port if rule in let else step.cloud.open_port
+                let ^= {rule}
                 with contextlib.suppress(HandsonError):
-                    act(chosen.choice(PORTS), chosen.choice(self.sources))
+                    act(rule[1], rule[0])
+                changes.release()
 
         thread = threading.Thread(target=go_on)
         thread.start()
         try:
+            for _number in range(chosen.randint(1, 3)):
+                changes.acquire()
             yield
         finally:
             over.set()

@@ -404,27 +404,6 @@ def test_root_in_a_host_is_root_of_nothing_else(
     assert len(done & found.keys()) >= 15, on_the_machine
 
 
-# Mounts the tree of memory as root of a namespace of users, and makes a group in it.
-GROUPS = ATTEMPT.replace(
-    "answers = {}\n",
-    """attacks = {}
-def group():
-    check(libc.mount(b"none", folder.encode(), b"cgroup", 0, b"memory"))
-    folder_in(folder)
-attacks["a group, as root of users"] = lambda: in_a_namespace(USER | NS | CGROUP, group)
-answers = {}
-""",
-)
-
-
-@pytest.mark.xfail(reason="the engine lets root in a host make namespaces of users", strict=False)
-def test_no_tree_of_a_resource_is_writable_in_a_namespace_of_users(
-    engine: Engine, host: Any
-) -> None:
-    found = python_on(engine, host, GROUPS.replace("SKIPPED", "set()"))
-    assert found != {"a group, as root of users": "done"}
-
-
 def test_what_a_host_s_firewall_is_stays_as_it_was(
     engine: Engine, host: Any, client: Host, step: Step
 ) -> None:

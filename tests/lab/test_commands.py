@@ -237,7 +237,8 @@ def test_a_look_is_ended_at_any_moment(
     for seconds in (0.01, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0):
         fresh = begin("00_start", step.workspace)
         standing.now(fresh, seconds)
-        assert [one for one in threading.enumerate() if one.name == "look"] == []
+        # A header waits for 2 s more at most; a busy machine's API may take longer to answer.
+        wait_until(lambda: all(one.name != "look" for one in threading.enumerate()))
         # Whether it was ended or not, the step goes on.
         assert fresh.hosts.client.read("echo there") == "there\n"
         fresh.disconnect()

@@ -28,7 +28,7 @@ def _compares_notebooks(config: pytest.Config) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     if not _compares_notebooks(config):
         return
-    from handson.signals import Stopped, stopping
+    from handson.course.run.signals import Stopped, stopping
 
     config.option.nbval_sanitize_with = config.option.nbval_sanitize_with or str(SANITIZE)
     config.option.nbval_cell_timeout = min(config.option.nbval_cell_timeout, 180)
@@ -54,9 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def _start_lab(undo: contextlib.ExitStack) -> None:
     """Start a lab that no other run of notebooks has: its name holds this process's number."""
     from handson.errors import LabError
-    from handson.lab import Lab
+    from handson.lab.lab import Lab
     from handson.lab.state import NBVAL, check_name
-    from handson.temporary import own_folder
+    from handson.lab.temporary import own_folder
     from handson.workspace import Workspace
 
     name = check_name(os.environ.get("HANDSON_NAME") or f"nbval-{os.getpid()}")
@@ -83,7 +83,7 @@ def _start_lab(undo: contextlib.ExitStack) -> None:
 
 
 def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    from handson.signals import Stopped
+    from handson.course.run.signals import Stopped
 
     if isinstance(excinfo.value, Stopped):
         _stopped.append(excinfo.value.status)
@@ -100,7 +100,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _undo(config: pytest.Config) -> None:
-    from handson.signals import undisturbed
+    from handson.course.run.signals import undisturbed
 
     with undisturbed():
         config.stash[UNDO].close()

@@ -11,21 +11,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from handson import library_log
+from handson.hosts import library_log
 
 if TYPE_CHECKING:
-    from handson.course import STEPS
-    from handson.step import Step, begin
-    from handson.travel import goto, reset
+    from handson.course.goto import goto, reset
+    from handson.course.outline import STEPS
+    from handson.course.step import Step, begin
 
 __all__ = ["STEPS", "Step", "begin", "goto", "reset"]
 
 _MODULES = {
-    "STEPS": "handson.course",
-    "Step": "handson.step",
-    "begin": "handson.step",
-    "goto": "handson.travel",
-    "reset": "handson.travel",
+    "STEPS": "handson.course.outline",
+    "Step": "handson.course.step",
+    "begin": "handson.course.step",
+    "goto": "handson.course.goto",
+    "reset": "handson.course.goto",
 }
 
 library_log.install()

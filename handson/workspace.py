@@ -13,8 +13,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from handson import library_log
 from handson.errors import InvalidInput
+from handson.hosts import library_log
 from handson.i18n import _
 from handson.secret import Secret
 from handson.settings import Settings, from_environment, password_from_environment

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handson.host import fill
+from handson.hosts.host import fill
+from handson.hosts.systems import SYSTEMS
 from handson.i18n import _
-from handson.mail import HELO
-from handson.systems import SYSTEMS
+from handson.mail.smtp import HELO
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
-    from handson.maillog import Entry
+    from handson.mail.log import Entry
+    from handson.mail.observation import Scene
 
 ALL = tuple(system.id for system in SYSTEMS)
 POSTCONF = "https://www.postfix.org/postconf.5.html"

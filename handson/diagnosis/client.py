@@ -8,7 +8,7 @@ from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, first, listed, tried
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
+    from handson.mail.observation import Scene
 
 
 def v15_credentials(scene: Scene) -> str:

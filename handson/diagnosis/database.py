@@ -9,7 +9,7 @@ from handson.diagnosis.services import chrooted_smtpd
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
+    from handson.mail.observation import Scene
 
 README = f"{SASL_README}#auxprop_sasldb"
 CREATE = _(

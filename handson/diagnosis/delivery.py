@@ -8,7 +8,7 @@ from handson.diagnosis.cause import Cause
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
+    from handson.mail.observation import Scene
 
 
 def port_25_blocked(scene: Scene) -> str:

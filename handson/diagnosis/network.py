@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handson.cloud.security_groups import covers
 from handson.diagnosis.cause import POSTCONF, Cause, listed, logged
 from handson.i18n import _
-from handson.security_group import covers
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
+    from handson.mail.observation import Scene
 
 
 def port_closed(scene: Scene) -> str:

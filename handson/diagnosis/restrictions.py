@@ -8,7 +8,7 @@ from handson.diagnosis.cause import SASL_README, Cause, tried
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
+    from handson.mail.observation import Scene
 
 ACCESS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
 LISTS = ("smtpd_recipient_restrictions", "smtpd_relay_restrictions")

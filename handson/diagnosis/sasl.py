@@ -8,7 +8,7 @@ from handson.diagnosis.cause import OPTIONS, POSTCONF, SASL_README, Cause, first
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
+    from handson.mail.observation import Scene
 
 
 def smtpd_conf_syntax(scene: Scene) -> str:

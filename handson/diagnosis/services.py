@@ -9,7 +9,7 @@ from handson.diagnosis.cause import MASTER, Cause, listed, logged
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
+    from handson.mail.observation import Scene
 
 # A service of master.cf that was left as a remark: any of the names of port 587.
 _REMARK = re.compile(r"^(\d+):\s*#\s*((?:submission|587)\s+inet\s.*)$")

@@ -8,7 +8,7 @@ from handson.diagnosis.cause import POSTCONF, S_NAIL, TLS_README, Cause, logged
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.checks.scene import Scene
+    from handson.mail.observation import Scene
 
 
 def _has_certificate(scene: Scene) -> bool:

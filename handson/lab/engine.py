@@ -22,10 +22,10 @@ from urllib3.exceptions import HTTPError
 from handson.errors import EngineMissing, LabError
 from handson.i18n import _
 from handson.lab import engine_service, processes, rights
-from handson.lab.limits import low_limits
 from handson.lab.state import lab_folder
-from handson.patience import patience
-from handson.temporary import own_folder
+from handson.lab.temporary import own_folder
+from handson.lab.ulimits import low_limits
+from handson.polling import patience
 
 LABEL = "handson.lab"
 OWNER = "handson.owner"

@@ -22,10 +22,10 @@ from docker.errors import DockerException
 from handson.errors import EngineMissing
 from handson.i18n import _
 from handson.lab import processes
-from handson.lab.limits import low_limits
 from handson.lab.processes import as_root
 from handson.lab.state import write_private
-from handson.users import name_of
+from handson.lab.ulimits import low_limits
+from handson.lab.users import name_of
 
 DEFAULT = "unix:///var/run/docker.sock"
 SOCKET = "podman.sock"

@@ -24,7 +24,7 @@ from handson.i18n import _
 from handson.lab.engine import Engine
 from handson.lab.lock import hold_images
 from handson.lab.processes import as_root, environment
-from handson.temporary import own_folder
+from handson.lab.temporary import own_folder
 
 RECIPE = Path(__file__).parent / "image"
 NAME = "localhost/smtp-handson-host"

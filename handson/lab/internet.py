@@ -12,7 +12,7 @@ from handson.i18n import _
 from handson.lab import network
 from handson.lab.engine import Engine, File, is_whole
 from handson.lab.firewall import EVERYTHING, OPEN, Policy, Rule, render
-from handson.patience import patience
+from handson.polling import patience
 
 HOSTS = ("pc", "mailbox", "resolver")
 NETWORK = "internet"

@@ -32,12 +32,12 @@ from handson.lab.state import (
     labs_folder,
     write_private,
 )
-from handson.patience import patience
-from handson.users import name_of
+from handson.lab.users import name_of
+from handson.polling import patience
 
 Say = Callable[[str], None]
 
-SERVER = "handson.lab.server"
+SERVER = "handson.lab.api_server"
 
 
 def _nothing(sentence: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from handson.i18n import _
 from handson.lab.state import check_name, labs_folder
-from handson.users import acting_as
+from handson.lab.users import acting_as
 
 
 class _Held:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from handson.errors import InvalidInput, LabDown, LabError
 from handson.i18n import _
-from handson.users import acting_as, home_of
+from handson.lab.users import acting_as, home_of
 
 # What a lab is made for. A learner's stays until it is taken down; any other goes with the
 # process that made it.

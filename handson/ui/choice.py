@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from handson.view import View, escape
+from handson.ui.view import View, escape
 
 FEW = 6  # more answers than this go into a list to be opened
 

@@ -10,7 +10,7 @@ from handson.errors import InvalidInput
 from handson.i18n import _
 from handson.secret import Secret
 from handson.settings import CHECKS, Settings, check_domain, check_password, check_user
-from handson.view import STYLE, Table, escape
+from handson.ui.view import STYLE, Table, escape
 
 AWS_ONLY = ("region", "system")
 REGIONS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handson.i18n import _
-from handson.view import View, escape, style_sheet
+from handson.ui.view import View, escape, style_sheet
 
 MARKS = {"done": "✔", "here": "▶", "open": "·", "back": "↶"}
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from handson.i18n import _
-from handson.view import View, escape, style_sheet
+from handson.ui.view import View, escape, style_sheet
 
 HEADLESS = "HANDSON_HEADLESS"
 

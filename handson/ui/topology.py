@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from handson.i18n import _
 from handson.ui.svg import FAINT, FOCUS, INK, PAPER, TONE_COLOURS, Drawing, wrap
-from handson.view import View
+from handson.ui.view import View
 
 FOCUSES = ("", "security-group", "server", "client", "submission", "mailbox", "log")
 

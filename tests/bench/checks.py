@@ -14,11 +14,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from handson import checks, faults
-from handson.course import STEPS
-from handson.lab import Lab
-from handson.step import Step, begin
-from handson.travel import goto
+from handson.course import checks
+from handson.course.goto import goto
+from handson.course.outline import STEPS
+from handson.course.step import Step, begin
+from handson.diagnosis import faults
+from handson.lab.lab import Lab
 from handson.workspace import Workspace
 
 NAME = f"bench-{os.getpid()}"

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from handson.course import STEPS
-from handson.lab import Lab
-from handson.runner import find_notebooks, run_step
-from handson.show import Show
-from handson.ssh import ssh_command
-from handson.step import begin
-from handson.travel import goto
+from handson.course.goto import goto
+from handson.course.outline import STEPS
+from handson.course.run.console import Show
+from handson.course.run.runner import find_notebooks, run_step
+from handson.course.step import begin
+from handson.hosts.ssh import ssh_command
+from handson.lab.lab import Lab
 from handson.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]

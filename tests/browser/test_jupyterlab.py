@@ -53,7 +53,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     start = (
-        "import sys; from pathlib import Path; from handson import jupyter; "
+        "import sys; from pathlib import Path; from handson.cli import jupyter; "
         "from handson.workspace import Workspace; root, place, *more = sys.argv[1:]; "
         "sys.exit(jupyter.run(Path(root), Workspace('lab', Path(place)), more))"
     )

@@ -12,14 +12,14 @@ import pytest
 from finished import Finished, run_course
 from looking import NAME, WORKER
 
-from handson.cloud import Cloud
-from handson.connections import Connections
+from handson.cloud.cloud import Cloud
+from handson.course.step import Step, begin
 from handson.errors import EngineMissing
-from handson.host import Host
-from handson.lab import Lab
+from handson.hosts.connections import Connections
+from handson.hosts.host import Host
 from handson.lab import engine as engines
 from handson.lab.engine import Engine
-from handson.step import Step, begin
+from handson.lab.lab import Lab
 from handson.workspace import Workspace
 
 

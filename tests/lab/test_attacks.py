@@ -21,14 +21,15 @@ import users
 from looking import connect, connect_program, listener
 from waiting import own
 
-from handson.cloud import Cloud
-from handson.host import Host
-from handson.lab import Lab, LabState, processes
+from handson.cloud.cloud import Cloud
+from handson.course.step import Step
+from handson.hosts.host import Host
+from handson.lab import processes
 from handson.lab.access import Key
 from handson.lab.api import REGION, SERVICE
 from handson.lab.engine import Engine, File, started
-from handson.lab.state import lab_folder
-from handson.step import Step
+from handson.lab.lab import Lab
+from handson.lab.state import LabState, lab_folder
 
 # Sends bytes to a port of this machine and prints what comes back.
 SEND = """
@@ -238,7 +239,7 @@ def test_no_process_of_a_lab_has_the_learners_secrets(tmp_path: Path) -> None:
             check=True,
             timeout=300,
         )
-        servers = processes.find("handson.lab.server", str(lab_folder(name)))
+        servers = processes.find("handson.lab.api_server", str(lab_folder(name)))
         assert len(servers) == 1
         seen = 0
         for process in psutil.process_iter():
@@ -256,7 +257,7 @@ def test_no_process_of_a_lab_has_the_learners_secrets(tmp_path: Path) -> None:
 
 
 def test_a_process_that_only_looks_like_a_labs_is_let_alone(guest: users.User, lab: Lab) -> None:
-    words = ["handson.lab.server", str(lab_folder(lab.name))]
+    words = ["handson.lab.api_server", str(lab_folder(lab.name))]
     with guest.start(["/usr/bin/python3", "-c", "import time; time.sleep(600)", *words]) as one:
         try:
             assert one.pid not in [process.pid for process in processes.find(*words)]

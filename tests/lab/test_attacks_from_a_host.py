@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 from looking import connect, connect_program, listener, python_on
 
-from handson.cloud import Cloud
-from handson.host import Host
-from handson.lab import Lab, LabState
+from handson.cloud.cloud import Cloud
+from handson.course.step import Step
+from handson.hosts.host import Host
 from handson.lab.engine import Engine, File, started
-from handson.step import Step
+from handson.lab.lab import Lab
+from handson.lab.state import LabState
 
 
 @pytest.fixture

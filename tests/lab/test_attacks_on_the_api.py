@@ -32,15 +32,15 @@ from botocore.parsers import ResponseParserError
 from looking import NAME, connect_program, python_on
 from waiting import wait_until
 
+from handson.course.step import Step
 from handson.errors import LabDown
-from handson.lab import Lab, LabState, engine_service, internet, processes
 from handson.lab import engine as engines
+from handson.lab import engine_service, internet, processes
 from handson.lab.access import SKEW, Key
 from handson.lab.api import REGION, SERVICE, LabApi
 from handson.lab.engine import Engine
-from handson.lab.lab import SERVER
-from handson.lab.state import lab_folder
-from handson.step import Step
+from handson.lab.lab import SERVER, Lab
+from handson.lab.state import LabState, lab_folder
 
 NOBODY = 65534
 READ = b"Action=DescribeVpcs&Version=2016-11-15"

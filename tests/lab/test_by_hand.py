@@ -11,8 +11,8 @@ from finished import SLUGS
 from looking import WORKER
 from solving import at_start
 
-from handson import checks
-from handson.step import Step
+from handson.course import checks
+from handson.course.step import Step
 
 NAME = f"byhand{WORKER}"
 
@@ -72,7 +72,7 @@ def test_typed_in_a_terminal(step: Step) -> None:
     def typed(host: str, script: str, password: str = password) -> int:
         """Run a script in `handson ssh HOST`, as somebody would type it."""
         known = f"password={password}\nserver={step.settings.server_ip}\n"
-        command = [sys.executable, "-m", "handson.cli", "ssh", "--name", NAME, host, "sh"]
+        command = [sys.executable, "-m", "handson.cli.main", "ssh", "--name", NAME, host, "sh"]
         ended = subprocess.run(
             command, input=known + script, text=True, capture_output=True, timeout=120, check=False
         )

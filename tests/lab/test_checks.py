@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 from finished import SLUGS, Finished
 
-from handson import checks
-from handson.diagnosis import diagnose
-from handson.faults import aside
-from handson.faults.client import CERTIFICATE, FILES, LOGIN, _tls
-from handson.faults.fault import AGED, RELOAD, RESTART, Part
+from handson.course import checks
+from handson.diagnosis import injection
+from handson.diagnosis.chain import diagnose
+from handson.diagnosis.fault import AGED, RELOAD, RESTART, Part
+from handson.diagnosis.faults_client import CERTIFICATE, FILES, LOGIN, _tls
 
 MAIN, MASTER = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
 TUTORIAL = "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination"
@@ -26,14 +26,14 @@ def changed(
     step = finished.step
     here = [(h, p) for h, p in ((step.server, server), (step.client, client)) if p]
     for host, part in here:
-        aside.keep(host, "test", part)
+        injection.keep(host, "test", part)
     try:
         for host, part in here:
-            aside.change(step.scene(), host, part)
+            injection.change(step.scene(), host, part)
         yield
     finally:
         for host, part in reversed(here):
-            aside.restore(step.scene(), host, "test", part)
+            injection.restore(step.scene(), host, "test", part)
 
 
 Change = Callable[[Finished], AbstractContextManager[None]]

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from waiting import own
 
-from handson import cli
-from handson.lab import Lab
+from handson.cli import main
+from handson.course.step import Step, begin
+from handson.lab.lab import Lab
 from handson.settings import Settings
-from handson.step import Step, begin
 from handson.workspace import Workspace
 
 NAME, RUN = own("cli-test"), own("cli-run")
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(main.__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def handson(
     workspace: Workspace, command: str, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "handson.cli", command, "--name", NAME, *arguments],
+        [sys.executable, "-m", "handson.cli.main", command, "--name", NAME, *arguments],
         env=environment(workspace.path),
         capture_output=True,
         text=True,
@@ -122,7 +122,7 @@ def look_around(workspace: Workspace, settings: Settings) -> None:
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     words = ["run", "--name", RUN, "--root", str(ROOT), "--runs", str(tmp_path / "runs")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "handson.cli", *words],
+        [sys.executable, "-m", "handson.cli.main", *words],
         env=environment(tmp_path / "unused"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from waiting import wait_until
 
-from handson import host as hosts_module
-from handson import standing
-from handson.course import STEPS
+from handson.course import progress
+from handson.course.outline import STEPS
+from handson.course.step import Step, begin
 from handson.errors import CommandFailed, HandsonError, HostUnreachable, InvalidInput, NotRefused
-from handson.host import Host
-from handson.lab import Lab
+from handson.hosts import host as hosts_module
+from handson.hosts.host import Host
 from handson.lab.engine import Engine
+from handson.lab.lab import Lab
 from handson.secret import MASK, Secret
 from handson.settings import Settings
-from handson.step import Step, begin
 
 EVIL = "x; touch /tmp/pwned"
 
@@ -231,12 +231,12 @@ def test_a_host_that_is_dead(step: Step, lab: Lab, engine: Engine) -> None:
 def test_a_look_is_ended_at_any_moment(
     step: Step, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = {info.slug: standing.DONE for info in STEPS[:-1]}
-    monkeypatch.setattr(standing, "recorded", lambda workspace: {**done, STEPS[-1].slug: "open"})
+    done = {info.slug: progress.DONE for info in STEPS[:-1]}
+    monkeypatch.setattr(progress, "recorded", lambda workspace: {**done, STEPS[-1].slug: "open"})
     before = set(threading.enumerate())
     for seconds in (0.01, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0):
         fresh = begin("00_start", step.workspace)
-        standing.now(fresh, seconds)
+        progress.now(fresh, seconds)
         # A header waits for 2 s more at most; a busy machine's API may take longer to answer.
         wait_until(lambda: all(one.name != "look" for one in threading.enumerate()))
         # Whether it was ended or not, the step goes on.

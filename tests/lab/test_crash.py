@@ -15,15 +15,15 @@ import pytest
 from looking import WORKER, connect, traces
 from waiting import wait_until
 
+from handson.cloud.stacks import plan
+from handson.course.step import Step, begin
 from handson.errors import CloudError, HandsonError, LabDown
-from handson.host import Host
-from handson.lab import Lab, engine_service, network, processes
+from handson.hosts.host import Host
 from handson.lab import engine as engines
+from handson.lab import engine_service, network, processes
 from handson.lab.engine import Engine
-from handson.lab.lab import SERVER
+from handson.lab.lab import SERVER, Lab
 from handson.lab.state import LabState, lab_folder
-from handson.stacks import plan
-from handson.step import Step, begin
 from handson.workspace import Workspace
 
 OwnLab = Callable[[str], Lab]

@@ -7,8 +7,8 @@ import random
 import pytest
 from finished import Finished
 
-from handson import faults
-from handson.diagnosis import diagnose
+from handson.diagnosis import faults
+from handson.diagnosis.chain import diagnose
 from handson.errors import HandsonError
 
 # Every row of the table that can arise in the lab; the others need EC2's own firewall.

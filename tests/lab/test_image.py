@@ -14,10 +14,10 @@ import pytest
 from looking import WORKER
 
 from handson.errors import LabError
-from handson.lab import Lab
 from handson.lab import engine as engines
 from handson.lab import image as images
 from handson.lab.engine import Engine
+from handson.lab.lab import Lab
 from handson.workspace import Workspace
 
 CONFIG = """

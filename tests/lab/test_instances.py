@@ -11,17 +11,18 @@ import pytest
 from botocore.exceptions import ClientError
 from looking import connect
 
-from handson import mail
-from handson.cloud import Cloud
-from handson.connections import Connections
+from handson.cloud.cloud import Cloud
+from handson.cloud.targets import Place
+from handson.course.step import Step
 from handson.errors import StackFailed
-from handson.host import Host
-from handson.lab import Lab, internet
+from handson.hosts.connections import Connections
+from handson.hosts.host import Host
+from handson.lab import internet
 from handson.lab.engine import Engine
 from handson.lab.firewall import OPEN, render
+from handson.lab.lab import Lab
 from handson.lab.state import LabState
-from handson.step import Step
-from handson.target import Place
+from handson.mail import smtp
 
 USER_DATA = """#!/bin/sh
 id -un >> /root/who-ran-it
@@ -126,7 +127,7 @@ def test_it_boots_as_it_was_told(
 
 
 def test_a_stranger_is_not_relayed_for(third: str, login: Callable[[], Host], step: Step) -> None:
-    answer = mail.ask(
+    answer = smtp.ask(
         login(),
         step.settings.server_ip,
         25,

@@ -14,12 +14,12 @@ import pytest
 from looking import WORKER, connect
 from waiting import wait_until
 
+from handson.course.step import Step, begin
 from handson.errors import CloudError
-from handson.lab import Lab, engine_service, processes
 from handson.lab import engine as engines
-from handson.lab.lab import SERVER
+from handson.lab import engine_service, processes
+from handson.lab.lab import SERVER, Lab
 from handson.lab.state import BOOKS, lab_folder
-from handson.step import Step, begin
 from handson.workspace import Workspace
 
 pytestmark = pytest.mark.slow

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from looking import WORKER
 
-from handson import cli
+from handson.cli import main
+from handson.course.step import Step, begin
 from handson.errors import HostUnreachable
-from handson.lab import Lab
 from handson.lab import engine as engines
-from handson.step import Step, begin
+from handson.lab.lab import Lab
 from handson.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
 NAME = f"lost{WORKER}"
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(main.__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def handson(workspace: Workspace, command: str, *arguments: str) -> str:
     """Run `handson` as a learner does; return what it said."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HANDSON_")}
     ended = subprocess.run(
-        [sys.executable, "-m", "handson.cli", command, "--name", NAME, *arguments],
+        [sys.executable, "-m", "handson.cli.main", command, "--name", NAME, *arguments],
         env={**kept, "HANDSON_WORKSPACE": str(workspace.path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

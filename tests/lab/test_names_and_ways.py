@@ -7,12 +7,12 @@ import json
 import pytest
 from looking import connect, python_on
 
+from handson.course.step import Step, begin
 from handson.errors import HostUnreachable
-from handson.host import Host
-from handson.lab import Lab
+from handson.hosts.host import Host
 from handson.lab.engine import Engine
+from handson.lab.lab import Lab
 from handson.lab.state import LabState
-from handson.step import Step, begin
 from handson.workspace import Workspace
 
 # The standard library has no question for MX: the query is put together by hand (RFC 1035).

@@ -18,11 +18,11 @@ from looking import traces
 from nbformat import v4
 from waiting import wait_until
 
-from handson import cli
-from handson.lab import Lab
+from handson.cli import main
+from handson.lab.lab import Lab
 from handson.workspace import Workspace
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(main.__file__).parents[2]
 
 
 @pytest.fixture

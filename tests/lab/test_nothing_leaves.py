@@ -16,10 +16,10 @@ import psutil
 import pytest
 from looking import connect_program, listener, python_on
 
-from handson.lab import Lab
+from handson.course.step import Step
 from handson.lab.engine import Engine
+from handson.lab.lab import Lab
 from handson.lab.state import LabState
-from handson.step import Step
 
 HOSTS = ("server", "client", "pc", "mailbox", "resolver")
 

@@ -14,12 +14,12 @@ import pytest
 from looking import traces
 from waiting import own, wait_until
 
-from handson import cli
-from handson.lab import Lab
+from handson.cli import main
+from handson.lab.lab import Lab
 from handson.lab.state import RUN, lab_folder
 from handson.workspace import Workspace
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(main.__file__).parents[2]
 NAME = own("lock")
 
 
@@ -32,7 +32,7 @@ def none_is_left(lab: Lab) -> Iterator[None]:
 @contextmanager
 def handson(home: Path, command: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "handson.cli", command, "--name", NAME, *arguments],
+        [sys.executable, "-m", "handson.cli.main", command, "--name", NAME, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "HANDSON_WORKSPACE": str(home)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

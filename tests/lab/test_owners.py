@@ -16,7 +16,8 @@ import users
 from users import Checkout, User
 from waiting import own
 
-from handson.lab import LabApi, LabState
+from handson.lab.api import LabApi
+from handson.lab.state import LabState
 
 checkout = users.checkout
 NAME = own("shared")

@@ -8,8 +8,8 @@ import pytest
 from solving import at_start, solve
 from waiting import own
 
-from handson.course import STEPS
-from handson.step import Step, begin
+from handson.course.outline import STEPS
+from handson.course.step import Step, begin
 
 NAME = own("mxtests")
 

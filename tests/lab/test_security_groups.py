@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from looking import connect, connect_all
 
-from handson.cloud import Cloud
+from handson.cloud.cloud import Cloud
+from handson.course.step import Step
 from handson.errors import LabError
-from handson.host import Host
-from handson.lab import Lab, internet, network
+from handson.hosts.host import Host
+from handson.lab import internet, network
 from handson.lab.engine import Engine, is_running
 from handson.lab.firewall import OPEN, render
+from handson.lab.lab import Lab
 from handson.lab.state import LabState
-from handson.step import Step
 
 
 @pytest.fixture

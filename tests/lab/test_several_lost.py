@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 from looking import WORKER
 
-from handson import cli
+from handson.cli import main
+from handson.course.step import begin
 from handson.errors import HostUnreachable
-from handson.lab import Lab, internet
 from handson.lab import engine as engines
+from handson.lab import internet
+from handson.lab.lab import Lab
 from handson.lab.state import LabState
-from handson.step import begin
 from handson.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
 NAME = f"several{WORKER}"
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(main.__file__).parents[2]
 UP = f"`handson up --name {NAME}` brings it back."
 
 
@@ -49,7 +50,7 @@ def handson(workspace: Workspace, command: str) -> tuple[int, str]:
     """Run `handson` as a learner does; return its status and what it said."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HANDSON_")}
     ended = subprocess.run(
-        [sys.executable, "-m", "handson.cli", command, "--name", NAME],
+        [sys.executable, "-m", "handson.cli.main", command, "--name", NAME],
         env={**kept, "HANDSON_WORKSPACE": str(workspace.path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from handson.cloud import Cloud
-from handson.connections import Connections
+from handson.cloud.cloud import Cloud
+from handson.course.step import Step, begin
 from handson.errors import HostUnreachable, LabError
-from handson.host import Host
-from handson.lab import Lab
+from handson.hosts.connections import Connections
+from handson.hosts.host import Host
 from handson.lab.engine import Engine
+from handson.lab.lab import Lab
 from handson.lab.state import LabState
-from handson.step import Step, begin
 from handson.workspace import Workspace
 
 SCRATCH = "/etc/twice.conf"

@@ -8,13 +8,14 @@ import pytest
 from solving import assert_nothing_doubled, learner, solve, state
 from waiting import own
 
-from handson import before, checks, course, standing
-from handson.course import STEPS
-from handson.lab import Lab
-from handson.matrix import read_certificate
-from handson.status import status
-from handson.step import Step, begin
-from handson.travel import goto, reset
+from handson.cli.status import status
+from handson.course import checks, outline, progress
+from handson.course.goto import goto, reset
+from handson.course.outline import STEPS
+from handson.course.step import Step, begin
+from handson.hosts import snapshot
+from handson.lab.lab import Lab
+from handson.mail.relay_matrix.probe import read_certificate
 from handson.ui.header import MARKS
 from handson.workspace import Workspace
 
@@ -122,7 +123,7 @@ def test_an_earlier_step_that_was_done_again(home: Workspace, step: Step) -> Non
 def test_the_header_tells_what_has_fallen_back(
     home: Workspace, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "HEADER_SECONDS", 30)  # this machine may be busy
+    monkeypatch.setattr(progress, "HEADER_SECONDS", 30)  # this machine may be busy
     server = step.hosts.server
     assert marks(home)["05_master_cf"] == "done"
     server.run("sudo chmod 0600 {sasldb}")
@@ -143,7 +144,7 @@ def test_the_header_tells_what_has_fallen_back(
 def marks(home: Workspace) -> dict[str, str]:
     found = begin("07_log_check", home)
     try:
-        return standing.now(found)
+        return progress.now(found)
     finally:
         found.hosts.close()
 
@@ -200,7 +201,7 @@ def test_reset_leaves_the_hosts(home: Workspace, step: Step) -> None:
     assert not [slug for slug in TUTORIAL if passes(slug)]
     assert passes("00_start")
     # Nothing that the course brought is left, beside backups and records.
-    start = f"{before.FOLDER}/{before.START}/etc/postfix"
+    start = f"{snapshot.FOLDER}/{snapshot.START}/etc/postfix"
     for name in ("main.cf", "master.cf"):
         server.run(f"sudo cmp {start}/{name} /etc/postfix/{name}")
     server.refused("command -v saslpasswd2 || exit 1", "")
@@ -233,4 +234,4 @@ def test_going_to_the_very_start_deletes_the_hosts(home: Workspace) -> None:
     goto("0", home)
     assert begin("00_start", home).cloud.stacks() == []
     assert home.progress() == {}
-    assert course.find("0").slug == "00_start"
+    assert outline.find("0").slug == "00_start"

@@ -105,8 +105,10 @@ def test_a_user_can_have_a_checkout_and_change_it(checkout: Checkout, guest: Use
 
 def assert_complete(user: User, checkout: Checkout, packages_of: Checkout) -> None:
     """All comes out of that copy for a user, what is compiled and what is no Python as well."""
-    program = "import zmq, handson; from handson import course; from handson.lab import image\n"
-    program += "print(course.checkout(), handson.__file__, zmq.__file__, image.tag())"
+    program = (
+        "import zmq, handson; from handson.course import outline; from handson.lab import image\n"
+    )
+    program += "print(outline.checkout(), handson.__file__, zmq.__file__, image.tag())"
     result = user.run([str(checkout.python), "-c", program])
     assert result.returncode == 0, result.stderr
     root, package, compiled, tag = result.stdout.split()

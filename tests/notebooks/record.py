@@ -13,8 +13,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from handson.course import STEPS
-from handson.lab import Lab
+from handson.course.outline import STEPS
+from handson.lab.lab import Lab
 from handson.workspace import Workspace
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

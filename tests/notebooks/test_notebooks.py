@@ -17,11 +17,12 @@ from nbclient import NotebookClient
 from solving import assert_nothing_doubled, learner
 from waiting import own
 
-from handson.course import STEPS
-from handson.lab import Lab
-from handson.secret import Secret, encodings
+from handson.course.outline import STEPS
+from handson.lab.lab import Lab
+from handson.secret import Secret
+from handson.secret import encodings
 from handson.settings import Settings
-from handson.step import begin
+from handson.course.step import begin
 from handson.workspace import Workspace
 
 pytestmark = pytest.mark.lab

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from handson.cloud import Cloud
+from handson.cloud.cloud import Cloud
+from handson.cloud.stacks import plan
 from handson.settings import Settings
-from handson.stacks import plan
 
 OWN_IP = "203.0.113.5"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXOBSo2kNSJZrJo3J a"
@@ -23,7 +23,7 @@ def connection() -> Iterator[dict[str, Any]]:
     """What boto3's clients need to reach the API."""
     from moto.server import ThreadedMotoServer
 
-    from handson.lab.mends import mend
+    from handson.lab.patches import mend
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     mend(

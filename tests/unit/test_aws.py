@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from handson.aws import Aws, Refused, in_plain_words
+from handson.cloud.client import Aws, Refused, in_plain_words
 from handson.errors import CloudError
 
 

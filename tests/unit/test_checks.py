@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from handson import checks
-from handson.checks.scene import LANES, Scene
-from handson.course import STEPS
-from handson.diagnosis import CAUSES
+from handson.course import checks
+from handson.course.outline import STEPS
+from handson.diagnosis.chain import CAUSES
+from handson.mail.observation import LANES, Scene
 
 RULES = {step.slug: checks.rules(step.slug) for step in STEPS}
 KNOWN = {name for lane in LANES for name in lane}

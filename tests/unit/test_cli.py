@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handson import cli, commands, jupyter
+from handson.cli import commands, jupyter, main
 from handson.errors import HandsonError
 from handson.lab import state
 from handson.workspace import Workspace
@@ -29,7 +29,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def handson(*arguments: str) -> int:
     try:
-        return cli.main(arguments)
+        return main.main(arguments)
     except SystemExit as end:
         return int(end.code or 0)
 
@@ -48,13 +48,13 @@ def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str])
 
 
 def test_help_is_there_at_once() -> None:
-    loaded = "import sys; from handson import cli; cli.parser(); print(*sys.modules)"
+    loaded = "import sys; from handson.cli import main; main.parser(); print(*sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", loaded],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(main.__file__).parents[2])},
     )
     heavy = {"boto3", "docker", "fabric", "paramiko", "papermill", "IPython", "rich", "nbformat"}
     assert not heavy & set(answer.stdout.split())
@@ -215,7 +215,7 @@ def test_jupyterlab_is_told_where_to_begin_and_to_ask_nobody(tmp_path: Path) -> 
 
 
 def test_a_program_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from handson import ssh
+    from handson.hosts import ssh
 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HandsonError, match="There is no ssh program"):
@@ -223,12 +223,12 @@ def test_a_program_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    program = "import sys; from handson import cli; sys.exit(cli.main(['status']))"
+    program = "import sys; from handson.cli import main; sys.exit(main.main(['status']))"
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(main.__file__).parents[2])},
     )
     assert process.stdout and process.stderr
     process.stdout.close()

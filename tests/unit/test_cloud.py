@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from handson.cloud import Cloud, Resource, Rule, keys_in_console
+from handson.cloud.cloud import Cloud, Resource, Rule, keys_in_console
+from handson.cloud.leftovers import table
+from handson.cloud.stacks import TEMPLATES, plan
 from handson.errors import CloudError, InvalidInput, StackFailed
-from handson.left_over import table
-from handson.stacks import TEMPLATES, plan
 
 Built = tuple[Cloud, list[str]]
 NETWORK = TEMPLATES / "cfn-template-network.yml"

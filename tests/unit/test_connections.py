@@ -17,14 +17,14 @@ import psutil
 import pytest
 from waiting import wait_until
 
-from handson import standing
-from handson.connections import Connections, unreachable
+from handson.cloud.targets import Place, Target
+from handson.course import progress
+from handson.course.step import Step, begin
 from handson.errors import HostUnreachable
-from handson.host import Host
-from handson.hosts import Hosts
+from handson.hosts.connections import Connections, unreachable
+from handson.hosts.host import Host
+from handson.hosts.inventory import Hosts
 from handson.settings import Settings
-from handson.step import Step, begin
-from handson.target import Place, Target
 from handson.workspace import Workspace
 
 KEY = paramiko.ECDSAKey.generate()
@@ -207,9 +207,9 @@ def test_a_header_ends_its_look_at_hosts_that_do_not_answer(
     step = with_jump(silent, workspace)
     workspace.record("00_start", {"passed": True, "checks": []})
     began, before = time.monotonic(), connected()  # tests of labs leave some open
-    found = standing.now(step, seconds=0.3)
+    found = progress.now(step, seconds=0.3)
     assert time.monotonic() - began < PROMPTLY
-    assert found == standing.recorded(workspace)  # what was cut off has not fallen back
+    assert found == progress.recorded(workspace)  # what was cut off has not fallen back
     assert not looking()
     wait_until(lambda: connected() <= before)
     assert capfd.readouterr() == ("", "")
@@ -220,7 +220,7 @@ def test_after_a_look_that_was_ended_the_step_connects_anew(
 ) -> None:
     step = with_jump(silent, workspace)
     workspace.record("00_start", {"passed": True, "checks": []})
-    standing.now(step, seconds=0.1)
+    progress.now(step, seconds=0.1)
     step.target = Target("lab", "admin", jump=endless)
     with closing(step.hosts) as hosts:
         assert hosts.gateway() is not None
@@ -235,13 +235,13 @@ def test_what_a_look_has_opened_is_kept_for_the_step(
         opened.append(step.hosts.gateway())
         return dict.fromkeys(slugs, False)
 
-    monkeypatch.setattr(standing, "look_at", look_at)
+    monkeypatch.setattr(progress, "look_at", look_at)
     workspace.record("00_start", {"passed": True, "checks": []})
     step = with_jump(endless, workspace)
-    assert standing.now(step, seconds=PROMPTLY)["00_start"] == "back"
+    assert progress.now(step, seconds=PROMPTLY)["00_start"] == "back"
     assert step.hosts.gateway() is opened[0] and opened[0].is_connected
     # A second header looks with connections of its own, and leaves the step's alone.
-    assert standing.now(step, seconds=PROMPTLY)["00_start"] == "back"
+    assert progress.now(step, seconds=PROMPTLY)["00_start"] == "back"
     assert step.hosts.gateway() is opened[0] and opened[0].is_connected
     assert opened[1] is not opened[0] and not opened[1].is_connected
     step.disconnect()
@@ -254,10 +254,10 @@ def test_an_error_in_a_look_is_no_learners(
     def look_at(step: Step, slugs: list[str]) -> dict[str, bool]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(standing, "look_at", look_at)
+    monkeypatch.setattr(progress, "look_at", look_at)
     workspace.record("00_start", {"passed": True, "checks": []})
     # An exception that leaves a thread fails the test.
-    assert standing.now(begin("00_start", workspace), seconds=PROMPTLY) == standing.recorded(
+    assert progress.now(begin("00_start", workspace), seconds=PROMPTLY) == progress.recorded(
         workspace
     )
     assert "ZeroDivisionError" in caplog.text

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from recorded import Recorded
 
-from handson.checks import Finding, Rule
-from handson.checks.scene import Scene
-from handson.diagnosis import CAUSES, ORDER, cause, diagnose, reach
+from handson.course.checks import Finding, Rule
+from handson.diagnosis.chain import CAUSES, ORDER, cause, diagnose, reach
 from handson.errors import HandsonError, HostUnreachable
-from handson.mail import Dialogue, Reply
-from handson.mailrc import Mailrc
+from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12, System
+from handson.mail.mailrc import Mailrc
+from handson.mail.observation import Scene
+from handson.mail.smtp import Dialogue, Reply
 from handson.settings import Settings
-from handson.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12, System
 
 SETTINGS = Settings(date="20250101")
 LOGIN = SETTINGS.login

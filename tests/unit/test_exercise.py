@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from handson.diagnosis.exercise import Attempt, Exercise, verdict
 from handson.errors import HandsonError
-from handson.exercise import Attempt, Exercise, verdict
 from handson.workspace import Workspace
 
 

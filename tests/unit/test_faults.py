@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from handson import faults
-from handson.diagnosis import ORDER
+from handson.diagnosis import faults
+from handson.diagnosis.chain import ORDER
 from handson.errors import HandsonError
-from handson.systems import AMAZON_LINUX_2, DEBIAN_12, System
+from handson.hosts.systems import AMAZON_LINUX_2, DEBIAN_12, System
 
 
 class Quiet:

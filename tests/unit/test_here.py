@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from handson import here
-from handson.here import Here
+from handson.hosts import local
+from handson.hosts.local import Here
 
 
 def test_the_python_that_runs_this_is_asked() -> None:
@@ -25,5 +25,5 @@ def test_status_and_what_goes_wrong_are_told() -> None:
 
 
 def test_what_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(here, "SECONDS", 0.2)
+    monkeypatch.setattr(local, "SECONDS", 0.2)
     assert Here().probe("python3 -", stdin="import time; time.sleep(9)") == (124, "")

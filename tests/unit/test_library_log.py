@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from handson import library_log
 from handson.errors import InvalidInput
-from handson.users import acting_as
+from handson.hosts import library_log
+from handson.lab.users import acting_as
 from handson.workspace import FILES, Workspace
 
 FILE = library_log.FILE
@@ -45,7 +45,7 @@ def run(code: str, folder: Path, **variables: str) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("way", ["from handson import begin", "import handson.cli"])
+@pytest.mark.parametrize("way", ["from handson import begin", "import handson.cli.main"])
 def test_a_library_that_fails_in_a_thread_writes_into_the_file(tmp_path: Path, way: str) -> None:
     assert "nonsense" in run(FAIL, tmp_path / "other").stderr  # as it would be without us
     done = run(way + FAIL, tmp_path / "home")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from handson.errors import HandsonError, InvalidInput
-from handson.mail import Dialogue, Job, Reply, ask, ask_all, dialogue_program, program
+from handson.mail.smtp import Dialogue, Job, Reply, ask, ask_all, dialogue_program, program
 from handson.secret import Secret
 
 PASSWORD = Secret("canary-tr0ub4dor")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from handson import maillog
+from handson.mail import log as maillog
 
 DATA = Path(__file__).parent / "data"
 LOGS = sorted(DATA.glob("*.log"))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from handson.errors import HandsonError
-from handson.mailrc import Mailrc
-from handson.systems import AMAZON_LINUX_2023, DEBIAN_12, System
+from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, System
+from handson.mail.mailrc import Mailrc
 
 OLD = "set smtp-auth=plain\nset smtp-auth-user=u@example.com\nset smtp-auth-password=secret12\n"
 

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from recorded import Recorded
 
+from handson.cloud.names import Names
+from handson.cloud.security_groups import Rule
 from handson.errors import HostUnreachable, InvalidInput
-from handson.matrix import (
+from handson.mail.relay_matrix.expected import LOGINS, PORTS, RECIPIENTS, Origin
+from handson.mail.relay_matrix.probe import (
     Place,
     outside_address,
     places,
@@ -20,10 +23,7 @@ from handson.matrix import (
     relay_matrix,
     tries_of,
 )
-from handson.names import Names
-from handson.relaying import LOGINS, PORTS, RECIPIENTS, Origin
 from handson.secret import Secret
-from handson.security_group import Rule
 from handson.settings import Settings
 
 SMTP = "smtp inet n - y - - smtpd"

@@ -1,4 +1,4 @@
-from handson.names import Names
+from handson.cloud.names import Names
 
 
 def test_the_tutorials_names() -> None:

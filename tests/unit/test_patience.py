@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from handson import patience as module
-from handson.patience import patience
+from handson import polling as module
+from handson.polling import patience
 
 
 def test_patience_begins_at_once_and_grows(monkeypatch: pytest.MonkeyPatch) -> None:

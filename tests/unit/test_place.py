@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from handson.course import STEPS
+from handson.cloud.run_targets import AwsPlace
+from handson.course.outline import STEPS
+from handson.course.run.result import Record
 from handson.errors import HandsonError
-from handson.place import AwsPlace
-from handson.record import Record
 from handson.workspace import Workspace
 
 

@@ -6,7 +6,7 @@ import pytest
 from recorded import Recorded
 
 from handson.errors import CommandFailed, HandsonError
-from handson.postfix import Postfix, listening, read_parameters, read_services, read_sockets
+from handson.mail.postfix import Postfix, listening, read_parameters, read_services, read_sockets
 
 DATA = Path(__file__).parent / "data"
 SERVICES = (DATA / "postconf-M.txt").read_text()

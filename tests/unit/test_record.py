@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from handson.course import STEPS
-from handson.record import Fault, Record, error_text, find_fault, find_unmet
+from handson.course.outline import STEPS
+from handson.course.run.result import Fault, Record, error_text, find_fault, find_unmet
 
 
 def cell(source: str = "1", count: int | None = 1, **more: Any) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 from trying import CLIENT, INTERNET, LOGGED_IN, ORIGINS, STRANGER, WRONG, dialogue, tried
 
-from handson.mail import Reply
-from handson.relaying import (
+from handson.mail.relay_matrix.expected import (
     LOGINS,
     PORTS,
     RECIPIENTS,
@@ -19,7 +18,8 @@ from handson.relaying import (
     expect,
     kind_name,
 )
-from handson.relaying_why import explain
+from handson.mail.relay_matrix.explain import explain
+from handson.mail.smtp import Reply
 
 VPC = frozenset((name, port) for name in ("client", "stranger") for port in PORTS)
 CLOSED = frozenset((name, 25) for name in ("client", "stranger"))

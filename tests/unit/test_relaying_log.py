@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from trying import CLIENT, DENIED, tried
 
-from handson.maillog import Entry, parse
-from handson.relaying import Cell, Facts
-from handson.relaying_log import Session, matched, moment, sessions, telling_line
-from handson.ui.matrix import Matrix
+from handson.mail.log import Entry, parse
+from handson.mail.relay_matrix.expected import Cell, Facts
+from handson.mail.relay_matrix.log import Session, matched, moment, sessions, telling_line
+from handson.mail.relay_matrix.view import Matrix
 
 RECORDED = (Path(__file__).parent / "data" / "matrix-of-debian12.txt").read_text()
 BEGAN = datetime.fromisoformat("2026-11-24T03:59:07.357447+00:00")

@@ -10,10 +10,10 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from handson.course import STEPS
-from handson.record import Fault, Record
-from handson.report_page import page, write_page
-from handson.view import Note
+from handson.course.outline import STEPS
+from handson.course.run.report_page import page, write_page
+from handson.course.run.result import Fault, Record
+from handson.ui.view import Note
 
 PIXEL = "iVBORw0KGgo="  # not a picture, but nobody draws it
 WIDGET = "application/vnd.jupyter.widget-view+json"

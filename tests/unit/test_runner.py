@@ -14,12 +14,12 @@ import pytest
 import small_notebooks as small
 from waiting import wait_until
 
-from handson import runner, show
-from handson.course import STEPS
+from handson.course.outline import STEPS
+from handson.course.run import console, runner
+from handson.course.run.kernel import run_notebook
+from handson.course.run.runner import Plan, kernel_environment, run_course
 from handson.errors import HandsonError
-from handson.kernel import run_notebook
 from handson.lab.lock import hold
-from handson.runner import Plan, kernel_environment, run_course
 from handson.workspace import Workspace
 
 CANARY = "Canary-7f3a9c"
@@ -31,7 +31,7 @@ NAME = f"meadow-{os.getpid()}"
 def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A course of two steps; its notebooks pass unless a test writes others."""
     monkeypatch.setattr(runner, "STEPS", STEPS[:2])
-    monkeypatch.setattr(show, "STEPS", STEPS[:2])
+    monkeypatch.setattr(console, "STEPS", STEPS[:2])
     for step in STEPS[:2]:
         path = tmp_path / "notebooks" / f"{step.slug}.ipynb"
         small.write(path, "print('hello')", small.record(step.slug))
@@ -227,14 +227,15 @@ def test_a_run_that_is_stopped_clears_up(
         small.write(tmp_path / "notebooks" / f"{step.slug}.ipynb", code)
     program = (
         "import sys; from pathlib import Path; import test_runner as t\n"
-        "from handson import cli, runner\n"
+        "from handson.cli import main\n"
+        "from handson.course.run import runner\n"
         "root = Path(sys.argv[1])\n"
         "runner._place = lambda plan, folder: t.meadow(root)\n"
         "words = ['--name', t.NAME, '--root', str(root), '--runs', str(root / 'runs')]\n"
-        "sys.exit(cli.main(['run', *words]))\n"
+        "sys.exit(main.main(['run', *words]))\n"
     )
     tests = Path(__file__).parents[1]
-    path = os.pathsep.join(map(str, (Path(runner.__file__).parents[1], tests, tests / "unit")))
+X
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)],
         env={**os.environ, "PYTHONPATH": path},

@@ -4,8 +4,8 @@ import pytest
 from recorded import Recorded, as_root
 
 from handson.errors import HandsonError
-from handson.sasl import Database, Sasl, read_configuration, read_users
-from handson.systems import AMAZON_LINUX_2023, DEBIAN_12
+from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12
+from handson.mail.sasl import Database, Sasl, read_configuration, read_users
 
 THERE = ""
 MISSING = (1, "")

@@ -8,9 +8,9 @@ from pathlib import Path
 import small_notebooks as small
 from rich.console import Console
 
-from handson.course import STEPS
-from handson.record import Fault, Record
-from handson.show import Show, failure, proven, summary
+from handson.course.outline import STEPS
+from handson.course.run.console import Show, failure, proven, summary
+from handson.course.run.result import Fault, Record
 
 
 def console(file: io.StringIO, terminal: bool) -> Console:

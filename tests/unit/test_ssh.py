@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from handson.cloud.targets import Place, Target
 from handson.errors import HandsonError
+from handson.hosts.ssh import _write, known_hosts, ssh_config, way_to
 from handson.settings import Settings
-from handson.ssh import _write, known_hosts, ssh_config, way_to
-from handson.target import Place, Target
 
 PC = Place("127.0.0.1", 40022, "admin", ("ssh-ed25519 AAAApc", "ssh-rsa AAAApc2"))
 SERVER = Place("203.0.113.10", 22, "admin", ("ssh-ed25519 AAAAserver",))

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from handson.cloud.stacks import plan
 from handson.errors import CloudError
 from handson.settings import Settings
-from handson.stacks import plan
 
 SETTINGS = Settings(date="20250101", domain="example.org", vpc_cidr="10.99.0.0/16")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from handson import standing
-from handson.course import STEPS
-from handson.step import begin
+from handson.course import progress
+from handson.course.outline import STEPS
+from handson.course.step import begin
 from handson.workspace import Workspace
 
 GOOD: dict[str, Any] = {"passed": True, "checks": []}
@@ -35,7 +35,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def states(workspace: Workspace) -> list[str]:
-    return [standing.recorded(workspace)[step.slug] for step in STEPS[:4]]
+    return [progress.recorded(workspace)[step.slug] for step in STEPS[:4]]
 
 
 def test_what_was_recorded(workspace: Workspace) -> None:
@@ -60,8 +60,8 @@ def test_what_is_true_now_counts_for_steps_that_were_done(
         asked.append(slugs)
         return {"00_start": False, "01_security_group": True}
 
-    monkeypatch.setattr(standing, "look_at", look_at)
-    found = standing.now(Eyes(workspace))  # type: ignore[arg-type]
+    monkeypatch.setattr(progress, "look_at", look_at)
+    found = progress.now(Eyes(workspace))  # type: ignore[arg-type]
     assert asked == [["00_start", "01_security_group"]]
     assert [found[step.slug] for step in STEPS[:3]] == ["back", "done", "open"]
 
@@ -77,11 +77,11 @@ def test_a_header_does_not_wait_for_what_cannot_be_ended(
         answered.set()
         return dict.fromkeys(slugs, False)
 
-    monkeypatch.setattr(standing, "look_at", look_at)
-    monkeypatch.setattr(standing, "END_SECONDS", 0.1)
-    found = standing.now(begin("00_start", workspace), seconds=0.1)
+    monkeypatch.setattr(progress, "look_at", look_at)
+    monkeypatch.setattr(progress, "END_SECONDS", 0.1)
+    found = progress.now(begin("00_start", workspace), seconds=0.1)
     assert not answered.is_set()
-    assert found == standing.recorded(workspace)
+    assert found == progress.recorded(workspace)
     answer.set()
     assert answered.wait(60)
 
@@ -90,6 +90,6 @@ def test_after_the_teardown_nothing_is_looked_at(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.record(STEPS[-1].slug, GOOD)
-    monkeypatch.setattr(standing, "look_at", None)
-    found = standing.now(Eyes(workspace))  # type: ignore[arg-type]
-    assert found == standing.recorded(workspace)
+    monkeypatch.setattr(progress, "look_at", None)
+    found = progress.now(Eyes(workspace))  # type: ignore[arg-type]
+    assert found == progress.recorded(workspace)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from handson.survey import Survey
-from handson.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12
+from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12
+from handson.mail.survey import Survey
 
 SERVICES = (Path(__file__).parent / "data" / "postconf-M.txt").read_text()
 

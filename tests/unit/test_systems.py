@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from handson.errors import HandsonError
-from handson.systems import (
+from handson.hosts.systems import (
     AMAZON_LINUX_2,
     AMAZON_LINUX_2023,
     DEBIAN_12,

@@ -12,8 +12,8 @@ import pytest
 from cfnlint.api import lint_file
 from cfnlint.decode import cfn_yaml
 
+from handson.cloud.stacks import TEMPLATES, plan
 from handson.settings import Settings
-from handson.stacks import TEMPLATES, plan
 
 FILES = sorted(TEMPLATES.glob("*.yml"))
 PLANS = plan(Settings(date="20250101"), "key", "203.0.113.5")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handson.temporary import own_folder, sweep
+from handson.lab.temporary import own_folder, sweep
 
 
 def dead_process() -> int:

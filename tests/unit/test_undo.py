@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from handson import undo
-from handson.course import STEPS
-from handson.undo import Undone, counts_since, let_count
-from handson.view import Note, Terminal
+from handson.course import undo
+from handson.course.outline import STEPS
+from handson.course.undo import Undone, counts_since, let_count
+from handson.ui.view import Note, Terminal
 from handson.workspace import Workspace
 
 EARLY, LATE = "2025-01-01T10:00:00.000001+00:00", "2025-01-01T12:00:00.000001+02:00"

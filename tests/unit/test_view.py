@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handson.view import STYLE, Diff, Note, Table, Terminal, View, style_sheet
+from handson.ui.view import STYLE, Diff, Note, Table, Terminal, View, style_sheet
 
 EVIL = "<script>alert('x')</script>"
 VIEWS = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handson.wiretap import OnHost, Wiretap
+from handson.mail.capture import OnHost, Wiretap
 
 HEAD = "04:43:01.{n:06d} eth0  In  IP 10.0.0.1.4 > 10.0.0.2.587: Flags [P.], length {length}\n"
 JUNK = "E..4..@.@.2500 AUTH PLAIN....+K.m"

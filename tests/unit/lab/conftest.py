@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from handson.aws import Aws
-from handson.cloud import Cloud
+from handson.cloud.client import Aws
+from handson.cloud.cloud import Cloud
 
 Refusal = Callable[..., tuple[str, str]]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from handson.errors import EngineMissing
-from handson.lab import engine_service, limits
+from handson.lab import engine_service, ulimits
 
 
 def test_settings_for_podman_where_limits_are_low(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_may_raise_limits", lambda: False)
+    monkeypatch.setattr(ulimits, "_may_raise_limits", lambda: False)
     settings = tomllib.loads(engine_service._containers_conf())
     lines = settings["containers"]["default_ulimits"]
     assert [line.split("=")[0] for line in lines] == ["nofile", "nproc"]
@@ -19,8 +19,8 @@ def test_settings_for_podman_where_limits_are_low(monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings_for_podman_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_may_raise_limits", lambda: True)
-    assert limits.low_limits() == []
+    monkeypatch.setattr(ulimits, "_may_raise_limits", lambda: True)
+    assert ulimits.low_limits() == []
     assert "containers" not in tomllib.loads(engine_service._containers_conf())
 
 

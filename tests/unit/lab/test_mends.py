@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from handson.aws import Aws, Refused
-from handson.cloud import Cloud
-from handson.lab.mends import PATCHES, mend
-from handson.lab.mends.patch import Patch
-from handson.stacks import IMAGES
+from handson.cloud.client import Aws, Refused
+from handson.cloud.cloud import Cloud
+from handson.cloud.stacks import IMAGES
+from handson.lab.patches import PATCHES, mend
+from handson.lab.patches.patch import Patch
 
 Built = tuple[Cloud, list[str]]
 VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.1.0.0/16"}}

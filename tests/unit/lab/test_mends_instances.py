@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from handson.aws import Aws
-from handson.cloud import Cloud
-from handson.stacks import IMAGES
+from handson.cloud.client import Aws
+from handson.cloud.cloud import Cloud
+from handson.cloud.stacks import IMAGES
 
 Built = tuple[Cloud, list[str]]
 Refusal = Callable[..., tuple[str, str]]

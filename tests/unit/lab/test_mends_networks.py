@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from handson.aws import Aws
-from handson.cloud import Cloud
+from handson.cloud.client import Aws
+from handson.cloud.cloud import Cloud
 
 Built = tuple[Cloud, list[str]]
 Refusal = Callable[..., tuple[str, str]]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from handson.cloud import Cloud
-from handson.left_over import _kinds
+from handson.cloud.cloud import Cloud
+from handson.cloud.leftovers import _kinds
 
 Built = tuple[Cloud, list[str]]
 Refusal = Callable[..., tuple[str, str]]

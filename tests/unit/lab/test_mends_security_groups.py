@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handson.cloud import Cloud
+from handson.cloud.cloud import Cloud
 
 Built = tuple[Cloud, list[str]]
 Refusal = Callable[..., tuple[str, str]]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from handson.aws import Aws
-from handson.stacks import TEMPLATES
+from handson.cloud.client import Aws
+from handson.cloud.stacks import TEMPLATES
 
 Refusal = Callable[..., tuple[str, str]]
 VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.63.0.0/16"}}

@@ -22,12 +22,12 @@ from botocore.parsers import ResponseParserError
 from docker.errors import APIError
 from werkzeug.serving import make_server
 
-from handson.aws import Aws
+from handson.cloud.client import Aws
 from handson.errors import LabDown, LabError
-from handson.lab import books, cloud, server
+from handson.lab import api_server, books, reconcile
 from handson.lab.access import Key
 from handson.lab.api import LabApi
-from handson.lab.server import LARGEST, Application, QuietHandler
+from handson.lab.api_server import LARGEST, Application, QuietHandler
 from handson.lab.state import BOOKS, LabState
 from handson.settings import Settings
 
@@ -77,13 +77,15 @@ def hardware() -> Hardware:
 def endpoint(hardware: Hardware, connection: dict[str, Any]) -> Iterator[str]:
     """The address of a server; `connection` has mended moto in this process."""
     application = Application(hardware, KEY)  # type: ignore[arg-type]
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
-    thread = threading.Thread(target=server.serve_forever)
+    api_server = make_server(
+        "127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler
+    )
+    thread = threading.Thread(target=api_server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    yield f"http://127.0.0.1:{api_server.server_port}"
+    api_server.shutdown()
     thread.join()
-    server.server_close()
+    api_server.server_close()
 
 
 @contextmanager
@@ -265,8 +267,8 @@ def test_the_engine_says_no_in_its_own_words(endpoint: str, hardware: Hardware) 
 def test_who_waits_too_long_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(cloud, "PATIENCE", 0.01)
-    hardware = cloud.Hardware(lambda: None, None, tmp_path)  # type: ignore[arg-type, return-value]
+    monkeypatch.setattr(reconcile, "PATIENCE", 0.01)
+    hardware = reconcile.Hardware(lambda: None, None, tmp_path)  # type: ignore[arg-type, return-value]
     with ThreadPoolExecutor() as pool, hardware.turn():
         waiting = pool.submit(hardware.turn().__enter__)
         assert "still busy" in str(waiting.exception())
@@ -277,7 +279,7 @@ def test_who_waits_too_long_is_told(
 def test_no_public_address_is_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {"i-1": SimpleNamespace(public_ip="198.18.5.101")}
     monkeypatch.setattr(books, "instances", lambda: given)
-    addresses = server._public_addresses("198.18.5.0/24")
+    addresses = api_server._public_addresses("198.18.5.0/24")
     assert [next(addresses) for _time in range(3)] == [f"198.18.5.{n}" for n in (100, 102, 103)]
 
 
@@ -342,11 +344,11 @@ def test_another_program_at_its_address_is_not_the_lab() -> None:
         start("200 OK", [("Content-Type", "application/json")])
         return [json.dumps({"answer": "lab"}).encode()]
 
-    server = make_server("127.0.0.1", 0, other)
-    thread = threading.Thread(target=server.handle_request)
+    api_server = make_server("127.0.0.1", 0, other)
+    thread = threading.Thread(target=api_server.handle_request)
     thread.start()
-    found = lab_api(f"http://127.0.0.1:{server.server_port}")
+    found = lab_api(f"http://127.0.0.1:{api_server.server_port}")
     with pytest.raises(LabDown, match="it is another program"):
         found.ask("name")
     thread.join()
-    server.server_close()
+    api_server.server_close()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from handson.errors import InvalidInput, LabDown, LabError
-from handson.lab import check_key, processes
+from handson.lab import processes
 from handson.lab import state as states
-from handson.lab.lab import is_left_over
+from handson.lab.lab import check_key, is_left_over
 from handson.lab.state import LabState, Maker, check_name, lab_folder, labs_folder
 
 

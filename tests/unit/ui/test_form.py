@@ -12,7 +12,7 @@ from ipywidgets.widgets.widget import _instances
 from handson.errors import InvalidInput
 from handson.settings import Settings
 from handson.ui.form import SettingsForm, hints, labels
-from handson.view import escape
+from handson.ui.view import escape
 
 CANARY = "canary-7f3a-XYZ"
 

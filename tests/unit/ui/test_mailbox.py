@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handson.ui.mailbox import Hop, ReceivedMail
+from handson.mail.received import Hop, ReceivedMail
 
 RAW = """Return-Path: <hello@example.com>
 Received: from server (server.example.com [203.0.113.10])

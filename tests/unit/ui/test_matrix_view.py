@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from trying import matrix
 
-from handson.relaying import Facts
+from handson.mail.relay_matrix.expected import Facts
 
 VPC = frozenset((name, port) for name in ("client", "stranger") for port in (25, 587))
 CLOSED = frozenset((name, 25) for name in ("client", "stranger"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handson.checks import Result
-from handson.ui.report import Report
+from handson.course.check_report import Report
+from handson.course.checks import Result
 
 MANUAL = "https://www.postfix.org/postconf.5.html"
 GOOD = Result("open", "Port 587 is open.", True, "now", MANUAL)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from handson.maillog import Delivery, Entry, Message, Refusal
-from handson.ui.timeline import MessageTimeline, RefusalTable, _widths, explain
+from handson.mail.log import Delivery, Entry, Message, Refusal
+from handson.mail.timeline import MessageTimeline, RefusalTable, _widths, explain
 
 SENT = Delivery(
     recipient="friend@example.net",

@@ -1,0 +1,1 @@
+"""The command `handson` and what its commands do."""

@@ -1,0 +1,135 @@
+"""What `handson status` tells: the lab, its hosts, the steps, the instances on AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from handson.course import outline
+from handson.course import progress as standing
+from handson.course.outline import STEPS
+from handson.course.step import begin
+from handson.errors import LabDown
+from handson.i18n import _
+from handson.lab.api import LabApi
+from handson.lab.state import LabState
+from handson.ui.view import Note, Table, View
+from handson.workspace import Workspace
+
+
+def status(workspace: Workspace) -> Iterator[View]:
+    """Yield what there is to see, piece by piece; raise HandsonError where AWS says no."""
+    yield from _lab(workspace.name)
+    if workspace.settings().target == "aws":
+        yield _instances(workspace)
+    yield from _steps(workspace)
+
+
+def _lab(name: str) -> Iterator[View]:
+    try:
+        state = LabState.load(name)
+    except LabDown as down:
+        yield Note(str(down), tone="quiet")
+        return
+    if not LabApi(state).is_up:
+        yield Note(
+            _(
+                "The lab “{name}” was started but does not answer. "
+                "`handson up --name {name}` puts it right."
+            ).format(name=name),
+            tone="bad",
+        )
+        return
+    yield Note(
+        _("The lab “{name}” is up ({engine}). AWS API: {endpoint}").format(
+            name=name, engine=state.engine, endpoint=state.endpoint
+        ),
+        tone="good",
+    )
+    yield _hosts(state)
+
+
+def _hosts(state: LabState) -> Table:
+    def row(host: dict[str, Any]) -> list[str]:
+        memory = f"{host['memory'] / 2**20:.0f} MiB" if host["memory"] else ""
+        return [host["name"], host["state"], ", ".join(host["addresses"]), memory]
+
+    hosts = LabApi(state).ask("hosts")
+    states = {host["state"] for host in hosts}
+    title = ""
+    if states - {"running"}:
+        title = _("Some hosts do not run; `handson up --name {name}` brings them back.")
+    if "missing" in states:
+        title += " " + _("A missing one is made anew: what was done on it is lost.")
+    return Table(
+        [_("host"), _("state"), _("addresses"), _("memory")],
+        [row(host) for host in hosts],
+        tones=["" if host["state"] == "running" else "warn" for host in hosts],
+        title=title.format(name=state.name),
+    )
+
+
+def _instances(workspace: Workspace) -> Table:
+    from handson.cloud.cloud import Cloud
+    from handson.cloud.targets import of
+
+    settings = workspace.settings()
+    cloud = Cloud(settings, of(settings, workspace).connection)
+    found = [cloud.instance(name) for name in (cloud.names.server, cloud.names.client)]
+    rows = [
+        [instance.name, instance.id, instance.state, instance.private_ip, instance.public_ip]
+        for instance in found
+        if instance
+    ]
+    return Table(
+        [_("instance"), _("id"), _("state"), _("private address"), _("public address")],
+        rows,
+        empty=_("There are no instances of the course on AWS in {region}.").format(
+            region=settings.region
+        ),
+    )
+
+
+def _steps(workspace: Workspace) -> Iterator[View]:
+    """Yield how the steps stand, and what to do about those that have fallen back."""
+    states = _standing(workspace)
+    progress = workspace.progress()
+    words = {
+        standing.DONE: _("done"),
+        standing.BACK: _("fallen back"),
+        standing.OPEN: "",
+    }
+    tones = {standing.DONE: "good", standing.BACK: "warn", standing.OPEN: ""}
+    rows = []
+    for step in STEPS:
+        report = progress.get(step.slug)
+        state = words[states[step.slug]] or (_("not yet") if report else "")
+        rows.append([step.slug, state, report["at"] if report else ""])
+    yield Table(
+        [_("step"), _("state"), _("checked (UTC)")],
+        rows,
+        tones=[tones[states[step.slug]] for step in STEPS],
+    )
+    back = [step.slug for step in STEPS if states[step.slug] == standing.BACK]
+    if not back:
+        return
+    last = STEPS.index(outline.info(back[-1]))
+    following = STEPS[min(last + 1, len(STEPS) - 1)].slug
+    text = _(
+        "What was done in {slugs} does not hold any more. `handson goto {step} --name {name}` "
+        "brings you back to where you were."
+    )
+    slugs = ", ".join(back)
+    yield Note(text.format(slugs=slugs, step=following, name=workspace.name), "warn")
+
+
+def _standing(workspace: Workspace) -> dict[str, str]:
+    """Return how the steps stand now; without hosts nothing that was done stands."""
+    found = standing.recorded(workspace)
+    if all(state == standing.OPEN for state in found.values()):
+        return found
+    step = begin(STEPS[0].slug, workspace)
+    try:
+        return standing.now(step)
+    finally:
+        step.disconnect()

@@ -1,0 +1,239 @@
+"""The cloud: stacks, instances, the server's firewall, host keys, and what is left.
+
+The same code talks to AWS and to the lab; only the connection's arguments differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handson.cloud import leftovers, security_groups
+from handson.cloud.client import Aws, Refused
+from handson.cloud.leftovers import Resource
+from handson.cloud.names import PROJECT, Names
+from handson.cloud.security_groups import Rule, SecurityGroups
+from handson.cloud.stacks import Say, Stack, StackPlan, Stacks, plan
+from handson.errors import CloudError
+from handson.i18n import _
+from handson.polling import patience
+from handson.settings import Settings
+from handson.ui.view import Table
+
+__all__ = ["Cloud", "Instance", "Resource", "Rule", "Stack", "StackPlan", "plan"]
+
+KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
+KEYS_END = "-----END SSH HOST KEY KEYS-----"
+KEY_LINE = re.compile(r"((?:ssh|ecdsa|sk-ssh)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*)(?: .*)?")
+
+
+def quiet(sentence: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance as EC2 describes it; `public_ip` is empty where it has none."""
+
+    id: str
+    name: str
+    state: str
+    private_ip: str
+    public_ip: str
+
+
+class Cloud:
+    """What the course does through the AWS API, for the choices in `settings`.
+
+    `connection` holds further arguments of boto3's `Session.client`: none for AWS,
+    `endpoint_url`, `aws_access_key_id` and `aws_secret_access_key` for the lab. Every
+    method may raise CloudError.
+    """
+
+    def __init__(self, settings: Settings, connection: Mapping[str, Any]) -> None:
+        self.settings = settings
+        self.names = Names(settings.date)
+        self._aws = Aws(settings.region, connection)
+        self._stacks = Stacks(self._aws)
+        self._groups = SecurityGroups(self._aws)
+
+    def who_am_i(self) -> str:
+        """Return the ARN of the user or role that the credentials belong to."""
+        return str(self._aws.call("sts", "get_caller_identity")["Arn"])
+
+    # --- key pair ---
+
+    def import_key(self, public_key: str) -> str:
+        """Make the public key known to EC2 and return its name; another of that name is replaced.
+
+        `public_key` is a line in OpenSSH's format.
+        """
+        known = self._key_pair()
+        if known and known.get("PublicKey", "").split()[:2] == public_key.split()[:2]:
+            return self.names.key
+        self.delete_key()
+        self._aws.call(
+            "ec2",
+            "import_key_pair",
+            KeyName=self.names.key,
+            PublicKeyMaterial=public_key.encode(),
+            TagSpecifications=[
+                {
+                    "ResourceType": "key-pair",
+                    "Tags": [{"Key": k, "Value": v} for k, v in self.names.tags.items()],
+                }
+            ],
+        )
+        return self.names.key
+
+    def delete_key(self) -> bool:
+        """Delete the key pair; False when there was none."""
+        if self._key_pair() is None:
+            return False
+        self._aws.call("ec2", "delete_key_pair", KeyName=self.names.key)
+        return True
+
+    def _key_pair(self) -> dict[str, Any] | None:
+        try:
+            found = self._aws.call(
+                "ec2", "describe_key_pairs", KeyNames=[self.names.key], IncludePublicKey=True
+            )
+        except Refused as error:
+            if error.code == "InvalidKeyPair.NotFound":
+                return None
+            raise
+        pair: dict[str, Any] = found["KeyPairs"][0]
+        return pair
+
+    # --- stacks ---
+
+    def create_stack(
+        self, name: str, template: Path, parameters: dict[str, str], say: Say = quiet
+    ) -> Stack:
+        """Make a stack and wait for it; `say` is told each step. StackFailed when it rolls back."""
+        return self._stacks.create(name, template, parameters, self.names.tags, say)
+
+    def create(self, stack_plan: StackPlan, say: Say = quiet) -> Stack:
+        """Make a stack of `plan()` with what the stacks before it gave out."""
+        outputs = {stack.name: stack.outputs for stack in self.stacks() if stack.is_complete}
+        parameters = stack_plan.parameters(outputs)
+        return self.create_stack(stack_plan.name, stack_plan.template, parameters, say)
+
+    def delete_stack(self, name: str, say: Say = quiet) -> bool:
+        """Delete a stack and wait until it is gone; False when there was none."""
+        return self._stacks.delete(name, say)
+
+    def stacks(self) -> list[Stack]:
+        """Return the stacks of the settings' day, in the order in which they were made."""
+        return [stack for stack in self._stacks.all() if stack.date == self.settings.date]
+
+    # --- instances ---
+
+    def instance(self, name: str) -> Instance | None:
+        """Return the instance with that Name tag, or None; one that is terminated is none."""
+        found = self._instances({"tag:Name": name})
+        return found[0] if found else None
+
+    def _instances(self, filters: dict[str, str]) -> list[Instance]:
+        wanted = [{"Name": key, "Values": [value]} for key, value in filters.items()]
+        reservations = self._aws.pages("ec2", "describe_instances", "Reservations", Filters=wanted)
+        return [
+            Instance(
+                item["InstanceId"],
+                _name(item),
+                item["State"]["Name"],
+                item.get("PrivateIpAddress", ""),
+                item.get("PublicIpAddress", ""),
+            )
+            for reservation in reservations
+            for item in reservation["Instances"]
+            if item["State"]["Name"] not in ("shutting-down", "terminated")
+        ]
+
+    def host_keys(self, instance_id: str, limit: float = 300.0) -> list[str]:
+        """Return the host's SSH keys ('ssh-ed25519 AAAA…') from its console output.
+
+        cloud-init writes them there when the host first boots; AWS may take minutes to show
+        them. Raises CloudError after `limit` seconds.
+        """
+        for _gone in patience(limit):
+            answer = self._aws.call(
+                "ec2", "get_console_output", InstanceId=instance_id, Latest=True
+            )
+            keys = keys_in_console(answer.get("Output", ""))
+            if keys:
+                return keys
+        raise CloudError(
+            _("The console output of {id} shows no SSH host keys after {seconds} s.").format(
+                id=instance_id, seconds=round(limit)
+            ),
+            _("Run the cell again in a minute: without them the host cannot be told from another."),
+        )
+
+    # --- the server's firewall ---
+
+    def rules(self, group_name: str = "") -> list[Rule]:
+        """Return the rules of a security group; of the server's, when none is named."""
+        return self._groups.rules(group_name or self.names.server_group)
+
+    @property
+    def rules_table(self) -> Table:
+        """The rules of the server's security group."""
+        return security_groups.rules_table(self.rules(), self.names.server_group)
+
+    def open_port(self, port: int, source: str, description: str = "") -> bool:
+        """Let TCP in at the server's port from a CIDR or group; False when it was let in before."""
+        return self._groups.open(self.names.server_group, port, source, description)
+
+    def close_port(self, port: int, source: str) -> bool:
+        """Take that rule away; False when there was none."""
+        return self._groups.close(self.names.server_group, port, source)
+
+    # --- what is left ---
+
+    def left_over(self) -> list[Resource]:
+        """Return all that has the course's tag, of whatever day, and what it costs."""
+        instances = self._instances({"tag:Project": PROJECT})
+        return [
+            *(Resource(_("instance"), item.id, item.name, _costs(item)) for item in instances),
+            *leftovers.tagged(self._aws),
+            *(
+                Resource(_("stack"), stack.name, stack.name, _("nothing"))
+                for stack in self._stacks.all()
+            ),
+        ]
+
+    @property
+    def left_over_table(self) -> Table:
+        """What is left, and what it costs."""
+        return leftovers.table(self.left_over())
+
+
+def keys_in_console(text: str) -> list[str]:
+    """Return the keys of the last block that cloud-init wrote to the console.
+
+    >>> keys_in_console(f"{KEYS_BEGIN}\\r\\nssh-ed25519 AAAA root@ip-10-87-2-44\\r\\n{KEYS_END}")
+    ['ssh-ed25519 AAAA']
+    """
+    _before, begin, block = text.rpartition(KEYS_BEGIN)
+    block, end, _after = block.partition(KEYS_END)
+    if not begin or not end:
+        return []
+    # The kernel may write in between.
+    lines = (KEY_LINE.fullmatch(line.strip()) for line in block.splitlines())
+    return [line.group(1) for line in lines if line]
+
+
+def _costs(instance: Instance) -> str:
+    if instance.state != "running":
+        return _("nothing while it is stopped")
+    if instance.public_ip:
+        return _("by the second while it runs; its public address US$0.005 an hour")
+    return _("by the second while it runs")
+
+
+def _name(item: dict[str, Any]) -> str:
+    return next((tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == "Name"), "")

@@ -1,0 +1,1 @@
+"""The course: its steps, their checks, how far the learner is, and running it all."""

@@ -1,0 +1,156 @@
+"""The checks of the course: rules about the state of hosts and cloud, whoever brought it about.
+
+One module a step, each a list of rules. A rule only reads. It tells what is *true now*
+(computed anew each time) or what *happened* (found in the log).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handson.diagnosis.chain import diagnose
+from handson.errors import HandsonError
+from handson.i18n import _
+from handson.mail.observation import Scene
+
+__all__ = ["Finding", "Result", "Rule", "Rules", "Scene", "bad", "good", "run"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check found.
+
+    `kind` is 'now' (true at this moment, computed anew each time) or 'happened' (found in
+    the log). `cause` and `cure` are filled in when the check does not pass; `cause_id` is
+    that of the diagnosis, where it recognised the cause.
+    """
+
+    id: str
+    sentence: str
+    ok: bool
+    kind: str
+    manual: str
+    evidence: str = ""
+    cause: str = ""
+    cure: str = ""
+    cause_id: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule's function returns: whether it holds, and what shows it."""
+
+    ok: bool
+    evidence: str = ""
+    cause: str = ""
+    cure: str = ""
+
+
+def good(evidence: str = "") -> Finding:
+    return Finding(True, evidence)
+
+
+def bad(evidence: str, cause: str, cure: str) -> Finding:
+    return Finding(False, evidence, cause, cure)
+
+
+Look = Callable[[Scene], Finding]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An id, one sentence, the manual's address, and a function that looks.
+
+    `causes` are the ids of what may lie behind it when it does not hold.
+    """
+
+    id: str
+    sentence: str
+    manual: str
+    kind: str
+    look: Look
+    causes: tuple[str, ...] = ()
+
+    def apply(self, scene: Scene) -> Result:
+        """Look, and return the result; a host or an API that says no is a result too."""
+        try:
+            found = self.look(scene)
+        except HandsonError as error:
+            found = bad(error.what, _("This could not be looked at."), error.cure)
+        if not found.ok and self.causes:
+            scene.read_ahead(("survey", "submission"))  # what nearly every cause is known by
+            for known in diagnose(scene, self.causes, limit=1):
+                return Result(
+                    self.id,
+                    self.sentence,
+                    False,
+                    self.kind,
+                    known.manual,
+                    known.evidence,
+                    known.cause,
+                    known.cure,
+                    known.id,
+                )
+        return Result(
+            self.id,
+            self.sentence,
+            found.ok,
+            self.kind,
+            self.manual,
+            found.evidence,
+            found.cause,
+            found.cure,
+        )
+
+
+class Rules(list[Rule]):
+    """The rules of one step, in the order in which they are shown.
+
+    `needs` are the properties of a scene that they all read, to be read side by side.
+    """
+
+    def __init__(self, *needs: str) -> None:
+        super().__init__()
+        self.needs = needs
+
+    def now(
+        self, id: str, sentence: str, manual: str, causes: tuple[str, ...] = ()
+    ) -> Callable[[Look], Look]:
+        """Add the decorated function as a rule about what is true now."""
+        return self._add(id, sentence, manual, "now", causes)
+
+    def happened(
+        self, id: str, sentence: str, manual: str, causes: tuple[str, ...] = ()
+    ) -> Callable[[Look], Look]:
+        """Add the decorated function as a rule about what the log tells."""
+        return self._add(id, sentence, manual, "happened", causes)
+
+    def _add(
+        self, id: str, sentence: str, manual: str, kind: str, causes: tuple[str, ...]
+    ) -> Callable[[Look], Look]:
+        def add(look: Look) -> Look:
+            self.append(Rule(id, sentence, manual, kind, look, causes))
+            return look
+
+        return add
+
+
+def rules(slug: str) -> Rules:
+    """Return the rules of a step.
+
+    >>> [rule.id for rule in rules("01_security_group")]
+    ['submission-allowed', 'submission-answers']
+    """
+    name = slug.partition("_")[2].removesuffix("_test")
+    module = importlib.import_module(f"handson.course.steps.{name}")
+    found: Rules = module.RULES
+    return found
+
+
+def run(slug: str, scene: Scene) -> list[Result]:
+    """Apply all rules of a step to what is there now."""
+    found = rules(slug)
+    scene.read_ahead(found.needs)
+    return [rule.apply(scene) for rule in found]

@@ -1,0 +1,173 @@
+"""Going to the start of any step, from any half-done state.
+
+The step and the later ones are undone where they have been begun; notebooks of earlier
+steps run, without a browser, where those steps do not stand.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from handson.course import outline, undo
+from handson.course import progress as standing
+from handson.course.outline import StepInfo
+from handson.course.run.console import Show, failure
+from handson.course.run.result import Record
+from handson.course.run.runner import CELL_SECONDS, new_folder, run_step, runs_folder
+from handson.course.run.signals import stopping
+from handson.course.step import Step, begin
+from handson.errors import HandsonError
+from handson.i18n import _
+from handson.lab.lab import Lab
+from handson.lab.lock import hold
+from handson.ui.progress import progress
+from handson.ui.view import Note
+from handson.workspace import Workspace
+
+FIRST, SECOND = outline.STEPS[0].slug, outline.STEPS[1].slug
+KINDS = ("now", "happened")
+
+
+def goto(slug: str, workspace: Workspace | None = None, root: Path | None = None) -> Note:
+    """Go to the start of a step, which may be named '05', 'master_cf' or '05_master_cf'.
+
+    Going to 00_start deletes the hosts. Executed copies of the notebooks that run go to a
+    folder of this moment under `runs`. Raises HandsonError when a notebook does not pass.
+
+    >>> goto("05")     # doctest: +SKIP
+    ✔ You are at the start of 05_master_cf.
+    """
+    step = begin(outline.find(slug).slug, workspace)
+    root = outline.checkout(root)
+    with hold(step.workspace.name, "handson goto"), stopping():
+        return Journey(step, root).go()
+
+
+def reset(workspace: Workspace | None = None, hard: bool = False, root: Path | None = None) -> Note:
+    """Go to the starting point: hosts as 00_start makes them, nothing done on them.
+
+    With `hard` the hosts are deleted and made anew; else every step is undone.
+    """
+    workspace = workspace or Workspace()
+    with hold(workspace.name, "handson reset"):
+        if hard:
+            goto(FIRST, workspace, root)
+        return goto(SECOND, workspace, root)
+
+
+class Journey:
+    """One way to the start of a step."""
+
+    def __init__(self, step: Step, root: Path) -> None:
+        self.step, self.root = step, root
+        self.workspace = step.workspace
+        self.runs = runs_folder(root, self.workspace.path)
+        self.show = Show(self.runs)
+        self.began = time.monotonic()
+        self._folder: Path | None = None
+
+    def go(self) -> Note:
+        self._start_lab()
+        try:
+            if self.step.info.slug == FIRST:
+                self._undo()
+            else:
+                is_new = not self.step.cloud.stacks()
+                if not self._has_hosts():
+                    self._execute_well(outline.info(FIRST))
+                    self.step = begin(self.step.info.slug, self.workspace)
+                if not is_new:
+                    self._undo()
+                self._do_what_is_missing(is_new)
+        finally:
+            self.step.hosts.close()
+        seconds = time.monotonic() - self.began
+        text = _("You are at the start of {slug} ({seconds:.0f} s).")
+        return Note(text.format(slug=self.step.info.slug, seconds=seconds), "good")
+
+    # -- the hosts -----------------------------------------------------------
+
+    def _start_lab(self) -> None:
+        if self.workspace.settings().target != "lab":
+            return
+        lab = Lab(self.workspace.name)
+        if not lab.is_up:
+            with progress(_("Starting the lab")) as shown:
+                lab.up(self.workspace.public_key, shown.say, workspace=str(self.workspace.path))
+
+    def _has_hosts(self) -> bool:
+        names = self.step.cloud.names
+        wanted = (names.server, names.client, names.stranger)
+        return all(self.step.cloud.instance(name) for name in wanted)
+
+    # -- backwards and forwards ----------------------------------------------
+
+    def _undo(self) -> None:
+        undone = undo.undo(self.step)
+        if undone.steps:
+            self.show.say(undone.note.text())
+
+    def _do_what_is_missing(self, is_new: bool) -> None:
+        earlier = [info.slug for info in outline.until(self.step.info.slug)]
+        if is_new:  # on hosts that were just made nothing stands but the first step
+            stands = dict.fromkeys(earlier, False) | {FIRST: True}
+        else:
+            stands = standing.look_at(self.step, earlier, KINDS)
+        changed = False
+        for slug in earlier:
+            # What a notebook did may have brought down a step after it.
+            if stands[slug] and changed:
+                stands[slug] = standing.look_at(self.step, [slug], KINDS)[slug]
+            if not stands[slug]:
+                self._do(outline.info(slug))
+                changed = True
+            elif standing.recorded(self.workspace)[slug] != standing.DONE:
+                self._note(begin(slug, self.workspace))  # done by hand
+
+    def _note(self, step: Step) -> None:
+        step.look()
+        step.hosts.close()
+
+    def _do(self, info: StepInfo) -> None:
+        """Run a step's notebook; where it does not pass, once more from the step's own start."""
+        record = self._execute(info)
+        if record.passed:
+            return
+        if record.fault and record.fault.name in (_("kernel"), _("timeout")):
+            raise HandsonError(failure(record), self._again)
+        # It is half done, or a later step that is done stands in its way. To undo 00_start
+        # would be to delete the hosts.
+        first = begin(SECOND if info.slug == FIRST else info.slug, self.workspace)
+        undone = undo.undo(first)
+        first.hosts.close()
+        if not undone.steps:
+            raise HandsonError(failure(record), self._again)
+        self.show.say(undone.note.text())
+        self._execute_well(info)
+
+    @property
+    def _again(self) -> str:
+        return _("Put right what it names; then `handson goto {slug}` goes on from there.").format(
+            slug=self.step.info.slug
+        )
+
+    def _execute_well(self, info: StepInfo) -> None:
+        record = self._execute(info)
+        if not record.passed:
+            raise HandsonError(failure(record), self._again)
+
+    def _execute(self, info: StepInfo) -> Record:
+        if self._folder is None:
+            self._folder = new_folder(self.runs)
+            if self.runs.parent != self.root:
+                self.show.say(_("The executed notebooks go to {path}.").format(path=self._folder))
+        target = self.workspace.settings().target
+        source = self.root / "notebooks" / f"{info.slug}.ipynb"
+        with self.show.running([source]):
+            self.show.begin(info)
+            record = run_step(
+                info, source, self._folder, self.workspace, target, CELL_SECONDS, self.show
+            )
+        self.show.done(record)
+        return record

@@ -1,0 +1,126 @@
+"""How the steps stand: done, open, or fallen back since."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from handson.course import checks
+from handson.course.outline import STEPS
+from handson.errors import HandsonError
+from handson.workspace import Workspace
+
+if TYPE_CHECKING:
+    from handson.course.step import Step
+
+DONE, BACK, OPEN = "done", "back", "open"
+LAST = STEPS[-1].slug
+
+# How long a header waits to know what is true now, in seconds.
+HEADER_SECONDS = 1.4
+# How long a look that is ended may take to come back. Its connections are closed, and those
+# who wait for them hear it at once; only an AWS API that does not answer lets it hang.
+END_SECONDS = 2.0
+
+LOG = logging.getLogger(__name__)
+
+
+def recorded(workspace: Workspace) -> dict[str, str]:
+    """Return how each step stands by what was recorded: nothing is asked of a host.
+
+    'done': its last checks passed; 'back': they did once; 'open': never.
+    """
+    progress = workspace.progress()
+
+    def state(slug: str) -> str:
+        report = progress.get(slug)
+        if report and report["passed"]:
+            return DONE
+        return BACK if report and report.get("done") else OPEN
+
+    return {step.slug: state(step.slug) for step in STEPS}
+
+
+def now(step: Step, seconds: float = 0) -> dict[str, str]:
+    """Return how each step stands at this moment: those that were done are looked at anew.
+
+    Only what is *true now* is looked at. With `seconds`, what is not known by then is
+    taken as it was recorded.
+    """
+    found = recorded(step.workspace)
+    slugs = [slug for slug, state in found.items() if state != OPEN and slug != LAST]
+    if not slugs or found[LAST] == DONE:
+        return found  # after the teardown nothing is there that could stand
+    results = _look_within(seconds, step, slugs) if seconds else look_at(step, slugs)
+    return found | {slug: DONE if ok else BACK for slug, ok in results.items()}
+
+
+def _look_within(seconds: float, step: Step, slugs: list[str]) -> dict[str, bool]:
+    """Look at these steps; a look that takes longer is ended, and tells nothing.
+
+    A host that is gone lets one wait for 15 s; a header does not.
+    """
+    results: dict[str, bool] = {}
+    twin = step.twin()
+
+    def look() -> None:
+        try:
+            results.update(look_at(twin, slugs))
+        except Exception:
+            LOG.exception("The look at the steps broke off.")
+
+    thread = threading.Thread(target=look, name="look", daemon=True)
+    thread.start()
+    try:
+        thread.join(seconds)
+    finally:
+        is_late = thread.is_alive()
+        if is_late:
+            twin.connections.close()
+            thread.join(END_SECONDS)
+    if is_late:
+        return {}
+    step.go_on_with(twin)
+    return results
+
+
+def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",)) -> dict[str, bool]:
+    """Return for each of these steps whether all its rules of those kinds hold.
+
+    Takes under a second: what all need is read first, the rest side by side.
+    """
+    slugs = list(slugs)
+    if not slugs:
+        return {}
+    try:
+        step.hosts.server.read("true")
+        step.hosts.client.read("true")
+    except HandsonError:
+        return dict.fromkeys(slugs, False)
+    shared = step.scene(slugs[0])
+    # What the log tells counts for each step since another moment.
+    scenes = {slug: step.scene(slug) for slug in slugs}
+    rules = [(s, rule) for s in slugs for rule in checks.rules(s) if rule.kind in kinds]
+    shared.read_ahead({need for slug in slugs for need in checks.rules(slug).needs})
+    with ThreadPoolExecutor(6) as pool:
+        oks = list(
+            pool.map(
+                lambda pair: holds(pair[1], shared if pair[1].kind == "now" else scenes[pair[0]]),
+                rules,
+            )
+        )
+    results = dict.fromkeys(slugs, True)
+    for (slug, _rule), ok in zip(rules, oks, strict=True):
+        results[slug] = results[slug] and ok
+    return results
+
+
+def holds(rule: checks.Rule, scene: checks.Scene) -> bool:
+    """Tell whether a rule holds; where it cannot be looked at it does not."""
+    try:
+        return rule.look(scene).ok
+    except HandsonError:
+        return False

@@ -1,0 +1,135 @@
+"""What a run of the course tells in the terminal while it goes on, and at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from handson.course.outline import STEPS, StepInfo
+from handson.course.run.result import Record, is_code, read_notebook
+from handson.errors import HandsonError
+from handson.i18n import _
+
+
+class Show:
+    """Tells about one run; `folder` is where its notebooks go."""
+
+    def __init__(self, folder: Path, console: Console | None = None) -> None:
+        self.folder = folder
+        self.console = console or Console(highlight=False, markup=False, emoji=False)
+        if not self.console.is_terminal:
+            self.console.width = 100
+        self._bar: Progress | None = None
+
+    # -- while it goes on ----------------------------------------------------
+
+    @contextlib.contextmanager
+    def running(self, notebooks: Sequence[Path]) -> Iterator[None]:
+        """Show a bar, where there is a terminal, that has a stretch for each code cell."""
+        if not self.console.is_terminal:
+            yield
+            return
+        cells = sum(is_code(cell) for path in notebooks for cell in read_notebook(path)["cells"])
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+        )
+        with self._bar:
+            self._bar.add_task("", total=cells)
+            yield
+        self._bar = None
+
+    def begin(self, step: StepInfo) -> None:
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], description=f"{step.slug:<18}")
+
+    def cell(self) -> None:
+        """A code cell is through."""
+        if self._bar:
+            self._bar.advance(self._bar.task_ids[0])
+
+    def done(self, record: Record) -> None:
+        self.say(record.line)
+
+    def say(self, sentence: str) -> None:
+        self.console.print(sentence, soft_wrap=True)
+
+    # -- at the end ----------------------------------------------------------
+
+    def end(self, records: Sequence[Record]) -> None:
+        """Print the closing table, and why the last notebook failed where one did."""
+        if not records:
+            return
+        table = Table(title=_("What was proven"), title_justify="left")
+        table.add_column("")
+        table.add_column(_("step"), no_wrap=True)
+        table.add_column(_("sentence"))
+        for mark, slug, sentence in proven(records):
+            table.add_row(mark, slug, sentence, style="red" if mark == "✘" else None)
+        self.console.print(table)
+        for record in records:
+            if record.fault:
+                print(failure(record), file=sys.stderr, flush=True)
+
+    def failed(self, error: HandsonError) -> None:
+        print(error, file=sys.stderr, flush=True)
+
+    def total(self, records: Sequence[Record], seconds: float) -> None:
+        self.say(_("Report: {path}").format(path=self.folder / "report.html"))
+        self.say(summary(records, seconds))
+
+
+def proven(records: Sequence[Record]) -> list[tuple[str, str, str]]:
+    """Return what was proven and what not: mark, step and sentence each."""
+    rows = []
+    for record in records:
+        for check in record.checks:
+            rows.append(("✔" if check["ok"] else "✘", record.step.slug, str(check["sentence"])))
+        if record.fault and not any(not check["ok"] for check in record.checks):
+            rows.append(("✘", record.step.slug, _("The notebook did not get to its end.")))
+    reached = {record.step.slug for record in records}
+    rows += [("–", step.slug, _("not reached")) for step in STEPS if step.slug not in reached]
+    return rows
+
+
+def failure(record: Record) -> str:
+    """Return why a notebook failed, in one message."""
+    assert record.fault
+    where = record.step.slug
+    if record.fault.cell:
+        where = _("{notebook}, cell {number}").format(notebook=where, number=record.fault.cell)
+    text = record.fault.text.replace("\n", "\n  ")
+    return _("✘ {where}: {name}\n  {text}\n  The executed notebook: {path}").format(
+        where=where, name=record.fault.name, text=text, path=record.notebook
+    )
+
+
+def summary(records: Sequence[Record], seconds: float) -> str:
+    """Return the last line of a run.
+
+    >>> summary([], 3.21)
+    'Failed: 0 of 11 notebooks, 0 of 0 checks passed; 3 s in all.'
+    """
+    passed = sum(record.passed for record in records)
+    word = _("Passed") if passed == len(STEPS) else _("Failed")
+    return _(
+        "{word}: {passed} of {all} notebooks, {good} of {checks} checks passed; "
+        "{seconds:.0f} s in all."
+    ).format(
+        word=word,
+        passed=passed,
+        all=len(STEPS),
+        good=sum(record.good for record in records),
+        checks=sum(len(record.checks) for record in records),
+        seconds=seconds,
+    )

@@ -1,0 +1,125 @@
+"""Is what the tutorial leaves open closed now?"""
+
+from __future__ import annotations
+
+from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.steps.security_group import covers
+from handson.i18n import _
+from handson.mail.postfix import find_submission
+
+RULES = Rules("relay", "anonymous", "submission")
+POSTCONF = "https://www.postfix.org/postconf.5.html"
+TLS = "https://www.postfix.org/TLS_README.html"
+
+
+@RULES.now(
+    "no-login-in-clear", _("Without TLS, port 587 offers no login."), f"{TLS}#server_tls_auth"
+)
+def no_login_in_clear(scene: Scene) -> Finding:
+    plain = scene.anonymous
+    if plain.is_open and "STARTTLS" in plain.extensions and not plain.mechanisms:
+        return good("STARTTLS, no AUTH")
+    return bad(
+        plain.outcome(),
+        _("A password can still be sent in clear, or TLS is not offered at all."),
+        "sudo postconf -P submission/inet/smtpd_tls_security_level=encrypt; "
+        "sudo postconf -e smtpd_tls_auth_only=yes; sudo postfix reload",
+    )
+
+
+@RULES.now("relays-over-tls", _("Over TLS, the login works and relays."), TLS)
+def relays_over_tls(scene: Scene) -> Finding:
+    dialogue = scene.submission
+    if dialogue.starttls and dialogue.is_logged_in and dialogue.is_accepted:
+        return good(f"STARTTLS, {dialogue.auth}")
+    return bad(
+        dialogue.outcome(),
+        _("STARTTLS or the login after it fails."),
+        _("Look for “TLS” in the server's mail log."),
+    )
+
+
+@RULES.now(
+    "auth-on-submission-only",
+    _("Port 25 offers no login."),
+    f"{POSTCONF}#smtpd_sasl_auth_enable",
+)
+def auth_on_submission_only(scene: Scene) -> Finding:
+    value = scene.postfix.service_parameter("smtp/inet", "smtpd_sasl_auth_enable")
+    dialogue = scene.relay
+    if value == "no" and dialogue.is_open and not dialogue.mechanisms:
+        return good("smtpd_sasl_auth_enable = no")
+    return bad(
+        f"smtpd_sasl_auth_enable = {value}",
+        _("smtpd_sasl_auth_enable in main.cf holds for every service."),
+        "sudo postconf -e smtpd_sasl_auth_enable=no; "
+        "sudo postconf -P submission/inet/smtpd_sasl_auth_enable=yes; sudo postfix reload",
+    )
+
+
+@RULES.now(
+    "submission-not-for-everybody",
+    _("The security group lets nobody outside the VPC reach port 587."),
+    "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
+)
+def submission_not_for_everybody(scene: Scene) -> Finding:
+    outside = [
+        rule.source
+        for rule in scene.cloud.rules()
+        if rule.opens(587) and covers(rule.source, "203.0.113.1")
+    ]
+    if not outside:
+        return good(_("no such rule"))
+    return bad(
+        ", ".join(outside),
+        _("A rule of the whole Internet is left."),
+        _("Delete the rule; step.only_from_vpc() does."),
+    )
+
+
+@RULES.now(
+    "trusts-loopback-only", _("mynetworks holds nothing but loopback."), f"{POSTCONF}#mynetworks"
+)
+def trusts_loopback_only(scene: Scene) -> Finding:
+    networks = scene.postfix.mynetworks
+    if all(one.startswith(("127.", "[::1]")) for one in networks):
+        return good(f"mynetworks = {' '.join(networks)}")
+    return bad(
+        f"mynetworks = {' '.join(networks)}",
+        _("Each address in it relays without a login."),
+        "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
+    )
+
+
+@RULES.now(
+    "guesses-limited",
+    _("Logins from one address are limited in number."),
+    f"{POSTCONF}#smtpd_client_auth_rate_limit",
+)
+def guesses_limited(scene: Scene) -> Finding:
+    service = find_submission(scene.postfix.services())
+    name = "smtpd_client_auth_rate_limit"
+    limit = scene.postfix.service_parameter(service.key if service else "", name)
+    if limit.isdigit() and int(limit) > 0:
+        return good(f"smtpd_client_auth_rate_limit = {limit}")
+    return bad(
+        "smtpd_client_auth_rate_limit = 0",
+        _("0 means: as many as the line allows."),
+        "sudo postconf -P submission/inet/smtpd_client_auth_rate_limit=20; sudo postfix reload",
+    )
+
+
+@RULES.now(
+    "sender-bound-to-login",
+    _("A login may send under its own address only."),
+    f"{POSTCONF}#reject_sender_login_mismatch",
+)
+def sender_bound_to_login(scene: Scene) -> Finding:
+    dialogue = scene.submission_as(f"somebody-else@{scene.settings.domain}")
+    if dialogue.is_logged_in and dialogue.refusal and dialogue.refusal.code == 553:
+        return good(str(dialogue.refusal))
+    return bad(
+        dialogue.outcome(),
+        _("Whoever has a login may use any sender address."),
+        _("Set smtpd_sender_login_maps, and reject_sender_login_mismatch for the service."),
+    )

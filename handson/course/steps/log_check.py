@@ -1,0 +1,74 @@
+"""Can one message be followed through the log from its login to its delivery?"""
+
+from __future__ import annotations
+
+from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.diagnosis.groups import SENT
+from handson.i18n import _
+
+RULES = Rules()
+LOG = "https://www.postfix.org/postconf.5.html#maillog_file"
+
+
+@RULES.happened(
+    "message-complete",
+    _("The log shows a message from its login on port 587 to its removal from the queue."),
+    LOG,
+    ("no-maillog", "port-25-blocked", *SENT),
+)
+def message_complete(scene: Scene) -> Finding:
+    for message in reversed(scene.messages):
+        if message.sasl_username and message.is_removed:
+            return good(
+                f"{message.queue_id} sasl_method={message.sasl_method} "
+                f"sasl_username={message.sasl_username}"
+            )
+    return bad(
+        _("no such message in {log}").format(log=scene.server.system.log_source),
+        _("No mail was sent with a login, or it still waits in the queue (mailq)."),
+        _("Run 06_mailx_test, then look at `mailq` on the server."),
+    )
+
+
+@RULES.happened(
+    "message-handed-on",
+    _("The relay tried to hand that message to the recipient's mail host."),
+    "https://www.postfix.org/smtp.8.html",
+    ("no-maillog", "port-25-blocked"),
+)
+def message_handed_on(scene: Scene) -> Finding:
+    for message in reversed(scene.messages):
+        if message.sasl_username and message.deliveries:
+            last = message.deliveries[-1]
+            if last.status == "sent":
+                return good(f"relay={last.relay} status=sent")
+            return Finding(
+                # EC2 closes port 25 to the Internet until AWS lifts the block: the relay
+                # has done its part when the next host cannot be reached from there.
+                last.status == "deferred" and "timed out" in last.reason,
+                f"status={last.status} ({last.reason})",
+                _("The recipient's mail host was not reached or said no."),
+                _("Read the reason: on EC2, outbound port 25 is closed until AWS opens it."),
+            )
+    return bad(
+        _("no delivery of such a message"),
+        _("No mail was sent with a login yet."),
+        _("Run 06_mailx_test."),
+    )
+
+
+@RULES.happened(
+    "refusals-found",
+    _("The log shows the refused attempts, and why each was refused."),
+    LOG,
+    ("no-maillog",),
+)
+def refusals_found(scene: Scene) -> Finding:
+    kinds = sorted({f"{refusal.code} {refusal.dsn}" for refusal in scene.refusals})
+    if kinds:
+        return good(", ".join(kinds))
+    return bad(
+        _("no refusal in {log}").format(log=scene.server.system.log_source),
+        _("Nothing has been refused yet."),
+        _("Run 06_mailx_test."),
+    )

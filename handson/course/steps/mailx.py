@@ -1,0 +1,166 @@
+"""Did everything happen that the test is about, and does the server trust logins only now?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from handson.cloud.security_groups import covers
+from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.diagnosis.groups import RELAY, RELAYS, SENT
+from handson.i18n import _
+from handson.mail.log import Refusal
+from handson.mail.smtp import HELO
+
+RULES = Rules("relay", "anonymous", "submission", "mailrc", "survey")
+RESTRICTIONS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
+RUN_ABOVE = _("Run the cells above in their order.")
+
+
+@RULES.now(
+    "mailrc-private",
+    _("Only its owner can read ~/.mailrc, which holds the password."),
+    "https://man7.org/linux/man-pages/man1/chmod.1.html",
+)
+def mailrc_private(scene: Scene) -> Finding:
+    found = scene.mailrc
+    # The password may as well be in ~/.netrc, and then ~/.mailrc is no secret.
+    file, mode = found.source or "~/.mailrc", found.secret_mode or found.mode
+    if mode and mode.endswith("00"):
+        return good(f"{file} {mode.lstrip('0')}")
+    return bad(
+        f"{file} {mode or _('is not there')}",
+        _("The file is missing, or its mode lets others read it."),
+        f"chmod 0600 {file}",
+    )
+
+
+@RULES.now(
+    "mail-program-logs-in",
+    _("The login in the mail program's settings is taken by the server."),
+    "https://www.postfix.org/SASL_README.html",
+    SENT,
+)
+def mail_program_logs_in(scene: Scene) -> Finding:
+    found = scene.mailrc
+    if found.dialogue and found.dialogue.is_logged_in:
+        return good(f"{found.source}: {found.user}, AUTH {found.mechanism}")
+    return bad(
+        found.dialogue.outcome() if found.dialogue and found.is_there else "~/.mailrc",
+        _("The settings are missing, or what they say is not what the server takes."),
+        RUN_ABOVE,
+    )
+
+
+@RULES.happened(
+    "refused-without-login",
+    _("A mail without login was refused on port 587."),
+    RESTRICTIONS,
+    ("no-maillog",),
+)
+def refused_without_login(scene: Scene) -> Finding:
+    return _refusal(scene, lambda r: "Client host rejected" in r.reason)
+
+
+@RULES.happened(
+    "refused-wrong-password",
+    _("A login with a wrong password was refused."),
+    "https://www.rfc-editor.org/rfc/rfc4954",
+    ("no-maillog",),
+)
+def refused_wrong_password(scene: Scene) -> Finding:
+    return _refusal(scene, lambda r: r.stage == "AUTH")
+
+
+@RULES.happened(
+    "relayed-with-login",
+    _("A mail was relayed to another domain after a login."),
+    "https://www.postfix.org/SASL_README.html",
+    ("no-maillog", *SENT),
+)
+def relayed_with_login(scene: Scene) -> Finding:
+    for message in reversed(scene.messages):
+        if message.sasl_username and message.deliveries:
+            last = message.deliveries[-1]
+            return good(f"{message.queue_id} {message.sasl_username} status={last.status}")
+    return bad(
+        _("no message with sasl_username in {log}").format(log=scene.server.system.log_source),
+        _("No mail was sent with a login yet, or it was refused."),
+        RUN_ABOVE,
+    )
+
+
+@RULES.happened(
+    "relay-denied-after-login",
+    _("With the tutorial's own restrictions a login was not enough: relay access denied."),
+    RESTRICTIONS,
+    ("no-maillog",),
+)
+def relay_denied_after_login(scene: Scene) -> Finding:
+    return _refusal(scene, lambda r: "Relay access denied" in r.reason and r.logged_in is not False)
+
+
+@RULES.now(
+    "client-not-trusted",
+    _("mynetworks no longer names the client."),
+    "https://www.postfix.org/postconf.5.html#mynetworks",
+)
+def client_not_trusted(scene: Scene) -> Finding:
+    networks = scene.survey.mynetworks
+    if not _trusts(networks, scene.settings.client_ip):
+        return good(f"mynetworks = {' '.join(networks)}")
+    return bad(
+        f"mynetworks = {' '.join(networks)}",
+        _("While its address is trusted, its login does not matter."),
+        "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
+    )
+
+
+@RULES.now(
+    "relays-with-login", _("With a login, port 587 relays to another domain."), RESTRICTIONS, RELAYS
+)
+def relays_with_login(scene: Scene) -> Finding:
+    dialogue = scene.submission
+    if dialogue.is_logged_in and dialogue.is_accepted:
+        return good(str(dialogue.rcpt))
+    return bad(
+        dialogue.outcome(),
+        _("smtpd_recipient_restrictions or smtpd_relay_restrictions does not trust logins."),
+        _("Name permit_sasl_authenticated before reject_unauth_destination."),
+    )
+
+
+@RULES.now(
+    "port-25-refuses-client",
+    _("Without a login, port 25 no longer relays for the client."),
+    RESTRICTIONS,
+    RELAY,
+)
+def port_25_refuses_client(scene: Scene) -> Finding:
+    dialogue = scene.relay
+    if dialogue.is_open and not dialogue.is_accepted and dialogue.refusal:
+        return good(str(dialogue.refusal))
+    return bad(
+        dialogue.outcome(),
+        _("The client's address is still trusted."),
+        "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
+    )
+
+
+def _trusts(networks: list[str], address: str) -> bool:
+    """Tell whether mynetworks holds an address; the first entry that fits decides."""
+    for network in networks:
+        if covers(network.lstrip("!"), address):
+            return not network.startswith("!")
+    return False
+
+
+def _refusal(scene: Scene, fits: Callable[[Refusal], bool]) -> Finding:
+    for refusal in reversed(scene.refusals):
+        # What the course's own dialogues provoked, a check among them, is nobody's work.
+        if fits(refusal) and not refusal.helo.endswith(HELO):
+            return good(f"{refusal.code} {refusal.dsn} {refusal.reason}".strip())
+    return bad(
+        _("no such refusal in {log}").format(log=scene.server.system.log_source),
+        _("It has not been tried yet."),
+        RUN_ABOVE,
+    )

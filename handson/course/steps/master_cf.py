@@ -1,0 +1,115 @@
+"""Does the submission service run, and does it take logins and nothing else?"""
+
+from __future__ import annotations
+
+from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.diagnosis.groups import ANSWERS, LOGS_IN, OFFERS, REACHED
+from handson.i18n import _
+
+RULES = Rules("anonymous", "submission", "survey")
+MASTER = "https://www.postfix.org/master.5.html"
+README = "https://www.postfix.org/SASL_README.html"
+LISTS = (
+    "smtpd_client_restrictions",
+    "smtpd_helo_restrictions",
+    "smtpd_sender_restrictions",
+    "smtpd_relay_restrictions",
+    "smtpd_recipient_restrictions",
+)
+
+
+@RULES.now("submission-defined", _("master.cf starts a submission service."), MASTER, REACHED)
+def submission_defined(scene: Scene) -> Finding:
+    services, service = scene.survey.services, scene.survey.submission
+    if service:
+        return good(f"{service.key} {service.command}")
+    return bad(
+        _("services: {names}").format(names=", ".join(key for key in services if "inet" in key)),
+        _("The line is still a comment; its -o lines then belong to the service above."),
+        _("Take the # from the line “submission inet n - n - - smtpd”."),
+    )
+
+
+@RULES.now(
+    "submission-listens", _("The server listens on port 587 for other hosts."), MASTER, REACHED
+)
+def submission_listens(scene: Scene) -> Finding:
+    if scene.survey.is_open(587):
+        return good("0.0.0.0:587")
+    ports = scene.survey.ports
+    return bad(
+        _("listening: {ports}").format(ports=", ".join(map(str, ports))),
+        _("Postfix was not restarted, does not run, or listens on loopback only."),
+        "sudo systemctl restart postfix",
+    )
+
+
+@RULES.now(
+    "submission-needs-login",
+    _("A client that has not logged in is refused on port 587."),
+    "https://www.postfix.org/postconf.5.html#permit_sasl_authenticated",
+    ANSWERS,
+)
+def submission_needs_login(scene: Scene) -> Finding:
+    dialogue = scene.anonymous
+    if dialogue.is_open and dialogue.refusal and not dialogue.is_accepted:
+        return good(str(dialogue.refusal))
+    values = {name: scene.survey.value(name) for name in LISTS}
+    return bad(
+        dialogue.outcome(),
+        _("No list of the service ends with reject: {lists}").format(
+            lists="; ".join(f"{name}={value}" for name, value in values.items() if value)
+        ),
+        "sudo postconf -P "
+        "submission/inet/smtpd_client_restrictions=permit_sasl_authenticated,reject",
+    )
+
+
+@RULES.now("submission-offers-plain", _("Port 587 offers AUTH PLAIN."), README, OFFERS)
+def submission_offers_plain(scene: Scene) -> Finding:
+    offered = scene.submission.mechanisms
+    if "PLAIN" in offered:
+        return good(f"AUTH {' '.join(offered)}")
+    return bad(
+        scene.submission.outcome(),
+        _("SMTP AUTH is off, the PLAIN plug-in is missing, or smtpd.conf was not read."),
+        _("Look at the checks of 02_sasl_install and 04_main_cf, then: sudo postfix reload"),
+    )
+
+
+@RULES.now(
+    "submission-offers-listed",
+    _("Port 587 offers no mechanism that smtpd.conf does not list."),
+    "https://www.postfix.org/SASL_README.html#server_cyrus_location",
+    OFFERS,
+)
+def submission_offers_listed(scene: Scene) -> Finding:
+    offered = scene.submission.mechanisms
+    listed = scene.survey.mechanisms
+    extra = [one for one in offered if one.removesuffix("-PLUS") not in listed]
+    if offered and not extra:
+        return good(f"mech_list: {' '.join(listed)}")
+    return bad(
+        _("offered: {offered}; mech_list: {listed}").format(
+            offered=" ".join(offered) or "–", listed=" ".join(listed) or "–"
+        ),
+        _("smtpd has not read the smtpd.conf that is there now."),
+        "sudo postfix reload",
+    )
+
+
+@RULES.now(
+    "login-works",
+    _("The login with the right password succeeds on port 587."),
+    "https://www.rfc-editor.org/rfc/rfc4954",
+    LOGS_IN,
+)
+def login_works(scene: Scene) -> Finding:
+    dialogue = scene.submission
+    if dialogue.is_logged_in:
+        return good(str(dialogue.auth))
+    return bad(
+        dialogue.outcome(),
+        _("The password in sasldb is another one, or smtpd cannot read sasldb."),
+        _("Run 03_sasldb once more; it sets the password that was chosen."),
+    )

@@ -1,0 +1,81 @@
+"""Is Cyrus SASL there with its PLAIN plug-in, and does smtpd.conf say what Postfix has to do?"""
+
+from __future__ import annotations
+
+from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.i18n import _
+
+RULES = Rules("configuration")
+OPTIONS = "https://www.cyrusimap.org/sasl/sasl/options.html"
+
+
+@RULES.now(
+    "plain-plugin",
+    _("The plug-in for the PLAIN mechanism is installed on the server."),
+    "https://www.postfix.org/SASL_README.html#server_cyrus",
+    ("no-mechanisms",),
+)
+def plain_plugin(scene: Scene) -> Finding:
+    found = scene.server.probe("find /usr/lib /usr/lib64 -name 'libplain.so*' 2>/dev/null")[1]
+    files = found.split()
+    if files:
+        return good(files[0])
+    return bad(
+        _("no libplain.so under /usr/lib"),
+        _("The package that carries PLAIN is missing; it is often only recommended."),
+        scene.server.fill("sudo {install} {sasl_packages}"),
+    )
+
+
+@RULES.now(
+    "saslpasswd2-there",
+    _("The program that keeps the password database is installed."),
+    "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html",
+)
+def saslpasswd2_there(scene: Scene) -> Finding:
+    try:
+        return good(scene.server.facts.find_command("saslpasswd2"))
+    except ValueError:
+        return bad(
+            _("saslpasswd2 is not found"),
+            _("The SASL package is not installed."),
+            scene.server.fill("sudo {install} {sasl_packages}"),
+        )
+
+
+@RULES.now(
+    "password-check-auxprop",
+    _("smtpd.conf has passwords checked against a database of its own (auxprop)."),
+    OPTIONS,
+    ("smtpd-conf-syntax", "smtpd-conf-ignored", "saslauthd-denied", "saslauthd-absent"),
+)
+def password_check_auxprop(scene: Scene) -> Finding:
+    found = scene.configuration
+    value = found.get("pwcheck_method", "")
+    if "auxprop" in value.split():
+        return good(f"pwcheck_method: {value}")
+    if found and not value:
+        return good(_("no pwcheck_method: by default it is auxprop"))
+    path = scene.server.system.smtpd_conf
+    return bad(
+        f"{path}: pwcheck_method: {value or '–'}",
+        _("The file is missing, lies in a folder that this system ignores, or asks saslauthd."),
+        _("Write “pwcheck_method: auxprop” into {path}; no // remark behind it.").format(path=path),
+    )
+
+
+@RULES.now(
+    "plain-offered",
+    _("smtpd.conf lists PLAIN among the mechanisms to offer."),
+    OPTIONS,
+    ("smtpd-conf-syntax", "smtpd-conf-ignored"),
+)
+def plain_offered(scene: Scene) -> Finding:
+    value = scene.configuration.get("mech_list", "")
+    if "PLAIN" in value.upper().split():
+        return good(f"mech_list: {value}")
+    return bad(
+        f"mech_list: {value or '–'}",
+        _("Without mech_list every plug-in that is installed is offered; without PLAIN, not ours."),
+        _("Write “mech_list: PLAIN” into {path}.").format(path=scene.server.system.smtpd_conf),
+    )

@@ -1,0 +1,81 @@
+"""Is the user in the database, and can smtpd read it while others cannot?"""
+
+from __future__ import annotations
+
+from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.i18n import _
+
+RULES = Rules("survey", "sasldb")
+MANUAL = "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html"
+README = "https://www.postfix.org/SASL_README.html#auxprop_sasldb"
+
+
+@RULES.now(
+    "user-in-sasldb",
+    _("The user stands in sasldb with the mail domain as realm."),
+    MANUAL,
+    ("sasldb-missing", "sasldb-corrupt"),
+)
+def user_in_sasldb(scene: Scene) -> Finding:
+    users, wanted = scene.survey.users, scene.settings.login
+    if wanted in users:
+        return good(wanted)
+    return bad(
+        _("{path} holds: {users}").format(
+            path=scene.survey.database, users=", ".join(users) or _("no user")
+        ),
+        _("The user was not created, or in another realm or another file."),
+        _create(scene),
+    )
+
+
+@RULES.now(
+    "sasldb-readable",
+    _("Postfix's smtpd can read sasldb."),
+    README,
+    ("sasldb-missing", "sasldb-permission"),
+)
+def sasldb_readable(scene: Scene) -> Finding:
+    path, mode = scene.sasldb.path, scene.sasldb.ownership
+    if not scene.sasldb.exists:
+        return _missing(scene)
+    if scene.survey.can_read_database:
+        return good(f"{path} {mode}")
+    return bad(
+        f"{path} {mode}",
+        _("smtpd runs as postfix, and neither owner nor group of the file lets it read."),
+        f"sudo chown root:postfix {path}; sudo chmod 0640 {path}",
+    )
+
+
+@RULES.now(
+    "sasldb-private",
+    _("No other user can read sasldb: it holds plaintext passwords."),
+    README,
+    ("sasldb-missing",),
+)
+def sasldb_private(scene: Scene) -> Finding:
+    path, mode = scene.sasldb.path, scene.sasldb.ownership
+    if not scene.sasldb.exists:
+        return _missing(scene)
+    if not scene.sasldb.is_world_readable:
+        return good(f"{path} {mode}")
+    return bad(
+        f"{path} {mode}",
+        _("Its mode lets every user of the server read it."),
+        f"sudo chmod 0640 {path}",
+    )
+
+
+def _missing(scene: Scene) -> Finding:
+    return bad(
+        _("{path} is not there").format(path=scene.survey.database),
+        _("saslpasswd2 has not created it, or created it at another path."),
+        _create(scene),
+    )
+
+
+def _create(scene: Scene) -> str:
+    return scene.server.fill(
+        "sudo saslpasswd2 -c -f {database} -u {domain} {user}", database=scene.survey.database
+    )

@@ -1,0 +1,163 @@
+"""Keeping aside what a fault changes, changing it, and putting it back, on one host."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from handson.diagnosis.cause import plain_package
+from handson.diagnosis.fault import Part
+from handson.errors import CommandFailed, HandsonError
+from handson.hosts.host import Host
+from handson.i18n import _
+
+if TYPE_CHECKING:
+    from handson.mail.observation import Scene
+
+FOLDER = "/var/lib/smtp-handson/faults"
+
+# The folder gets its name at the end: one that has it is complete, so that mending after a
+# kernel was killed half way puts back everything.
+_KEEP = r"""
+set -eu
+folder=/var/lib/smtp-handson/faults
+draft=$folder/.draft
+install -d -m 0700 /var/lib/smtp-handson "$folder"
+rm -rf "$draft"
+install -d -m 0700 "$draft"
+number=0
+for path in $files; do
+  printf '%s\n' "$path" >> "$draft/paths"
+  [ ! -e "$path" ] || cp -a "$path" "$draft/$number"
+  number=$((number + 1))
+done
+for unit in saslauthd rsyslog; do
+  ! systemctl is-active -q $unit || echo $unit >> "$draft/active"
+done
+printf '%s' "$note" > "$draft/note"
+mv "$draft" "$folder/$id"
+"""
+
+_RESTORE = r"""
+set -eu
+cd "/var/lib/smtp-handson/faults/$id"
+is_kept_active() { grep -qx "$1" active 2>/dev/null; }
+eval "$before"
+number=0
+[ ! -e paths ] || while read -r path; do
+  rm -rf "$path"
+  [ ! -e "$number" ] || cp -a "$number" "$path"
+  number=$((number + 1))
+done < paths
+eval "$after"
+cd /
+rm -rf "/var/lib/smtp-handson/faults/$id"
+"""
+
+
+def kept(host: Host) -> list[str]:
+    """Return the ids under which something is kept aside on a host."""
+    return host.probe("sudo -n ls {folder} 2>/dev/null", folder=FOLDER)[1].split()
+
+
+def note(host: Host, id: str) -> str:
+    """Return what was noted when the fault was planted."""
+    return host.read("sudo -n cat {file}", file=f"{FOLDER}/{id}/note")
+
+
+def forget(host: Host, id: str) -> None:
+    """Remove what is kept aside for a fault."""
+    host.read("sudo -n rm -rf {folder}", folder=f"{FOLDER}/{id}")
+
+
+def keep(host: Host, id: str, part: Part, text: str = "") -> None:
+    """Copy the files of a fault aside, with owner, mode and time, and note what runs."""
+    files = " ".join(_paths(host, part))
+    _run(host, _KEEP, {"files": files, "id": id, "note": text}, as_root=True)
+
+
+def change(scene: Scene, host: Host, part: Part) -> None:
+    """Do what the fault does on this host."""
+    if part.mailrc:
+        # On standard input, and not through Host.write, which tells the command log.
+        command = "umask 077; rm -f ~/.mailrc ~/.netrc; cat > ~/.mailrc"
+        status, output = host.probe(command, stdin=host.text(part.mailrc))
+        if status:
+            raise CommandFailed(host.name, "cat > ~/.mailrc", status, output)
+    if part.script:
+        is_server = host is scene.server
+        known = _known(scene) if is_server else {"server_ip": scene.settings.server_ip}
+        _run(host, f"set -e\n{part.script}", known, as_root=is_server)
+
+
+def restore(scene: Scene, host: Host, id: str, part: Part) -> None:
+    """Put everything back as it was kept, and tell the services."""
+    before = "systemctl stop rsyslog" if "/var/log/mail.log" in part.files else ":"
+    known = {"id": id, "before": before, "after": part.after or ":"}
+    if host is scene.server:
+        # `install` and the package's name, for a part that has to install something again.
+        known |= {key: value for key, value in _system(scene).items()}
+    _run(host, _RESTORE, known, as_root=True)
+
+
+def _system(scene: Scene) -> dict[str, str]:
+    system = scene.server.system
+    return {
+        "conf": system.smtpd_conf,
+        "ignored": "/etc/sasl2" if system.id == "debian12" else "/etc/postfix/sasl",
+        "install": " ".join(system.install),
+        "package": plain_package(system.id),
+    }
+
+
+def _known(scene: Scene) -> dict[str, str]:
+    """Return what a script on the server may name."""
+    survey, settings = scene.survey, scene.settings
+    service = survey.submission
+    if service is None or not re.fullmatch(r"[\w.:-]+", service.name):
+        raise HandsonError(
+            _("There is no submission service that a fault could be planted in."),
+            _("Go through the steps to 06_mailx_test first."),
+        )
+    return {
+        **_system(scene),
+        "service": service.key,
+        "name": service.name,
+        "database": survey.database,
+        "domain": settings.domain,
+        "user": settings.user,
+        "server_ip": settings.server_ip,
+    }
+
+
+def _paths(host: Host, part: Part) -> list[str]:
+    """Return the files of a part as absolute paths of this host."""
+    system = host.system
+    ignored = "/etc/sasl2" if system.id == "debian12" else "/etc/postfix/sasl"
+    home = host.read("echo ~").strip() if any(one.startswith("~") for one in part.files) else ""
+    database = host.read(
+        "sudo -n sed -n 's/^sasldb_path:[[:space:]]*//p' {conf} | head -n 1", conf=system.smtpd_conf
+    ).strip()
+    words = {
+        "$database": database or system.sasldb,
+        "$conf": system.smtpd_conf,
+        "$ignored": ignored,
+        "~": home,
+    }
+    paths = []
+    for path in part.files:
+        for word, value in words.items():
+            path = path.replace(word, value)
+        paths.append(path)
+    return paths
+
+
+def _run(host: Host, script: str, known: dict[str, str], as_root: bool) -> None:
+    """Run a shell script on a host, with what it may name as shell variables."""
+    head = "export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8\n"
+    head += "".join(f"{name}={shlex.quote(value)}\n" for name, value in known.items())
+    command = "sudo -n sh -s" if as_root else "sh -s"
+    status, output = host.probe(command, stdin=head + script)
+    if status:
+        raise CommandFailed(host.name, command, status, output)

@@ -1,0 +1,342 @@
+"""The hands: commands and files on one host, over fabric.
+
+A command is written with words in braces, which are filled in and quoted for the shell:
+
+    server.run("sudo {install} {sasl_packages}")
+    server.run("id {user}")
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import string
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import paramiko
+from fabric import Connection
+from fabric.runners import Remote
+from invoke.exceptions import CommandTimedOut, ThreadException
+
+from handson.errors import CommandFailed, HandsonError, HostUnreachable, NotRefused
+from handson.hosts.facts import Facts
+from handson.hosts.systems import System, identify
+from handson.i18n import _
+from handson.secret import Secret, scrub
+from handson.ui.view import Diff, Session, Terminal
+
+Words = Mapping[str, "str | int | tuple[str, ...]"]
+
+# A user's PATH over ssh lacks the folder where Debian keeps postconf.
+PREAMBLE = "export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8; "
+SECONDS = 120
+# paramiko's word for a command whose exit status never came: the connection was cut.
+NO_STATUS = -1
+# What paramiko raises where a connection is no more, even when it is to be closed.
+BROKEN = (OSError, EOFError, paramiko.SSHException)
+
+
+class BulkRemote(Remote):  # type: ignore[misc]
+    """fabric's runner, which reads what it sends by the kilobyte and not by the byte."""
+
+    def read_our_stdin(self, input_: Any) -> str | None:
+        text: str = input_.read(4096)
+        return text
+
+
+class _Words(string.Formatter):
+    """Fills in words between braces; each value is quoted for the shell."""
+
+    def __init__(self, quote: bool) -> None:
+        self.quote = quote
+
+    def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        if key not in kwargs:
+            raise HandsonError(
+                _("The command uses {{{word}}}, which nothing gives a value.").format(word=key),
+                _("Words that can be used: {words}.").format(words=", ".join(sorted(kwargs))),
+            )
+        return kwargs[str(key)]
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Secret):
+            if self.quote:
+                raise HandsonError(
+                    _("A password never stands on a command line: every user can list those."),
+                    _("Send it on standard input: stdin=password."),
+                )
+            return value.reveal()
+        if isinstance(value, tuple):
+            return shlex.join(value) if self.quote else " ".join(value)
+        return shlex.quote(str(value)) if self.quote else str(value)
+
+
+def fill(command: str, words: Mapping[str, Any]) -> str:
+    """Return the command with its words filled in, each quoted for the shell.
+
+    >>> fill("id {user}", {"user": "joe; rm -rf /"})
+    "id 'joe; rm -rf /'"
+    """
+    return _Words(quote=True).vformat(command, (), words)
+
+
+class Host:
+    """A host of the course, known by its name in it ('server', 'client', 'mailbox').
+
+    `connect` opens the connection when the first command needs it; `hidden` are the
+    password and the names it may be coded with, masked in whatever is shown.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], Connection],
+        words: Words | None = None,
+        hidden: Callable[[], tuple[Secret | None, tuple[str, ...]]] = lambda: (None, ()),
+        log: Callable[[str, str, int], None] = lambda host, command, status: None,
+    ) -> None:
+        self.name = name
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._connecting = threading.Lock()
+        self._is_closed = False
+        self._system: System | None = None
+        self._words = dict(words or {})
+        self._hidden = hidden
+        self._log = log
+
+    # -- what it is ----------------------------------------------------------
+
+    @property
+    def connection(self) -> Connection:
+        """The fabric connection, open."""
+        with self._connecting:  # those who look side by side share one
+            if self._is_closed:
+                raise closed(self.name)
+            connection = self._connection
+            if connection is None or not connection.is_connected:
+                connection = self._connection = self._connect()
+                if self._is_closed:  # meanwhile
+                    self.close()
+                    raise closed(self.name)
+            return connection
+
+    @property
+    def system(self) -> System:
+        """What this host's own /etc/os-release says it is."""
+        if self._system is None:
+            self._system = identify(self._execute("cat /etc/os-release")[1])
+        return self._system
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """The words that may stand in braces in a command for this host."""
+        return {**self.system.names(), **self._words}
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Files, packages and services of this host, asked with testinfra."""
+        return Facts(self)
+
+    def close(self) -> None:
+        """Close the connection for good, whoever works on it or opens it just now."""
+        # Waits for no lock: who holds it may wait for a host that does not answer.
+        self._is_closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*BROKEN):
+                connection.close()
+
+    # -- commands ------------------------------------------------------------
+
+    def run(
+        self, *commands: str, stdin: str | Secret = "", status: int | None = 0, **values: Any
+    ) -> Session:
+        """Run commands, one after the other, and return what a terminal shows.
+
+        `stdin` is sent on standard input to each, `status` is the exit status that is
+        right; None takes any. Raises CommandFailed at the first that ends with another.
+        """
+        shown = []
+        for command in commands:
+            line = self.fill(command, **values)
+            got, output = self._execute(line, stdin)
+            if status is not None and got != status:
+                raise CommandFailed(self.name, line, got, output)
+            shown.append(Terminal(self.name, line, output, got))
+        return Session(shown)
+
+    def refused(
+        self, command: str, answer: str, stdin: str | Secret = "", **values: Any
+    ) -> Terminal:
+        """Run a command that has to be refused with an answer that holds `answer` (a pattern).
+
+        Raises NotRefused when the command succeeds, or fails for another reason.
+        """
+        line = self.fill(command, **values)
+        status, output = self._execute(line, stdin)
+        if status == 0 or not re.search(answer, output):
+            shown = Terminal(self.name, line, output, status)
+            raise NotRefused(
+                _("This had to be refused with “{answer}”, and was not:").format(answer=answer)
+                + f"\n{shown}\n"
+                + _("(exit status {status})").format(status=status),
+                _("Look at what the server's settings let through: run the checks of this step."),
+            )
+        return Terminal(self.name, line, output, status, note=_("refused, as it has to be"))
+
+    def read(self, command: str, **values: Any) -> str:
+        """Return what a command prints; raise CommandFailed when it fails. Changes nothing."""
+        line = self.fill(command, **values)
+        status, output = self._execute(line, logged=False)
+        if status != 0:
+            raise CommandFailed(self.name, line, status, output)
+        return output
+
+    def probe(self, command: str, stdin: str | Secret = "", **values: Any) -> tuple[int, str]:
+        """Return a command's exit status and what it printed, whatever they are."""
+        return self._execute(self.fill(command, **values), stdin, logged=False)
+
+    def fill(self, command: str, **values: Any) -> str:
+        """Return the command with its words filled in, as it will run."""
+        return fill(command, {**self.words, **values})
+
+    # -- files ---------------------------------------------------------------
+
+    def backups(self, path: str) -> list[str]:
+        """Return the dated backups of a file, oldest first."""
+        path = self.text(path)
+        status, output = self.probe("sudo ls {folder}", folder=str(Path(path).parent))
+        name = re.escape(Path(path).name)
+        dated = [one for one in output.split() if re.fullmatch(rf"{name}\.\d{{8}}", one)]
+        return [f"{Path(path).parent}/{one}" for one in sorted(dated)] if status == 0 else []
+
+    def backup(self, path: str) -> Session:
+        """Copy a file to FILE.YYYYMMDD before its first change; a backup there is kept.
+
+        An empty backup stands for a file that was not there.
+        """
+        full = self.text(path)
+        if not self.backups(full):
+            command = "cp -a {path}" if self.facts.file(full).exists else "touch"
+            return self.run(
+                f'sudo {command} {{path}}.$(date +"%Y%m%d")',
+                'sudo ls {path}.$(date +"%Y%m%d")',
+                path=full,
+            )
+        return self.run("sudo ls {backup}", backup=self.backups(full)[0])
+
+    def diff(self, path: str) -> Diff:
+        """Return how a file differs from its oldest backup."""
+        full = self.text(path)
+        backups = self.backups(path)
+        if not backups:
+            return Diff(full, "", _("there is no backup to compare it with"))
+        status, output = self.probe("sudo diff -u {old} {new}", old=backups[0], new=full)
+        if status > 1:
+            raise CommandFailed(self.name, f"sudo diff -u {backups[0]} {full}", status, output)
+        return Diff(full, output)
+
+    def write(self, path: str, content: str, mode: str = "0644", owner: str = "") -> Terminal:
+        """Write a file; words in braces are filled in, a password too, which stays masked.
+
+        The content travels on standard input. A file that is so already is left alone.
+        """
+        full, wanted = self.text(path), self.text(content)
+        sudo = "" if full.startswith("~/") else "sudo "
+        target = _home(full)
+        script = (
+            f"umask 077; new=$(cat; printf x); new=${{new%x}}; "
+            f"old=$({sudo}cat {target} 2>/dev/null; printf x); old=${{old%x}}; "
+            f'if [ "$new" = "$old" ]; then echo "(already so)"; else '
+            f'printf %s "$new" | {sudo}tee {target} >/dev/null || exit 1; fi; '
+            f"{sudo}chmod {mode} {target}" + (f" && {sudo}chown {owner} {target}" if owner else "")
+        )
+        status, output = self._execute(script, wanted, shown=f"{sudo}vi {full}")
+        if status != 0:
+            raise CommandFailed(self.name, f"{sudo}vi {full}", status, output)
+        shown = scrub(wanted, *self._hidden())
+        return Terminal(self.name, f"{sudo}vi {full}", f"{shown}\n{output}".strip("\n"), 0)
+
+    def text(self, template: str) -> str:
+        """Return a text with its words filled in as they are (for a file, not for a shell)."""
+        secret = self._hidden()[0]
+        words = self.words
+        if secret:
+            in_url = Secret(quote(secret.reveal(), safe=""))
+            words = {**words, "password": secret, "password_in_url": in_url}
+        return _Words(quote=False).vformat(template, (), words)
+
+    # -- underneath ----------------------------------------------------------
+
+    def _execute(
+        self, line: str, stdin: str | Secret = "", logged: bool = True, shown: str = ""
+    ) -> tuple[int, str]:
+        data = stdin.reveal() if isinstance(stdin, Secret) else stdin
+        source = "" if data else " </dev/null"
+        script = f"{PREAMBLE}{{ {line}\n}}{source} 2>&1"
+        started = time.monotonic()
+        try:
+            result = self.connection.run(
+                script,
+                hide=True,
+                warn=True,
+                pty=False,
+                in_stream=io.StringIO(data) if data else False,
+                timeout=SECONDS,
+            )
+        except CommandTimedOut:
+            raise self._endless(line) from None
+        except ThreadException:
+            # One of the threads that carry input and output: its words are not for a reader.
+            self._connection = None
+            raise self._broken(_("it ended in the middle of a command")) from None
+        except BROKEN as error:
+            self._connection = None
+            raise self._broken(str(error) or type(error).__name__) from None
+        if result.exited == NO_STATUS:
+            if time.monotonic() - started >= SECONDS:
+                # invoke has cut the command off, and has not noticed yet that it did.
+                raise self._endless(line)
+            self._connection = None
+            raise self._broken(_("it ended in the middle of a command"))
+        if logged:
+            self._log(self.name, shown or line, result.exited)
+        return result.exited, scrub(_as_seen(result.stdout), *self._hidden())
+
+    def _endless(self, line: str) -> CommandFailed:
+        return CommandFailed(
+            self.name, line, 124, _("no end after {seconds} s").format(seconds=SECONDS)
+        )
+
+    def _broken(self, reason: str) -> HostUnreachable:
+        return HostUnreachable(
+            _("The connection to {host} broke ({reason}).").format(host=self.name, reason=reason),
+            _("Run the cell again; it connects anew."),
+        )
+
+
+def closed(name: str) -> HostUnreachable:
+    """Return the error for a connection that was closed while somebody needed it."""
+    return HostUnreachable(
+        _("The connection to {host} was closed.").format(host=name),
+        _("Run the cell again; it connects anew."),
+    )
+
+
+def _as_seen(output: str) -> str:
+    """Return what stays to be seen of lines that a program wrote over (a percentage)."""
+    return re.sub(r"[^\n]*\r(?=[^\n])", "", output.replace("\r\n", "\n"))
+
+
+def _home(path: str) -> str:
+    """Return a path quoted for the shell, with its ~/ left for the shell to expand."""
+    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)

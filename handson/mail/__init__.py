@@ -1,0 +1,1 @@
+"""Mail: Postfix, SASL, SMTP, the mail program, the log, and who may relay."""

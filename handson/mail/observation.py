@@ -1,0 +1,239 @@
+"""What the rules look at: the hosts, the cloud and the log, read once for one round of checks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+
+from handson.cloud.cloud import Cloud
+from handson.errors import HandsonError
+from handson.hosts.host import Host
+from handson.hosts.inventory import Hosts
+from handson.mail import smtp
+from handson.mail.log import Entry, Message, Refusal, messages, parse, refusals
+from handson.mail.mailrc import Mailrc
+from handson.mail.postfix import Postfix
+from handson.mail.relay_matrix.log import moment
+from handson.mail.sasl import Database, Sasl
+from handson.mail.survey import Survey
+from handson.secret import Secret
+from handson.settings import Settings
+
+# How long a check waits for a connection, in seconds: TCP asks again after one, so that a
+# single lost packet does not count.
+CONNECTION = 1.05
+# How long it waits for an answer before it looks whether waiting makes sense.
+ANSWER = 0.5
+
+# What can be read side by side, by the names of a scene's properties. Within a lane one goes
+# after the other, for what an earlier one met tells a later one whether to wait.
+LANES = (
+    ("relay",),
+    ("anonymous", "submission", "mailrc"),
+    ("survey", "sasldb"),
+    ("configuration",),
+    ("postfix_check",),
+)
+
+
+@dataclass
+class Scene:
+    """A scene is thrown away after one round of checks, so that nothing in it is old.
+
+    `since` is a moment by the server's clock (ISO 8601): what the log tells of the time
+    before does not count. Empty: all counts.
+    """
+
+    settings: Settings
+    hosts: Hosts
+    cloud: Cloud
+    password: Secret | None
+    since: str = ""
+    _dialogues: dict[tuple[int, bool], smtp.Dialogue] = field(default_factory=dict, repr=False)
+
+    def read_ahead(self, needs: Iterable[str]) -> None:
+        """Read what is named (properties of this scene) side by side, for rules to find it there.
+
+        What cannot be read is left to the rule that asks for it.
+        """
+        wanted = set(needs)
+        lanes = [[name for name in lane if name in wanted] for lane in LANES]
+        lanes = [lane for lane in lanes if lane]
+        if lanes:
+            with ThreadPoolExecutor(len(lanes)) as pool:
+                list(pool.map(self._read, lanes))
+
+    def _read(self, names: list[str]) -> None:
+        for name in names:
+            with contextlib.suppress(HandsonError):
+                getattr(self, name)
+
+    @property
+    def server(self) -> Host:
+        return self.hosts.server
+
+    @property
+    def client(self) -> Host:
+        return self.hosts.client
+
+    @cached_property
+    def postfix(self) -> Postfix:
+        return Postfix(self.server)
+
+    @cached_property
+    def sasl(self) -> Sasl:
+        return Sasl(self.server, self.server.system, self.survey.database)
+
+    @cached_property
+    def configuration(self) -> dict[str, str]:
+        """The settings of smtpd.conf; raises HandsonError where libsasl2 would give it up."""
+        # Not `self.sasl`: the survey takes a second where Postfix cannot use its files.
+        return Sasl(self.server, self.server.system).configuration()
+
+    @cached_property
+    def sasldb(self) -> Database:
+        """The password database that smtpd opens, as a file."""
+        return self.sasl.database_file()
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What the diagnosis has to know of the server."""
+        return Survey.take(self.server)
+
+    @cached_property
+    def mailrc(self) -> Mailrc:
+        """The mail program's settings on the client, and how the server answers to them."""
+        place = self.settings.server_ip, self.settings.sender, self.settings.recipient
+        return Mailrc.take(self.client, *place, is_silent=is_silent(self.submission))
+
+    # -- the log -------------------------------------------------------------
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The server's mail log, parsed, as far as it counts."""
+        found = parse(self.server.probe("{log}")[1])
+        if not self.since:
+            return found
+        since = datetime.fromisoformat(self.since)
+        return [entry for entry in found if moment(entry, since) >= since]
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        return messages(self.entries)
+
+    @cached_property
+    def refusals(self) -> list[Refusal]:
+        return refusals(self.entries)
+
+    @cached_property
+    def recent(self) -> list[Entry]:
+        """The log since Postfix last started or reloaded: what went before is of another time.
+
+        Read after the dialogue with the submission port, so that it tells of that too.
+        """
+        _dialogue = self.submission
+        found = parse(self.server.probe("{log} | tail -n 400")[1])
+        for index in range(len(found) - 1, -1, -1):
+            if found[index].program.endswith("/master") and found[index].text.startswith(
+                ("daemon started", "reload --")
+            ):
+                return found[index:]
+        return found
+
+    @cached_property
+    def postfix_check(self) -> tuple[int, str]:
+        """The exit status of `postfix check`, and what it printed.
+
+        Where master.cf cannot be read, the check would need two more seconds to say so.
+        """
+        return self.server.probe("sudo sh -c 'postconf -M > /dev/null && postfix check'")
+
+    # -- dialogues -----------------------------------------------------------
+
+    @property
+    def relay(self) -> smtp.Dialogue:
+        """A dialogue from the client with port 25, without a login."""
+        return self.talk(25, login=False)
+
+    @property
+    def anonymous(self) -> smtp.Dialogue:
+        """A dialogue from the client with port 587, without a login."""
+        return self.talk(587, login=False)
+
+    @cached_property
+    def submission(self) -> smtp.Dialogue:
+        """A dialogue from the client with port 587: login, sender, recipient, then goodbye.
+
+        Where the server wants TLS before a login, it gets it.
+        """
+        return self._over_tls(self.talk(587, login=True))
+
+    def submission_as(self, sender: str) -> smtp.Dialogue:
+        """Hold the same dialogue under another sender's address."""
+        return self._over_tls(self._ask(587, True, sender=sender))
+
+    def _over_tls(self, plain: smtp.Dialogue) -> smtp.Dialogue:
+        if "STARTTLS" in plain.extensions and not plain.mechanisms:
+            certificate = self._certificate()
+            if certificate:
+                return self._ask(587, True, sender=plain.sender, certificate=certificate)
+        return plain
+
+    def talk(self, port: int, login: bool) -> smtp.Dialogue:
+        """Hold an SMTP dialogue from the client up to RCPT; no mail is sent by it."""
+        key = (port, login)
+        if key not in self._dialogues:
+            other = self._dialogues.get((port, not login))
+            if other and is_silent(other):
+                found = replace(other, login=self.settings.login if login else "")
+            else:
+                found = self._ask(port, login)
+            self._dialogues[key] = found
+        return self._dialogues[key]
+
+    def _ask(
+        self, port: int, login: bool, sender: str = "", certificate: str = ""
+    ) -> smtp.Dialogue:
+        job = smtp.Job(
+            self.settings.server_ip,
+            port,
+            sender or self.settings.sender,
+            self.settings.recipient,
+            login=self.settings.login if login else "",
+            password=self.password if login else None,
+            certificate=certificate,
+            timeout=CONNECTION,
+            patience=ANSWER,
+        )
+        found = smtp.ask_all(self.client, [job])[0]
+        if found.is_open and found.error and not self._has_died():
+            # Slow is not broken: a name server that does not answer delays the first word.
+            found = smtp.ask_all(self.client, [replace(job, patience=5)])[0]
+        return found
+
+    def _has_died(self) -> bool:
+        """Tell whether the server's smtpd ends at its start, so that none will answer."""
+        has_died = False
+        for entry in parse(self.server.probe("{log} | tail -n 100")[1]):
+            if entry.text.startswith("daemon started"):
+                has_died = False
+            elif "smtpd: bad command startup" in entry.text or (
+                entry.program.endswith("/smtpd") and entry.text.startswith("fatal:")
+            ):
+                has_died = True  # and after a reload master(8) still waits for a minute
+        return has_died
+
+    def _certificate(self) -> str:
+        """The server's own certificate, read on the server itself; '' when it has none."""
+        path = self.survey.value("smtpd_tls_cert_file")
+        status, text = self.server.probe("sudo -n cat {path} 2>/dev/null", path=path)
+        return text if status == 0 and "BEGIN CERTIFICATE" in text else ""
+
+
+def is_silent(dialogue: smtp.Dialogue) -> bool:
+    """Tell whether nothing was said at all: another dialogue would wait as long for nothing."""
+    return dialogue.connected == "timed out" or (dialogue.is_open and dialogue.banner is None)

@@ -1,0 +1,247 @@
+"""Try every way to hand mail to the server, and show who may relay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from handson.cloud.cloud import Cloud
+from handson.cloud.security_groups import covers
+from handson.errors import HostUnreachable, InvalidInput
+from handson.hosts.host import Host
+from handson.hosts.inventory import Hosts
+from handson.i18n import _
+from handson.mail.postfix import Postfix, find_submission
+from handson.mail.relay_matrix.expected import (
+    LOGINS,
+    PORTS,
+    RECIPIENTS,
+    STAGES,
+    Cell,
+    Facts,
+    Origin,
+    expect,
+)
+from handson.mail.relay_matrix.view import Matrix
+from handson.mail.smtp import HELO, Dialogue, Job, Speaker, ask_all
+from handson.secret import Secret
+from handson.settings import Settings
+
+__all__ = ["Matrix", "relay_matrix"]
+
+# All dialogues from one place together, and the wait for one answer, in seconds.
+SECONDS, PATIENCE = 10.0, 5.0
+# Without a breath between dialogues the server's log is given lines faster than syslog takes
+# them, and loses some. It costs no time: dropped packets are waited for meanwhile.
+PAUSE = 0.03
+# The right login comes before those that fail: where anvil(8) counts logins, it still passes.
+ORDER = ("right", "none", "wrong", "bare")
+
+
+class Ground(Protocol):
+    """Where the matrix is tried: a step or a scene."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def hosts(self) -> Hosts: ...
+    @property
+    def cloud(self) -> Cloud: ...
+    @property
+    def password(self) -> Secret | None: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """An origin, what speaks there, and the server's address as seen from it."""
+
+    origin: Origin
+    speaker: Speaker
+    server: str
+
+
+@dataclass(frozen=True)
+class Try:
+    """One cell to be: what it is, and the dialogue to be held for it."""
+
+    port: int
+    login: str
+    recipient: str
+    job: Job
+
+
+def relay_matrix(ground: Ground, stage: str) -> Matrix:
+    """Try all ways to hand mail to the server, and compare with what is right at a stage.
+
+    `stage` is 'start', 'after_login' (as notebook 06 leaves it) or 'hardened'. From the
+    client, the stranger and the Internet, each port is asked with each login for each
+    recipient, up to RCPT: no mail is sent. Where STARTTLS is offered it is used, so that a
+    password does not go in clear where it need not.
+
+    Takes 3 to 4 s, and some 14 s at most. Raises InvalidInput for another stage,
+    HandsonError where a host cannot be asked.
+    """
+    if stage not in STAGES:
+        raise InvalidInput(
+            _("“{stage}” is no stage of the course.").format(stage=stage),
+            _("Choose one of: {stages}.").format(stages=", ".join(STAGES)),
+        )
+    server = ground.hosts.server
+    there = places(ground)
+    facts = read_facts(ground, [place.origin for place in there])
+    certificate = read_certificate(server)
+    wrong = Secret.generate()
+    tries = [
+        list(tries_of(ground, place, 16 * number, certificate, wrong))
+        for number, place in enumerate(there)
+    ]
+    for place in there:
+        if isinstance(place.speaker, Host):
+            # Opens the connection: the way of one host leads through another's.
+            _name = place.speaker.system.name
+    began = read_clock(server)
+    with ThreadPoolExecutor(len(there)) as pool:
+        held = list(pool.map(hold, there, tries))
+    ended = read_clock(server)
+    cells = [
+        _cell(stage, facts, place.origin, one, dialogue)
+        for place, some, dialogues in zip(there, tries, held, strict=True)
+        for one, dialogue in zip(some, dialogues, strict=True)
+    ]
+    return Matrix(stage, facts, cells, began, ended)
+
+
+def places(ground: Ground) -> list[Place]:
+    """Return from where the server is tried; HostUnreachable when it has no public address."""
+    settings, hosts, names = ground.settings, ground.hosts, ground.cloud.names
+    instance = ground.cloud.instance(names.server)
+    if instance is None or not instance.public_ip:
+        raise HostUnreachable(
+            _("The instance {name} has no public address.").format(name=names.server),
+            _("00_start makes it; a stopped one is started in the EC2 console."),
+        )
+    client = Origin("client", settings.client_ip, names.client_group)
+    stranger = Origin("stranger", settings.stranger_ip, names.stranger_group)
+    return [
+        Place(client, hosts.client, settings.server_ip),
+        Place(stranger, hosts.stranger, settings.server_ip),
+        Place(Origin("internet", settings.own_ip), hosts.internet, instance.public_ip),
+    ]
+
+
+def tries_of(
+    ground: Ground, place: Place, first: int, certificate: str, wrong: Secret
+) -> Iterator[Try]:
+    """Return all tries from one place, in the order in which they are made.
+
+    They go by the names m00 to m47 in EHLO, in the order of the table, `first` being the
+    number of the place's first one.
+    """
+    settings = ground.settings
+    names = {"none": "", "wrong": settings.login, "bare": settings.user, "right": settings.login}
+    passwords = {"wrong": wrong, "bare": ground.password, "right": ground.password}
+    outside = outside_address(settings)
+    recipients = {"own": f"root@{settings.domain}", "outside": outside}
+    for port in PORTS:
+        for login in ORDER:
+            # Without a login the sender is of another domain, as one of a mail that comes in:
+            # a server may keep the names of its own for those who log in.
+            sender = outside if login == "none" else settings.sender
+            for recipient in RECIPIENTS:
+                number = first + LOGINS.index(login) * 4
+                number += PORTS.index(port) * 2 + RECIPIENTS.index(recipient)
+                job = Job(
+                    place.server,
+                    port,
+                    sender,
+                    recipients[recipient],
+                    login=names[login],
+                    password=passwords.get(login),
+                    name=f"m{number:02d}.{HELO}",
+                    certificate=certificate,
+                    insist=False,
+                    patience=PATIENCE,
+                )
+                yield Try(port, login, recipient, job)
+
+
+def outside_address(settings: Settings) -> str:
+    """Return a mail address of another domain: the recipient's, where that is one.
+
+    >>> outside_address(Settings(recipient="me@example.com"))
+    'someone@example.org'
+    """
+    if settings.recipient.rpartition("@")[2] != settings.domain:
+        return settings.recipient
+    return "someone@example.net" if settings.domain == "example.org" else "someone@example.org"
+
+
+def hold(place: Place, tries: list[Try]) -> list[Dialogue]:
+    """Hold the dialogues of one place, all by one command."""
+    return ask_all(place.speaker, [one.job for one in tries], SECONDS, PAUSE)
+
+
+def _cell(stage: str, facts: Facts, origin: Origin, one: Try, dialogue: Dialogue) -> Cell:
+    expected, reason = expect(stage, facts, origin, one.port, one.login, one.recipient)
+    return Cell(
+        origin,
+        one.port,
+        one.login,
+        one.recipient,
+        dialogue,
+        expected,
+        reason,
+        is_trusted=facts.trusts(origin.address),
+    )
+
+
+# -- what the expectation depends on --------------------------------------------------------
+
+
+def read_facts(ground: Ground, origins: list[Origin]) -> Facts:
+    """Read from the server and the cloud what the expectation depends on."""
+    postfix, rules = Postfix(ground.hosts.server), ground.cloud.rules()
+    services = postfix.services()
+    submission = find_submission(services)
+    offers = "smtp/inet" in services and postfix.service_parameter(
+        "smtp/inet", "smtpd_sasl_auth_enable"
+    )
+    reach = {
+        (origin.name, port)
+        for origin in origins
+        for port in PORTS
+        for rule in rules
+        if rule.opens(port) and (rule.source == origin.group or covers(rule.source, origin.address))
+    }
+    local_domain, hostname = ground.hosts.server.read(
+        "sudo -n postconf -xh smtpd_sasl_local_domain myhostname"
+    ).splitlines()
+    return Facts(
+        mynetworks=tuple(postfix.mynetworks),
+        reach=frozenset(reach),
+        source=ground.settings.submission_source,
+        domain=ground.settings.domain,
+        realm=local_domain.strip() or hostname.strip(),
+        offers_25=offers == "yes",
+        chroot_25="smtp/inet" in services and postfix.is_chrooted("smtp/inet"),
+        chroot_587=submission is not None and postfix.is_chrooted(submission.key),
+    )
+
+
+def read_certificate(server: Host) -> str:
+    """Return the server's own certificate in PEM, as it lies there; empty where there is none."""
+    path = server.read("sudo -n postconf -xh smtpd_tls_cert_file").strip()
+    if not path.startswith("/"):
+        return ""
+    _status, text = server.probe("sudo -n cat {path}", path=path)
+    found = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
+    return found[0] + "\n" if found else ""
+
+
+def read_clock(server: Host) -> datetime:
+    """Return the time of day on the server, with its zone."""
+    return datetime.fromisoformat(server.read("date +%Y-%m-%dT%H:%M:%S.%6N%:z").strip())

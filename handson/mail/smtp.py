@@ -1,0 +1,315 @@
+"""Ask a mail server from a host, word by word, what it lets a client do.
+
+A small program goes to `python3 -` on the host by standard input, the password inside it,
+so that no command line, process list or shell history ever shows a secret. What comes back
+is a `Dialogue`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from handson.errors import HandsonError, InvalidInput
+from handson.i18n import _
+from handson.mail.dialogue import PROGRAM
+from handson.secret import MASK, Secret
+from handson.ui.view import View, escape
+
+COMMAND = "python3 -"
+# What the course's own dialogues call themselves: they are no mail program of a learner.
+HELO = "handson.invalid"
+_REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
+
+
+class Speaker(Protocol):
+    """A host that can run a command with something on its standard input."""
+
+    def probe(self, command: str, stdin: str = "", **values: object) -> tuple[int, str]: ...
+
+
+class Reply(NamedTuple):
+    """A server's answer: the code and the text, lines parted by a newline.
+
+    >>> print(Reply(250, "2.1.0 Ok"))
+    250 2.1.0 Ok
+    """
+
+    code: int
+    text: str
+
+    @property
+    def is_refusal(self) -> bool:
+        """Tell whether the server said no, for now (4xx) or for good (5xx)."""
+        return self.code >= 400 or self.code < 0
+
+    def lines(self) -> list[str]:
+        """The answer as it comes over the line (RFC 5321, 4.2.1)."""
+        *first, last = self.text.split("\n")
+        return [*(f"{self.code}-{line}" for line in first), f"{self.code} {last}".rstrip()]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+@dataclass(frozen=True)
+class Job:
+    """A dialogue to be held: with whom, as whom, and for whom.
+
+    It says EHLO with `name`, AUTH PLAIN if there is a login, MAIL and RCPT, stops at the
+    first refusal and takes its leave. Only with a `message` (header and body) does it send
+    one. With a `certificate` (the server's own, in PEM) and where STARTTLS is offered, the
+    line is encrypted first. Where no login is offered, it is tried all the same if `insist`.
+    `timeout` are seconds for the connection, `patience` for each answer.
+
+    Raises InvalidInput for an address that could carry a command.
+    """
+
+    host: str
+    port: int
+    sender: str
+    recipient: str
+    login: str = ""
+    password: Secret | None = None
+    message: str | None = None
+    name: str = HELO
+    certificate: str = ""
+    insist: bool = True
+    timeout: float = 3
+    patience: float = 10
+
+    def __post_init__(self) -> None:
+        for text in (self.host, self.sender, self.recipient, self.login, self.name):
+            if any(sign in text for sign in "\r\n<>\0"):
+                raise InvalidInput(
+                    _("An address in a mail dialogue may hold no line ends and no angle brackets."),
+                    _("Correct the address and run the cell again."),
+                )
+
+    def given(self) -> dict[str, Any]:
+        """Return the job for the program; it holds the password in clear."""
+        password = self.password.reveal() if self.password else ""
+        return {**vars(self), "password": password}
+
+
+def program(jobs: Sequence[Job], seconds: float = 20, pause: float = 0) -> str:
+    """Return the program that holds dialogues one after the other; feed it to `COMMAND`.
+
+    It ends within some `seconds`, waits for a `pause` (seconds) after each dialogue, and
+    waits once only for a place that does not answer.
+
+    The text holds the passwords: it must not be printed or stored.
+    """
+    given = {
+        "jobs": [job.given() for job in jobs],
+        "seconds": seconds,
+        "pause": pause,
+        "replies": _REPLIES,
+    }
+    return f"import json; given = json.loads({json.dumps(given)!r})\n{PROGRAM}"
+
+
+def dialogue_program(
+    host: str,
+    port: int,
+    *,
+    sender: str,
+    recipient: str,
+    login: str = "",
+    password: Secret | None = None,
+    message: str | None = None,
+    name: str = HELO,
+    timeout: float = 3,
+) -> str:
+    """Return the program of one dialogue with `host`:`port`; see `Job`.
+
+    The text holds the password: it must not be printed or stored.
+    """
+    job = Job(
+        host,
+        port,
+        sender,
+        recipient,
+        login=login,
+        password=password,
+        message=message,
+        name=name,
+        timeout=timeout,
+    )
+    return program([job])
+
+
+@dataclass(frozen=True, repr=False)
+class Dialogue(View):
+    """What a mail server answered to a client, command by command.
+
+    After STARTTLS, `ehlo` is the answer to the second EHLO, on the encrypted line.
+
+    `connected` is 'open', 'refused' (nothing listens), 'timed out' (something on the way
+    swallows the packets) or 'unreachable' (`error` says why). A reply that is None was not
+    asked for, because an earlier answer was a refusal or because it was not wanted.
+    """
+
+    host: str
+    port: int
+    sender: str
+    recipient: str
+    login: str
+    name: str
+    connected: str
+    banner: Reply | None = None
+    starttls: Reply | None = None
+    ehlo: Reply | None = None
+    auth: Reply | None = None
+    mail: Reply | None = None
+    rcpt: Reply | None = None
+    data: Reply | None = None
+    sent: Reply | None = None
+    error: str = ""
+
+    @classmethod
+    def parse(cls, output: str) -> Dialogue:
+        """Return the dialogue that the program of `dialogue_program` printed."""
+        try:
+            found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+            replies = {key: Reply(*found.pop(key)) for key in _REPLIES if found[key]}
+            return cls(**{**found, **replies})
+        except (ValueError, IndexError, KeyError, TypeError):
+            raise HandsonError(
+                _("The mail dialogue on the host gave no result: {output}").format(
+                    output=output.strip()[-300:] or _("nothing was printed")
+                ),
+                _("See whether `python3 --version` works on the host."),
+            ) from None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether there was a connection."""
+        return self.connected == "open"
+
+    @property
+    def is_logged_in(self) -> bool:
+        """Tell whether the server took the login (235)."""
+        return self.auth is not None and self.auth.code == 235
+
+    @property
+    def is_accepted(self) -> bool:
+        """Tell whether the server takes a message for this recipient."""
+        return self.rcpt is not None and not self.rcpt.is_refusal
+
+    @property
+    def refusal(self) -> Reply | None:
+        """The first answer that was a no."""
+        replies = (getattr(self, name) for name in _REPLIES)
+        return next((reply for reply in replies if reply and reply.is_refusal), None)
+
+    @property
+    def extensions(self) -> dict[str, tuple[str, ...]]:
+        """What the server offers after EHLO, keyword by keyword (RFC 5321, 4.1.1.1).
+
+        An answer `250-AUTH PLAIN` becomes `{"AUTH": ("PLAIN",)}`.
+        """
+        if not self.ehlo or self.ehlo.is_refusal:
+            return {}
+        lines = (line.split() for line in self.ehlo.text.split("\n")[1:])
+        return {words[0].upper(): tuple(words[1:]) for words in lines if words}
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """The login mechanisms that the server offers; empty if it offers no login."""
+        return self.extensions.get("AUTH", ())
+
+    def exchange(self) -> list[tuple[str, Reply | None]]:
+        """Return what the client said, with a mask for the login, and each answer."""
+        said = [
+            ("", self.banner),
+            ("STARTTLS", self.starttls),
+            (f"EHLO {self.name}", self.ehlo),
+            (f"AUTH PLAIN {MASK}", self.auth),
+            (f"MAIL FROM:<{self.sender}>", self.mail),
+            (f"RCPT TO:<{self.recipient}>", self.rcpt),
+            ("DATA", self.data),
+            (".", self.sent),
+        ]
+        return [(command, reply) for command, reply in said if reply]
+
+    def outcome(self) -> str:
+        """Say in a sentence how it ended."""
+        place = f"{self.host}:{self.port}"
+        if self.connected == "refused":
+            return _("{place} refuses the connection: nothing listens there.").format(place=place)
+        if self.connected == "timed out":
+            return _("{place} does not answer: the packets are dropped on the way.").format(
+                place=place
+            )
+        if not self.is_open:
+            return _("{place} cannot be reached: {error}.").format(place=place, error=self.error)
+        if self.refusal:
+            return _("Refused: {reply}").format(reply=self.refusal)
+        if self.error:
+            return _("{place} broke off: {error}.").format(place=place, error=self.error)
+        if self.sent:
+            return _("The message was taken.")
+        return _("The server would take a message for {recipient}.").format(
+            recipient=self.recipient
+        )
+
+    def text(self) -> str:
+        lines = []
+        for command, reply in self.exchange():
+            lines += [f"C: {command}"] if command else []
+            lines += [f"S: {line}" for line in (reply.lines() if reply else [])]
+        return "\n".join([*lines, f"# {self.outcome()}"])
+
+    def html(self) -> str:
+        lines = []
+        for line in self.text().splitlines():
+            kind = {"C:": "cmd", "# ": "note"}.get(line[:2], "")
+            lines.append(f'<span class="{kind}">{escape(line)}</span>')
+        return '<div class="term"><pre>' + "\n".join(lines) + "</pre></div>"
+
+
+def ask(
+    speaker: Speaker,
+    host: str,
+    port: int,
+    *,
+    sender: str,
+    recipient: str,
+    login: str = "",
+    password: Secret | None = None,
+    message: str | None = None,
+    certificate: str = "",
+) -> Dialogue:
+    """Talk to `host`:`port` from the host `speaker`, and return the dialogue; see `Job`.
+
+    Without a `message` nothing is sent: the dialogue ends when the server has said whether
+    it would take one. Raises HandsonError when the host cannot run the program.
+    """
+    job = Job(
+        host,
+        port,
+        sender,
+        recipient,
+        login=login,
+        password=password,
+        message=message,
+        certificate=certificate,
+    )
+    return ask_all(speaker, [job])[0]
+
+
+def ask_all(
+    speaker: Speaker, jobs: Sequence[Job], seconds: float = 20, pause: float = 0
+) -> list[Dialogue]:
+    """Hold several dialogues from the host `speaker`, all by one command; see `program`.
+
+    Raises HandsonError when the host cannot run the program.
+    """
+    output = speaker.probe(COMMAND, stdin=program(jobs, seconds, pause))[1]
+    lines = output.strip().splitlines()
+    if len(lines) < len(jobs):
+        lines = [output]  # an error: parsing it tells
+    return [Dialogue.parse(line) for line in lines[-len(jobs) :]]

@@ -35,6 +35,8 @@ lint: ## look over code, types and templates
 	@.venv/bin/ruff format --check .
 	@echo "== mypy"
 	@.venv/bin/mypy
+	@echo "== import-linter"
+	@.venv/bin/lint-imports
 	@echo "== cfn-lint"
 	@.venv/bin/cfn-lint cfn/*.yml
 

@@ -8,17 +8,17 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from handson.errors import InvalidInput
-from handson.hosts import library_log
 from handson.i18n import _
 from handson.secret import Secret
 from handson.settings import Settings, from_environment, password_from_environment
 
+LIBRARY_LOG = "library.log"
 LAB = "lab"  # the file that holds the name of the lab to which a workspace belongs
 FILES = (
     LAB,
@@ -30,7 +30,7 @@ FILES = (
     "progress.json",
     "notes.json",
     "commands.log",
-    library_log.FILE,
+    LIBRARY_LOG,
     "ssh_config",
     "known_hosts",
 )
@@ -68,6 +68,10 @@ class Workspace:
     `progress.json`, `commands.log`, `library.log` (what libraries warn of).
     """
 
+    # Where the warnings of libraries go. Not where root acts for a user: what is logged later,
+    # root would write with its own rights, wherever a link of that user leads.
+    last_opened: ClassVar[Path | None] = None
+
     def __init__(self, name: str = "", path: Path | None = None) -> None:
         self.name = name or default_name()
         self.path = path or default_path(self.name)
@@ -96,7 +100,8 @@ class Workspace:
             )
         if not belongs:
             self._write_private(LAB, self.name)
-        library_log.use(self.path)
+        if os.geteuid() == os.getuid():
+            Workspace.last_opened = self.path
 
     # -- choices -------------------------------------------------------------
 

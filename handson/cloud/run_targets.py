@@ -7,7 +7,6 @@ from typing import Protocol
 
 from handson.cloud.cloud import Cloud
 from handson.cloud.targets import of
-from handson.course.run.result import Record
 from handson.errors import HandsonError, LabError
 from handson.i18n import _
 from handson.lab.lab import Lab
@@ -25,11 +24,11 @@ class RunPlace(Protocol):
     def prepare(self) -> None:
         """Make the place ready for the first notebook; raise HandsonError otherwise."""
 
-    def tear_down(self, complete: bool, run_teardown: Callable[[], Record]) -> str:
+    def tear_down(self, complete: bool, run_teardown: Callable[[], bool]) -> str:
         """Remove what was made and return the sentence that says so.
 
         `complete` tells that every notebook passed, the teardown's too; `run_teardown`
-        runs that notebook. Raises HandsonError when something is left.
+        runs that notebook and tells whether it passed. Raises HandsonError when something is left.
         """
 
     def keep(self) -> None:
@@ -70,7 +69,7 @@ class LabPlace:
                 self.workspace.public_key, shown.say, self.base, RUN, str(self.workspace.path)
             )
 
-    def tear_down(self, complete: bool, run_teardown: Callable[[], Record]) -> str:
+    def tear_down(self, complete: bool, run_teardown: Callable[[], bool]) -> str:
         if not self._is_begun:
             return _("No lab was started: nothing is left.")
         with progress(_("Taking the lab down")) as shown:
@@ -109,14 +108,12 @@ class AwsPlace:
             shown.say(settings.region)
             Cloud(settings, of(settings, self.workspace).connection).who_am_i()
 
-    def tear_down(self, complete: bool, run_teardown: Callable[[], Record]) -> str:
-        if not complete:
-            record = run_teardown()
-            if not record.passed:
-                raise HandsonError(
-                    _("Not everything on AWS could be deleted; what is left may cost money."),
-                    _("Run notebooks/10_teardown.ipynb: it lists what is left, and why."),
-                )
+    def tear_down(self, complete: bool, run_teardown: Callable[[], bool]) -> str:
+        if not complete and not run_teardown():
+            raise HandsonError(
+                _("Not everything on AWS could be deleted; what is left may cost money."),
+                _("Run notebooks/10_teardown.ipynb: it lists what is left, and why."),
+            )
         return _("Everything on AWS is deleted: nothing is left.")
 
     def keep(self) -> None:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from handson.course.checks import Scene
 from handson.diagnosis import faults
 from handson.diagnosis.chain import cause, diagnose, reach
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.mail.observation import Scene
 from handson.ui.choice import Choice, Option
 from handson.ui.view import Note, Table
 from handson.workspace import Workspace

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
 from handson.errors import CommandFailed
-
-
-class Runner(Protocol):
-    """A host as the facts see it: something that runs a command and gives back its output.
-
-    Braces in `command` are filled with `values`, each quoted for the shell. Facts only
-    read; they leave the host as it was.
-    """
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-
-    @property
-    def facts(self) -> Facts:
-        """Files, packages and services of the host."""
-
-    def read(self, command: str, **values: Any) -> str:
-        """Return what the command printed; raise CommandFailed on another status than 0."""
-
-    def probe(self, command: str, **values: Any) -> tuple[int, str]:
-        """Return the command's exit status and what it printed, whatever they are."""
+from handson.hosts.runner import Runner
 
 
 # testinfra has no types: for mypy its classes are Any.

@@ -18,8 +18,8 @@ from handson.errors import HostUnreachable
 from handson.hosts.connections import Connections
 from handson.hosts.host import Host
 from handson.hosts.local import Here
+from handson.hosts.runner import Runner
 from handson.i18n import _
-from handson.mail.smtp import Speaker
 from handson.secret import Secret
 from handson.settings import Settings
 from handson.workspace import Workspace
@@ -53,7 +53,7 @@ class Hosts:
         return self._host("stranger", self._to_stranger)
 
     @cached_property
-    def internet(self) -> Speaker:
+    def internet(self) -> Runner:
         """The learner's own place on the Internet, from which the server can be tried."""
         jump = self.target.jump
         if jump is None:

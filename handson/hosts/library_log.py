@@ -12,13 +12,12 @@ import os
 import sysconfig
 from pathlib import Path
 
-FILE = "library.log"
+from handson.workspace import LIBRARY_LOG, Workspace
+
 BYTES = 1_000_000
 PACKAGES = {"site-packages", "dist-packages"}
 OURS = Path(__file__).parents[1]
 STANDARD = Path(sysconfig.get_path("stdlib"))
-
-_opened: Path | None = None
 
 
 class LastResort(logging.Handler):
@@ -48,25 +47,13 @@ def install() -> None:
         logging.lastResort = LastResort(logging.lastResort)
 
 
-def use(folder: Path) -> None:
-    """Write into this workspace's folder from now on.
-
-    Not where root acts for a user: what is logged later, root would write with its own rights,
-    wherever a link of that user leads.
-    """
-    global _opened
-    if os.geteuid() != os.getuid():
-        return
-    _opened = folder
-
-
 def write(folder: Path, line: str) -> None:
     """Append a line to the file in a folder, where that is there; a full file begins anew."""
     if not folder.is_dir():
         return
     text = f"{line}\n".encode()[-BYTES:]
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    descriptor = os.open(folder / FILE, flags, 0o600)
+    descriptor = os.open(folder / LIBRARY_LOG, flags, 0o600)
     with os.fdopen(descriptor, "ab") as file:
         if os.fstat(descriptor).st_size + len(text) > BYTES:
             file.truncate(0)
@@ -80,8 +67,4 @@ def _is_of_a_library(record: logging.LogRecord) -> bool:
 
 def _folder() -> Path:
     """Return the folder of the workspace that was opened last, or of the one that would be."""
-    if _opened is None:
-        from handson.workspace import Workspace
-
-        return Workspace().path
-    return _opened
+    return Workspace.last_opened or Workspace().path

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from handson.errors import HandsonError
-from handson.hosts.systems import System
+from handson.hosts.host import Host
 from handson.i18n import _
 from handson.mail.smtp import HELO, Dialogue
 
@@ -159,15 +159,6 @@ print(json.dumps({"settings": out, "talk": talk}))
 """
 
 
-class Speaker(Protocol):
-    """A host that can run a command with something on its standard input."""
-
-    @property
-    def system(self) -> System: ...
-
-    def probe(self, command: str, stdin: str = "", **values: object) -> tuple[int, str]: ...
-
-
 @dataclass(frozen=True)
 class Mailrc:
     """What the mail program would do with the settings that it has.
@@ -197,7 +188,7 @@ class Mailrc:
 
     @classmethod
     def take(
-        cls, host: Speaker, server: str, sender: str, recipient: str, is_silent: bool = False
+        cls, host: Host, server: str, sender: str, recipient: str, is_silent: bool = False
     ) -> Mailrc:
         """Read the settings on a host and try them; where they name no server, on `server`.
 

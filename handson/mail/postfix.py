@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from handson.errors import HandsonError
-from handson.hosts.facts import Runner
+from handson.hosts.host import Host
 from handson.i18n import _
 
 LOOPBACK = ("127.", "[::1]", "[::ffff:127.")
@@ -137,7 +137,7 @@ class Postfix:
     ordinary users.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Host) -> None:
         self._runner = runner
 
     def parameter(self, name: str) -> str:

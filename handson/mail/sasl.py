@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 
 from handson.errors import HandsonError
-from handson.hosts.facts import Runner
+from handson.hosts.host import Host
 from handson.hosts.systems import System
 from handson.i18n import _
 
@@ -84,7 +84,7 @@ class Sasl:
     `database` is the path of the password database, where it is not the system's own.
     """
 
-    def __init__(self, runner: Runner, system: System, database: str = "") -> None:
+    def __init__(self, runner: Host, system: System, database: str = "") -> None:
         self._runner, self._system = runner, system
         self.database = database or system.sasldb
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from handson.errors import HandsonError, InvalidInput
+from handson.hosts.runner import Runner
 from handson.i18n import _
 from handson.mail.dialogue import PROGRAM
 from handson.secret import MASK, Secret
@@ -22,12 +23,6 @@ COMMAND = "python3 -"
 # What the course's own dialogues call themselves: they are no mail program of a learner.
 HELO = "handson.invalid"
 _REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
-
-
-class Speaker(Protocol):
-    """A host that can run a command with something on its standard input."""
-
-    def probe(self, command: str, stdin: str = "", **values: object) -> tuple[int, str]: ...
 
 
 class Reply(NamedTuple):
@@ -272,7 +267,7 @@ class Dialogue(View):
 
 
 def ask(
-    speaker: Speaker,
+    speaker: Runner,
     host: str,
     port: int,
     *,
@@ -302,7 +297,7 @@ def ask(
 
 
 def ask_all(
-    speaker: Speaker, jobs: Sequence[Job], seconds: float = 20, pause: float = 0
+    speaker: Runner, jobs: Sequence[Job], seconds: float = 20, pause: float = 0
 ) -> list[Dialogue]:
     """Hold several dialogues from the host `speaker`, all by one command; see `program`.
 

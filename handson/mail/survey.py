@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 from handson.errors import HandsonError
+from handson.hosts.host import Host
 from handson.hosts.systems import System
 from handson.mail.postfix import LOOPBACK, Service, find_submission, read_parameters, read_services
 from handson.mail.postfix import read_sockets as _sockets
@@ -67,15 +67,6 @@ section edited; [ -e "$conf" ] && echo $(( $(date +%s) - $(stat -c %Y "$conf") )
 section logs; ls /var/log/mail.log /var/log/maillog 2>/dev/null
 exit 0
 """
-
-
-class Host(Protocol):
-    """A host that runs a command; it knows what system it is."""
-
-    @property
-    def system(self) -> System: ...
-
-    def probe(self, command: str, stdin: str = "", **values: object) -> tuple[int, str]: ...
 
 
 @dataclass(frozen=True)

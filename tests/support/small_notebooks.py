@@ -8,7 +8,6 @@ from pathlib import Path
 import nbformat
 from nbformat import v4
 
-from handson.course.run.result import Record
 from handson.errors import HandsonError
 from handson.workspace import Workspace
 
@@ -51,6 +50,6 @@ class Meadow:
     def keep(self) -> None:
         self.is_kept = True
 
-    def tear_down(self, complete: bool, run_teardown: Callable[[], Record]) -> str:
+    def tear_down(self, complete: bool, run_teardown: Callable[[], bool]) -> str:
         self.is_torn_down = True
         return "The meadow is empty."

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from handson import workspace as workspaces
 from handson.errors import InvalidInput
 from handson.hosts import library_log
 from handson.lab.users import acting_as
 from handson.workspace import FILES, Workspace
 
-FILE = library_log.FILE
+FILE = workspaces.LIBRARY_LOG
 # A transport whose other side talks nonsense: paramiko tells of it in a thread of its own.
 FAIL = """
 import socket, paramiko
@@ -121,11 +122,11 @@ def test_root_writes_nothing_where_a_user_has_put_a_link(
 ) -> None:
     precious = nobodys.with_name("precious")
     precious.write_text("root's")
-    monkeypatch.setattr(library_log, "_opened", None)
+    monkeypatch.setattr(Workspace, "last_opened", None)
     with acting_as(pwd.getpwnam("nobody").pw_uid):
         path = Workspace("meadow", nobodys / "meadow").path
         (path / FILE).symlink_to(precious)
-    assert library_log._opened is None
+    assert Workspace.last_opened is None
     with pytest.raises(OSError, match="symbolic links"):
         library_log.write(path, "a warning")
     assert precious.read_text() == "root's"

@@ -235,7 +235,8 @@ def test_a_run_that_is_stopped_clears_up(
         "sys.exit(main.main(['run', *words]))\n"
     )
     tests = Path(__file__).parents[1]
-X
+    folders = (Path(runner.__file__).parents[3], tests / "support", tests / "unit")
+    path = os.pathsep.join(map(str, folders))
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)],
         env={**os.environ, "PYTHONPATH": path},

@@ -170,9 +170,10 @@ def _finish(
     """Take the hosts down, write the report; tell whether something is left of the hosts."""
     from handson.course.run.report_page import write_page
 
-    def run_teardown() -> Record:
+    def run_teardown() -> bool:
         step, source = find_notebooks(plan.root)[-1]
-        return run_step(step, source, folder, place.workspace, place.name, plan.cell_seconds, show)
+        workspace, seconds = place.workspace, plan.cell_seconds
+        return run_step(step, source, folder, workspace, place.name, seconds, show).passed
 
     left = False
     if plan.keep and not complete:

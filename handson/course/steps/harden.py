@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from handson.cloud.security_groups import covers
 from handson.course.checks import Finding, Rules, Scene, bad, good
-from handson.course.steps.security_group import covers
 from handson.i18n import _
 from handson.mail.postfix import find_submission
 

@@ -14,6 +14,7 @@ from handson.cloud.security_groups import covers
 from handson.errors import HostUnreachable, InvalidInput
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
+from handson.hosts.runner import Runner
 from handson.i18n import _
 from handson.mail.postfix import Postfix, find_submission
 from handson.mail.relay_matrix.expected import (
@@ -27,7 +28,7 @@ from handson.mail.relay_matrix.expected import (
     expect,
 )
 from handson.mail.relay_matrix.view import Matrix
-from handson.mail.smtp import HELO, Dialogue, Job, Speaker, ask_all
+from handson.mail.smtp import HELO, Dialogue, Job, ask_all
 from handson.secret import Secret
 from handson.settings import Settings
 
@@ -60,7 +61,7 @@ class Place:
     """An origin, what speaks there, and the server's address as seen from it."""
 
     origin: Origin
-    speaker: Speaker
+    speaker: Runner
     server: str
 
 

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 from handson.hosts import library_log
 
 if TYPE_CHECKING:
+    from handson.course.begin import begin
     from handson.course.goto import goto, reset
     from handson.course.outline import STEPS
-    from handson.course.step import Step, begin
+    from handson.course.step import Step
 
 __all__ = ["STEPS", "Step", "begin", "goto", "reset"]
 
 _MODULES = {
     "STEPS": "handson.course.outline",
     "Step": "handson.course.step",
-    "begin": "handson.course.step",
+    "begin": "handson.course.begin",
     "goto": "handson.course.goto",
     "reset": "handson.course.goto",
 }

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from handson.errors import HandsonError
+from handson.i18n import _
+
+Thing = TypeVar("Thing")
 
 
 def patience(limit: float, first: float = 0.2, longest: float = 5.0) -> Iterator[float]:
@@ -20,3 +26,18 @@ def patience(limit: float, first: float = 0.2, longest: float = 5.0) -> Iterator
             return
         time.sleep(pause)
         gone, pause = time.monotonic() - start, min(pause * 1.5, longest)
+
+
+def wait_for(look: Callable[[], Thing | None], seconds: float) -> Thing:
+    """Look until there is something, and return it; raise HandsonError after `seconds`.
+
+    >>> wait_for(lambda: "here", 1)
+    'here'
+    """
+    for _gone in patience(seconds, 0.1, 0.1):
+        if (found := look()) is not None:
+            return found
+    raise HandsonError(
+        _("Nothing was there after {seconds:.0f} s.").format(seconds=seconds),
+        _("Look at the end of the server's mail log for a line with status=deferred."),
+    )

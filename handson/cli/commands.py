@@ -89,11 +89,12 @@ def status(options: argparse.Namespace) -> int:
 
 def undo(options: argparse.Namespace) -> int:
     slug = find(options.step).slug
-    from handson.course.step import begin
+    from handson.course.begin import begin
+    from handson.course.undo import undo as take_back
 
     step = begin(slug, _workspace(options))
     try:
-        print(step.undo())
+        print(take_back(step))
     finally:
         step.hosts.close()
     return 0
@@ -130,6 +131,7 @@ def break_(options: argparse.Namespace) -> int:
     """Plant a fault, list them, tell about the one that is planted, or mend it."""
     from handson.diagnosis import faults
     from handson.diagnosis.chain import cause
+    from handson.diagnosis.exercise import Exercise
 
     if options.list:
         for one in faults.FAULTS:
@@ -147,7 +149,7 @@ def break_(options: argparse.Namespace) -> int:
             print(faults.how_to_mend(scene, here[0]))
         else:
             chosen = options.fault or faults.draw(random.Random(), scene).id
-            step.exercise.start(chosen)
+            Exercise(step.workspace, step.scene).start(chosen)
             print(_("A fault is planted. Find it: handson diagnose, or handson ssh server."))
     finally:
         step.hosts.close()
@@ -172,7 +174,7 @@ def diagnose(options: argparse.Namespace) -> int:
 
 
 def _last_step(options: argparse.Namespace) -> Step:
-    from handson.course.step import begin
+    from handson.course.begin import begin
 
     return begin("08_break_it", _workspace(options))
 
@@ -286,7 +288,7 @@ def _workspace(options: argparse.Namespace) -> Workspace:
 
 
 def _start(workspace: Workspace, public_key: str, base: str, owner: int) -> None:
-    from handson.course import undo
+    from handson.course.log_window import forget_hosts
     from handson.lab import internet
     from handson.lab.lab import Lab
     from handson.ui.progress import progress
@@ -306,4 +308,4 @@ def _start(workspace: Workspace, public_key: str, base: str, owner: int) -> None
     # Nothing of a step is done on the hosts of the lab's Internet.
     if set(lab.renewed) - {*internet.HOSTS}:
         with _acting_for(owner):
-            undo.forget_hosts(workspace)
+            forget_hosts(workspace)

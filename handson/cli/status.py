@@ -7,8 +7,7 @@ from typing import Any
 
 from handson.course import outline
 from handson.course import progress as standing
-from handson.course.outline import STEPS
-from handson.course.step import begin
+from handson.course.begin import begin
 from handson.errors import LabDown
 from handson.i18n import _
 from handson.lab.api import LabApi
@@ -101,20 +100,20 @@ def _steps(workspace: Workspace) -> Iterator[View]:
     }
     tones = {standing.DONE: "good", standing.BACK: "warn", standing.OPEN: ""}
     rows = []
-    for step in STEPS:
+    for step in outline.steps():
         report = progress.get(step.slug)
         state = words[states[step.slug]] or (_("not yet") if report else "")
         rows.append([step.slug, state, report["at"] if report else ""])
     yield Table(
         [_("step"), _("state"), _("checked (UTC)")],
         rows,
-        tones=[tones[states[step.slug]] for step in STEPS],
+        tones=[tones[states[step.slug]] for step in outline.steps()],
     )
-    back = [step.slug for step in STEPS if states[step.slug] == standing.BACK]
+    back = [step.slug for step in outline.steps() if states[step.slug] == standing.BACK]
     if not back:
         return
-    last = STEPS.index(outline.info(back[-1]))
-    following = STEPS[min(last + 1, len(STEPS) - 1)].slug
+    last = outline.steps().index(outline.step(back[-1]))
+    following = outline.steps()[min(last + 1, len(outline.steps()) - 1)].slug
     text = _(
         "What was done in {slugs} does not hold any more. `handson goto {step} --name {name}` "
         "brings you back to where you were."
@@ -128,7 +127,7 @@ def _standing(workspace: Workspace) -> dict[str, str]:
     found = standing.recorded(workspace)
     if all(state == standing.OPEN for state in found.values()):
         return found
-    step = begin(STEPS[0].slug, workspace)
+    step = begin(outline.steps()[0].slug, workspace)
     try:
         return standing.now(step)
     finally:

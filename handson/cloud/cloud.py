@@ -21,6 +21,7 @@ from handson.errors import CloudError
 from handson.i18n import _
 from handson.polling import patience
 from handson.settings import Settings
+from handson.ui.progress import progress
 from handson.ui.view import Table
 
 __all__ = ["Cloud", "Instance", "Resource", "Rule", "Stack", "StackPlan", "plan"]
@@ -125,6 +126,18 @@ class Cloud:
     def delete_stack(self, name: str, say: Say = quiet) -> bool:
         """Delete a stack and wait until it is gone; False when there was none."""
         return self._stacks.delete(name, say)
+
+    def delete_all(self) -> Table:
+        """Delete the stacks, the newest first, and the key pair; return what was deleted."""
+        rows = []
+        with progress(_("Deleting the stacks")) as shown:
+            for stack in reversed(self.stacks()):
+                shown.say(stack.name)
+                self.delete_stack(stack.name, shown.say)
+                rows.append([stack.name, _("deleted")])
+            if self.delete_key():
+                rows.append([_("key pair"), _("deleted")])
+        return Table([_("what"), _("done")], rows, empty=_("There was nothing to delete."))
 
     def stacks(self) -> list[Stack]:
         """Return the stacks of the settings' day, in the order in which they were made."""

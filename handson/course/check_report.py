@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from handson.course.checks import Result
 from handson.i18n import _
@@ -23,6 +24,11 @@ class Report(View):
     @property
     def passed(self) -> bool:
         return all(result.ok for result in self.results)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is kept of it in the workspace."""
+        checks = [{"id": r.id, "sentence": r.sentence, "ok": r.ok} for r in self.results]
+        return {"passed": self.passed, "checks": checks}
 
     @property
     def summary(self) -> str:

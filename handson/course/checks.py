@@ -1,12 +1,11 @@
 """The checks of the course: rules about the state of hosts and cloud, whoever brought it about.
 
-One module a step, each a list of rules. A rule only reads. It tells what is *true now*
+Each step has a list of rules. A rule only reads. It tells what is *true now*
 (computed anew each time) or what *happened* (found in the log).
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -137,20 +136,7 @@ class Rules(list[Rule]):
         return add
 
 
-def rules(slug: str) -> Rules:
-    """Return the rules of a step.
-
-    >>> [rule.id for rule in rules("01_security_group")]
-    ['submission-allowed', 'submission-answers']
-    """
-    name = slug.partition("_")[2].removesuffix("_test")
-    module = importlib.import_module(f"handson.course.steps.{name}")
-    found: Rules = module.RULES
-    return found
-
-
-def run(slug: str, scene: Scene) -> list[Result]:
+def run(rules: Rules, scene: Scene) -> list[Result]:
     """Apply all rules of a step to what is there now."""
-    found = rules(slug)
-    scene.read_ahead(found.needs)
-    return [rule.apply(scene) for rule in found]
+    scene.read_ahead(rules.needs)
+    return [rule.apply(scene) for rule in rules]

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from handson.course import outline, undo
 from handson.course import progress as standing
-from handson.course.outline import StepInfo
+from handson.course.begin import begin
 from handson.course.run.console import Show, failure
 from handson.course.run.result import Record
 from handson.course.run.runner import CELL_SECONDS, new_folder, run_step, runs_folder
 from handson.course.run.signals import stopping
-from handson.course.step import Step, begin
+from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.lab.lab import Lab
@@ -25,8 +25,15 @@ from handson.ui.progress import progress
 from handson.ui.view import Note
 from handson.workspace import Workspace
 
-FIRST, SECOND = outline.STEPS[0].slug, outline.STEPS[1].slug
 KINDS = ("now", "happened")
+
+
+def first() -> str:
+    return outline.steps()[0].slug
+
+
+def second() -> str:
+    return outline.steps()[1].slug
 
 
 def goto(slug: str, workspace: Workspace | None = None, root: Path | None = None) -> Note:
@@ -52,8 +59,8 @@ def reset(workspace: Workspace | None = None, hard: bool = False, root: Path | N
     workspace = workspace or Workspace()
     with hold(workspace.name, "handson reset"):
         if hard:
-            goto(FIRST, workspace, root)
-        return goto(SECOND, workspace, root)
+            goto(first(), workspace, root)
+        return goto(second(), workspace, root)
 
 
 class Journey:
@@ -70,13 +77,13 @@ class Journey:
     def go(self) -> Note:
         self._start_lab()
         try:
-            if self.step.info.slug == FIRST:
+            if self.step.slug == first():
                 self._undo()
             else:
                 is_new = not self.step.cloud.stacks()
                 if not self._has_hosts():
-                    self._execute_well(outline.info(FIRST))
-                    self.step = begin(self.step.info.slug, self.workspace)
+                    self._execute_well(outline.steps()[0])
+                    self.step = begin(self.step.slug, self.workspace)
                 if not is_new:
                     self._undo()
                 self._do_what_is_missing(is_new)
@@ -84,7 +91,7 @@ class Journey:
             self.step.hosts.close()
         seconds = time.monotonic() - self.began
         text = _("You are at the start of {slug} ({seconds:.0f} s).")
-        return Note(text.format(slug=self.step.info.slug, seconds=seconds), "good")
+        return Note(text.format(slug=self.step.slug, seconds=seconds), "good")
 
     # -- the hosts -----------------------------------------------------------
 
@@ -109,9 +116,9 @@ class Journey:
             self.show.say(undone.note.text())
 
     def _do_what_is_missing(self, is_new: bool) -> None:
-        earlier = [info.slug for info in outline.until(self.step.info.slug)]
+        earlier = [one.slug for one in outline.until(self.step.slug)]
         if is_new:  # on hosts that were just made nothing stands but the first step
-            stands = dict.fromkeys(earlier, False) | {FIRST: True}
+            stands = dict.fromkeys(earlier, False) | {first(): True}
         else:
             stands = standing.look_at(self.step, earlier, KINDS)
         changed = False
@@ -120,7 +127,7 @@ class Journey:
             if stands[slug] and changed:
                 stands[slug] = standing.look_at(self.step, [slug], KINDS)[slug]
             if not stands[slug]:
-                self._do(outline.info(slug))
+                self._do(outline.step(slug))
                 changed = True
             elif standing.recorded(self.workspace)[slug] != standing.DONE:
                 self._note(begin(slug, self.workspace))  # done by hand
@@ -129,45 +136,45 @@ class Journey:
         step.look()
         step.hosts.close()
 
-    def _do(self, info: StepInfo) -> None:
+    def _do(self, which: type[Step]) -> None:
         """Run a step's notebook; where it does not pass, once more from the step's own start."""
-        record = self._execute(info)
+        record = self._execute(which)
         if record.passed:
             return
         if record.fault and record.fault.name in (_("kernel"), _("timeout")):
             raise HandsonError(failure(record), self._again)
         # It is half done, or a later step that is done stands in its way. To undo 00_start
         # would be to delete the hosts.
-        first = begin(SECOND if info.slug == FIRST else info.slug, self.workspace)
-        undone = undo.undo(first)
-        first.hosts.close()
+        start = begin(second() if which.slug == first() else which.slug, self.workspace)
+        undone = undo.undo(start)
+        start.hosts.close()
         if not undone.steps:
             raise HandsonError(failure(record), self._again)
         self.show.say(undone.note.text())
-        self._execute_well(info)
+        self._execute_well(which)
 
     @property
     def _again(self) -> str:
         return _("Put right what it names; then `handson goto {slug}` goes on from there.").format(
-            slug=self.step.info.slug
+            slug=self.step.slug
         )
 
-    def _execute_well(self, info: StepInfo) -> None:
-        record = self._execute(info)
+    def _execute_well(self, which: type[Step]) -> None:
+        record = self._execute(which)
         if not record.passed:
             raise HandsonError(failure(record), self._again)
 
-    def _execute(self, info: StepInfo) -> Record:
+    def _execute(self, which: type[Step]) -> Record:
         if self._folder is None:
             self._folder = new_folder(self.runs)
             if self.runs.parent != self.root:
                 self.show.say(_("The executed notebooks go to {path}.").format(path=self._folder))
         target = self.workspace.settings().target
-        source = self.root / "notebooks" / f"{info.slug}.ipynb"
+        source = self.root / "notebooks" / f"{which.slug}.ipynb"
         with self.show.running([source]):
-            self.show.begin(info)
+            self.show.begin(which)
             record = run_step(
-                info, source, self._folder, self.workspace, target, CELL_SECONDS, self.show
+                which, source, self._folder, self.workspace, target, CELL_SECONDS, self.show
             )
         self.show.done(record)
         return record

@@ -1,119 +1,96 @@
-"""The steps of the course, in their order."""
+"""The order of the course's steps: the one place where it stands."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from handson.errors import HandsonError
 from handson.i18n import _
 
+if TYPE_CHECKING:
+    from handson.course.step import Step
 
-@dataclass(frozen=True)
-class StepInfo:
-    """A step of the course; its notebook is `SLUG.ipynb`."""
+    STEPS: tuple[type[Step], ...]
 
-    slug: str
-    title: str
-    purpose: str
-
-
-STEPS = (
-    StepInfo(
-        "00_start",
-        _("Start"),
-        _("Choose who sends to whom, make the hosts, and see the relay trust an address."),
-    ),
-    StepInfo(
-        "01_security_group",
-        _("Security group"),
-        _("Open the submission port, TCP 587, in the server's security group."),
-    ),
-    StepInfo(
-        "02_sasl_install",
-        _("Install SASL"),
-        _("Install Cyrus SASL on the server and tell it how Postfix checks a password."),
-    ),
-    StepInfo(
-        "03_sasldb",
-        _("sasldb"),
-        _("Create the user who may relay, in a database that only Postfix can read."),
-    ),
-    StepInfo(
-        "04_main_cf",
-        _("main.cf"),
-        _("Say in main.cf who may relay, and switch SMTP AUTH on."),
-    ),
-    StepInfo(
-        "05_master_cf",
-        _("master.cf"),
-        _("Start the submission service on port 587, for logged-in clients only."),
-    ),
-    StepInfo(
-        "06_mailx_test",
-        _("Test with mailx"),
-        _("Send from the client: refused without login, relayed with it, trusted by login alone."),
-    ),
-    StepInfo(
-        "07_log_check",
-        _("Check the log"),
-        _("Follow one message through the mail log, and find those who were refused."),
-    ),
-    StepInfo(
-        "08_break_it",
-        _("Break it"),
-        _("Find a fault that was planted, and mend it: troubleshooting as a skill."),
-    ),
-    StepInfo(
-        "09_harden",
-        _("Harden"),
-        _("Close what the tutorial leaves open: TLS, guessing, senders, port 25."),
-    ),
-    StepInfo(
-        "10_teardown",
-        _("Teardown"),
-        _("Delete everything that was made, and prove that nothing is left."),
-    ),
+# The modules in `handson/course/steps`, one class each.
+ORDER = (
+    "start",
+    "security_group",
+    "sasl_install",
+    "sasldb",
+    "main_cf",
+    "master_cf",
+    "mailx",
+    "log_check",
+    "break_it",
+    "harden",
+    "teardown",
 )
 
 
-def info(slug: str) -> StepInfo:
+@cache
+def steps() -> tuple[type[Step], ...]:
+    """Return the classes of all steps, in their order; also known as `outline.STEPS`.
+
+    >>> steps()[1].slug
+    '01_security_group'
+    """
+    modules = [importlib.import_module(f"handson.course.steps.{name}") for name in ORDER]
+    return tuple(
+        thing
+        for module in modules
+        for thing in vars(module).values()
+        if isinstance(thing, type) and thing.__module__ == module.__name__ and "slug" in vars(thing)
+    )
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: a step imports this module itself.
+    if name == "STEPS":
+        return steps()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def step(slug: str) -> type[Step]:
     """Return the step of that slug; raise HandsonError when there is none."""
-    for step in STEPS:
-        if step.slug == slug:
-            return step
+    for one in steps():
+        if one.slug == slug:
+            return one
     raise _unknown(slug)
 
 
-def find(text: str) -> StepInfo:
+def find(text: str) -> type[Step]:
     """Return the step that a learner names by number, name or both; raise HandsonError otherwise.
 
     >>> find("5").slug, find("05").slug, find("master_cf").slug, find("05_master_cf").slug
     ('05_master_cf', '05_master_cf', '05_master_cf', '05_master_cf')
     """
     cleaned = text.strip().lower().removesuffix(".ipynb")
-    for step in STEPS:
-        number, _dash, name = step.slug.partition("_")
-        if cleaned in (step.slug, number, name, str(int(number))):
-            return step
+    for one in steps():
+        number, _dash, name = one.slug.partition("_")
+        if cleaned in (one.slug, number, name, one.number):
+            return one
     raise _unknown(text)
 
 
 def _unknown(text: str) -> HandsonError:
     return HandsonError(
         _("There is no step “{slug}”.").format(slug=text[:60]),
-        _("The steps are: {slugs}.").format(slugs=", ".join(step.slug for step in STEPS)),
+        _("The steps are: {slugs}.").format(slugs=", ".join(one.slug for one in steps())),
     )
 
 
-def since(slug: str) -> tuple[StepInfo, ...]:
+def since(slug: str) -> tuple[type[Step], ...]:
     """Return that step and the later ones."""
-    return STEPS[STEPS.index(info(slug)) :]
+    return steps()[steps().index(step(slug)) :]
 
 
-def until(slug: str) -> tuple[StepInfo, ...]:
+def until(slug: str) -> tuple[type[Step], ...]:
     """Return the steps before that one."""
-    return STEPS[: STEPS.index(info(slug))]
+    return steps()[: steps().index(step(slug))]
 
 
 def checkout(given: Path | None = None) -> Path:

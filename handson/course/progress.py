@@ -8,19 +8,16 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from handson.course import checks
-from handson.course.outline import STEPS
+from handson.course import checks, outline
 from handson.errors import HandsonError
+from handson.mail.observation import Scene
 from handson.workspace import Workspace
 
 if TYPE_CHECKING:
     from handson.course.step import Step
 
 DONE, BACK, OPEN = "done", "back", "open"
-LAST = STEPS[-1].slug
 
-# How long a header waits to know what is true now, in seconds.
-HEADER_SECONDS = 1.4
 # How long a look that is ended may take to come back. Its connections are closed, and those
 # who wait for them hear it at once; only an AWS API that does not answer lets it hang.
 END_SECONDS = 2.0
@@ -41,7 +38,7 @@ def recorded(workspace: Workspace) -> dict[str, str]:
             return DONE
         return BACK if report and report.get("done") else OPEN
 
-    return {step.slug: state(step.slug) for step in STEPS}
+    return {step.slug: state(step.slug) for step in outline.steps()}
 
 
 def now(step: Step, seconds: float = 0) -> dict[str, str]:
@@ -51,8 +48,9 @@ def now(step: Step, seconds: float = 0) -> dict[str, str]:
     taken as it was recorded.
     """
     found = recorded(step.workspace)
-    slugs = [slug for slug, state in found.items() if state != OPEN and slug != LAST]
-    if not slugs or found[LAST] == DONE:
+    last = outline.steps()[-1].slug
+    slugs = [slug for slug, state in found.items() if state != OPEN and slug != last]
+    if not slugs or found[last] == DONE:
         return found  # after the teardown nothing is there that could stand
     results = _look_within(seconds, step, slugs) if seconds else look_at(step, slugs)
     return found | {slug: DONE if ok else BACK for slug, ok in results.items()}
@@ -103,8 +101,9 @@ def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",))
     shared = step.scene(slugs[0])
     # What the log tells counts for each step since another moment.
     scenes = {slug: step.scene(slug) for slug in slugs}
-    rules = [(s, rule) for s in slugs for rule in checks.rules(s) if rule.kind in kinds]
-    shared.read_ahead({need for slug in slugs for need in checks.rules(slug).needs})
+    by_slug = {slug: outline.step(slug).rules for slug in slugs}
+    rules = [(s, rule) for s in slugs for rule in by_slug[s] if rule.kind in kinds]
+    shared.read_ahead({need for found in by_slug.values() for need in found.needs})
     with ThreadPoolExecutor(6) as pool:
         oks = list(
             pool.map(
@@ -118,7 +117,7 @@ def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",))
     return results
 
 
-def holds(rule: checks.Rule, scene: checks.Scene) -> bool:
+def holds(rule: checks.Rule, scene: Scene) -> bool:
     """Tell whether a rule holds; where it cannot be looked at it does not."""
     try:
         return rule.look(scene).ok

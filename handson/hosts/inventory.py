@@ -14,12 +14,13 @@ from fabric import Connection
 
 from handson.cloud.cloud import Cloud
 from handson.cloud.targets import Place, Target
-from handson.errors import HostUnreachable
+from handson.errors import HandsonError, HostUnreachable
 from handson.hosts.connections import Connections
 from handson.hosts.host import Host
 from handson.hosts.local import Here
 from handson.hosts.runner import Runner
 from handson.i18n import _
+from handson.polling import patience
 from handson.secret import Secret
 from handson.settings import Settings
 from handson.workspace import Workspace
@@ -134,3 +135,21 @@ class Hosts:
                 _("Delete its stack and run 00_start once more."),
             )
         return Place(address, 22, self.target.login_user, tuple(keys))
+
+
+def wait_until_ready(host: Host, seconds: float = 600) -> None:
+    """Wait until a host has run its user data; raise HandsonError with its last lines else.
+
+    cloud-init leaves the mark that is waited for (cloudinit.readthedocs.io, boot stages).
+    """
+    mark = "/var/lib/cloud/instance/boot-finished"
+    for _gone in patience(seconds, 0.2, 0.2):
+        if host.probe("test -e {mark}", mark=mark)[0] == 0:
+            return
+    tail = host.probe("sudo tail -n 10 /var/log/cloud-init-output.log")[1]
+    raise HandsonError(
+        _("{host} has not finished its user data:\n{tail}").format(
+            host=host.name, tail=tail.strip()
+        ),
+        _("Delete the stack in 10_teardown and run 00_start once more."),
+    )

@@ -14,13 +14,6 @@ from handson.hosts.host import Host
 
 FOLDER = "/var/lib/smtp-handson/before"
 START = "start"
-# The steps that cannot be undone from dated backups and the starting point alone.
-STEPS = {
-    "server": ("03_sasldb", "06_mailx_test", "09_harden"),
-    "client": ("09_harden",),
-}
-# The steps that install packages, by the host on which they do.
-INSTALLS = {"02_sasl_install": "server", "06_mailx_test": "client"}
 
 # A record gets its name at the end: one that has it is complete.
 _TAKE = r"""
@@ -70,13 +63,6 @@ def take(host: Host, *names: str) -> None:
         "folder": FOLDER,
     }
     run_as_root(host, _TAKE, known)
-
-
-def begin(host: Host, slug: str) -> None:
-    """Make a host ready for a step, and record what is there before it."""
-    if INSTALLS.get(slug) == host.name:
-        settle(host)
-    take(host, START, *([slug] if slug in STEPS[host.name] else []))
 
 
 def settle(host: Host) -> None:

@@ -11,6 +11,8 @@ from handson.errors import HandsonError
 from handson.hosts.host import Host
 from handson.i18n import _
 
+MAIN_CF, MASTER_CF = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
+RELOAD = "sudo postfix reload 2>/dev/null || sudo systemctl restart postfix"
 LOOPBACK = ("127.", "[::1]", "[::ffff:127.")
 
 

@@ -39,7 +39,7 @@ class Header(View):
     ▶ Open the port
     """
 
-    def __init__(self, number: int, title: str, purpose: str, steps: list[StepMark]) -> None:
+    def __init__(self, number: str, title: str, purpose: str, steps: list[StepMark]) -> None:
         self.number, self.title, self.purpose, self.steps = number, title, purpose, steps
 
     @property

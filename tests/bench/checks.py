@@ -14,10 +14,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from handson.course import checks
+from handson.course import checks, outline
+from handson.course.begin import begin
 from handson.course.goto import goto
 from handson.course.outline import STEPS
-from handson.course.step import Step, begin
+from handson.course.step import Step
 from handson.diagnosis import faults
 from handson.lab.lab import Lab
 from handson.workspace import Workspace
@@ -64,7 +65,7 @@ def row(name: str, step: Step) -> list[str]:
     for slug in SLUGS:
         scene = step.scene(slug)
         started = time.monotonic()
-        results = checks.run(slug, scene)
+        results = checks.run(outline.step(slug).rules, scene)
         times.append(time.monotonic() - started)
         cells.append(f"{times[-1]:.2f}" + (" " if all(r.ok for r in results) else "*"))
     return [name, *cells, f"{max(times):.2f}"]

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from handson.course.begin import begin
 from handson.course.goto import goto
 from handson.course.outline import STEPS
 from handson.course.run.console import Show
 from handson.course.run.runner import find_notebooks, run_step
-from handson.course.step import begin
 from handson.hosts.ssh import ssh_command
 from handson.lab.lab import Lab
 from handson.workspace import Workspace

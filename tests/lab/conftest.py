@@ -13,7 +13,8 @@ from finished import Finished, run_course
 from looking import NAME, WORKER
 
 from handson.cloud.cloud import Cloud
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.errors import EngineMissing
 from handson.hosts.connections import Connections
 from handson.hosts.host import Host

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 from finished import SLUGS, Finished
 
-from handson.course import checks
+from handson.course import checks, outline
 from handson.diagnosis import injection
 from handson.diagnosis.chain import diagnose
 from handson.diagnosis.fault import AGED, RELOAD, RESTART, Part
@@ -201,6 +201,6 @@ def test_checks_change_nothing(finished: Finished) -> None:
 
     before = state()
     for slug in SLUGS:
-        assert all(result.ok for result in checks.run(slug, step.scene()))
+        assert all(result.ok for result in checks.run(outline.step(slug).rules, step.scene()))
     diagnose(step.scene())
     assert state() == before

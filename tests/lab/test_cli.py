@@ -15,7 +15,8 @@ import pytest
 from waiting import own
 
 from handson.cli import main
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.lab.lab import Lab
 from handson.settings import Settings
 from handson.workspace import Workspace

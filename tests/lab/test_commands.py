@@ -12,8 +12,9 @@ import pytest
 from waiting import wait_until
 
 from handson.course import progress
+from handson.course.begin import begin
 from handson.course.outline import STEPS
-from handson.course.step import Step, begin
+from handson.course.step import Step
 from handson.errors import CommandFailed, HandsonError, HostUnreachable, InvalidInput, NotRefused
 from handson.hosts import host as hosts_module
 from handson.hosts.host import Host

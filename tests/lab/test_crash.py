@@ -16,7 +16,8 @@ from looking import WORKER, connect, traces
 from waiting import wait_until
 
 from handson.cloud.stacks import plan
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.errors import CloudError, HandsonError, LabDown
 from handson.hosts.host import Host
 from handson.lab import engine as engines

@@ -14,7 +14,8 @@ import pytest
 from looking import WORKER, connect
 from waiting import wait_until
 
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.errors import CloudError
 from handson.lab import engine as engines
 from handson.lab import engine_service, processes

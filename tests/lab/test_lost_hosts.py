@@ -13,7 +13,8 @@ import pytest
 from looking import WORKER
 
 from handson.cli import main
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.errors import HostUnreachable
 from handson.lab import engine as engines
 from handson.lab.lab import Lab

@@ -7,7 +7,8 @@ import json
 import pytest
 from looking import connect, python_on
 
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.errors import HostUnreachable
 from handson.hosts.host import Host
 from handson.lab.engine import Engine

@@ -8,8 +8,9 @@ import pytest
 from solving import at_start, solve
 from waiting import own
 
+from handson.course.begin import begin
 from handson.course.outline import STEPS
-from handson.course.step import Step, begin
+from handson.course.step import Step
 
 NAME = own("mxtests")
 

@@ -13,7 +13,7 @@ import pytest
 from looking import WORKER
 
 from handson.cli import main
-from handson.course.step import begin
+from handson.course.begin import begin
 from handson.errors import HostUnreachable
 from handson.lab import engine as engines
 from handson.lab import internet

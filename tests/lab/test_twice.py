@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from handson.cloud.cloud import Cloud
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.errors import HostUnreachable, LabError
 from handson.hosts.connections import Connections
 from handson.hosts.host import Host

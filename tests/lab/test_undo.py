@@ -9,10 +9,12 @@ from solving import assert_nothing_doubled, learner, solve, state
 from waiting import own
 
 from handson.cli.status import status
-from handson.course import checks, outline, progress
+from handson.course import outline, progress
+from handson.course.begin import begin
 from handson.course.goto import goto, reset
 from handson.course.outline import STEPS
-from handson.course.step import Step, begin
+from handson.course.step import Step
+from handson.course.undo import undo as undo_of
 from handson.hosts import snapshot
 from handson.lab.lab import Lab
 from handson.mail.relay_matrix.probe import read_certificate
@@ -62,7 +64,7 @@ def undo(slug: str, eye: Step | None = None) -> list[str]:
     if eye:
         found.__dict__["hosts"] = eye.hosts
     try:
-        return [info.slug for info, _shown in found.undo().steps]
+        return [info.slug for info, _shown in undo_of(found).steps]
     finally:
         if not eye:
             found.hosts.close()
@@ -71,7 +73,7 @@ def undo(slug: str, eye: Step | None = None) -> list[str]:
 def happened(slug: str, eye: Step) -> list[str]:
     """Return what has happened already of that which a step's checks look for in the log."""
     scene = eye.scene(slug)
-    return [r.id for r in checks.rules(slug) if r.kind == "happened" and r.look(scene).ok]
+    return [r.id for r in outline.step(slug).rules if r.kind == "happened" and r.look(scene).ok]
 
 
 @pytest.mark.parametrize("slug", UNDOABLE)

@@ -22,7 +22,7 @@ from handson.lab.lab import Lab
 from handson.secret import Secret
 from handson.secret import encodings
 from handson.settings import Settings
-from handson.course.step import begin
+from handson.course.begin import begin
 from handson.workspace import Workspace
 
 pytestmark = pytest.mark.lab

@@ -20,7 +20,7 @@ from looking import connect_all, connect_program, python_on
 from waiting import wait_until
 
 from handson.cloud.stacks import plan
-from handson.course.step import begin
+from handson.course.begin import begin
 from handson.errors import HandsonError
 from handson.lab import engine as engines
 from handson.lab import engine_service, processes

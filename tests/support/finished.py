@@ -10,10 +10,11 @@ from unittest import mock
 
 from solving import solve
 
-from handson.course import checks
+from handson.course import checks, outline
+from handson.course.begin import begin
 from handson.course.checks import Result, Scene
 from handson.course.outline import STEPS
-from handson.course.step import Step, begin
+from handson.course.step import Step
 from handson.workspace import Workspace
 
 SLUGS = (
@@ -39,7 +40,12 @@ class Finished:
     ) -> dict[str, Result]:
         """Return the checks that do not pass, from one look at everything."""
         scene = scene or self.step.scene()
-        return {r.id: r for slug in slugs for r in checks.run(slug, scene) if not r.ok}
+        return {
+            r.id: r
+            for slug in slugs
+            for r in checks.run(outline.step(slug).rules, scene)
+            if not r.ok
+        }
 
 
 @contextmanager
@@ -54,7 +60,7 @@ def run_course(workspace: Workspace, last: str) -> Iterator[Finished]:
         solve("00_start")
         course = Finished(begin("07_log_check", workspace))
         scene = course.step.scene()
-        course.untouched = {slug: checks.run(slug, scene) for slug in SLUGS}
+        course.untouched = {slug: checks.run(outline.step(slug).rules, scene) for slug in SLUGS}
         for info in STEPS[1 : int(last) + 1]:
             solve(info.slug)
     yield course

@@ -22,8 +22,9 @@ from looking import WORKER
 from solving import NOTEBOOKS, assert_nothing_doubled, learner
 
 from handson.course import progress
+from handson.course.begin import begin
 from handson.course.outline import STEPS
-from handson.course.step import begin
+from handson.course.undo import undo
 from handson.workspace import Workspace
 
 NAME, KILLS = f"killed{WORKER}", 30
@@ -101,7 +102,7 @@ class Run:
 def take_back(slug: str, home: Workspace) -> None:
     step = begin(slug, home)
     try:
-        step.undo()
+        undo(step)
     finally:
         step.disconnect()
 

@@ -10,7 +10,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.diagnosis.exercise import FOUND
 from handson.diagnosis.injection import FOLDER
 from handson.lab.lab import Lab

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from handson.course import checks
+from handson.course import outline
 from handson.course.outline import STEPS
 from handson.diagnosis.chain import CAUSES
 from handson.mail.observation import LANES, Scene
 
-RULES = {step.slug: checks.rules(step.slug) for step in STEPS}
+RULES = {step.slug: outline.step(step.slug).rules for step in STEPS}
 KNOWN = {name for lane in LANES for name in lane}
 
 

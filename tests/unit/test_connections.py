@@ -19,7 +19,8 @@ from waiting import wait_until
 
 from handson.cloud.targets import Place, Target
 from handson.course import progress
-from handson.course.step import Step, begin
+from handson.course.begin import begin
+from handson.course.step import Step
 from handson.errors import HostUnreachable
 from handson.hosts.connections import Connections, unreachable
 from handson.hosts.host import Host

@@ -14,8 +14,9 @@ import pytest
 import small_notebooks as small
 from waiting import wait_until
 
+from handson.course import outline
 from handson.course.outline import STEPS
-from handson.course.run import console, runner
+from handson.course.run import runner
 from handson.course.run.kernel import run_notebook
 from handson.course.run.runner import Plan, kernel_environment, run_course
 from handson.errors import HandsonError
@@ -30,8 +31,7 @@ NAME = f"meadow-{os.getpid()}"
 @pytest.fixture
 def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A course of two steps; its notebooks pass unless a test writes others."""
-    monkeypatch.setattr(runner, "STEPS", STEPS[:2])
-    monkeypatch.setattr(console, "STEPS", STEPS[:2])
+    monkeypatch.setattr(outline, "steps", lambda: STEPS[:2])
     for step in STEPS[:2]:
         path = tmp_path / "notebooks" / f"{step.slug}.ipynb"
         small.write(path, "print('hello')", small.record(step.slug))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from handson.course import progress
+from handson.course.begin import begin
 from handson.course.outline import STEPS
-from handson.course.step import begin
 from handson.workspace import Workspace
 
 GOOD: dict[str, Any] = {"passed": True, "checks": []}

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from handson.course.outline import STEPS, StepInfo
+from handson.course import outline
 from handson.course.run.result import Record, is_code, read_notebook
+from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
 
@@ -49,7 +50,7 @@ class Show:
             yield
         self._bar = None
 
-    def begin(self, step: StepInfo) -> None:
+    def begin(self, step: type[Step]) -> None:
         if self._bar:
             self._bar.update(self._bar.task_ids[0], description=f"{step.slug:<18}")
 
@@ -98,7 +99,9 @@ def proven(records: Sequence[Record]) -> list[tuple[str, str, str]]:
         if record.fault and not any(not check["ok"] for check in record.checks):
             rows.append(("✘", record.step.slug, _("The notebook did not get to its end.")))
     reached = {record.step.slug for record in records}
-    rows += [("–", step.slug, _("not reached")) for step in STEPS if step.slug not in reached]
+    rows += [
+        ("–", step.slug, _("not reached")) for step in outline.steps() if step.slug not in reached
+    ]
     return rows
 
 
@@ -121,14 +124,14 @@ def summary(records: Sequence[Record], seconds: float) -> str:
     'Failed: 0 of 11 notebooks, 0 of 0 checks passed; 3 s in all.'
     """
     passed = sum(record.passed for record in records)
-    word = _("Passed") if passed == len(STEPS) else _("Failed")
+    word = _("Passed") if passed == len(outline.steps()) else _("Failed")
     return _(
         "{word}: {passed} of {all} notebooks, {good} of {checks} checks passed; "
         "{seconds:.0f} s in all."
     ).format(
         word=word,
         passed=passed,
-        all=len(STEPS),
+        all=len(outline.steps()),
         good=sum(record.good for record in records),
         checks=sum(len(record.checks) for record in records),
         seconds=seconds,

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 
-from handson.course.outline import StepInfo
+from handson.course.step import Step
 from handson.i18n import _
 
 ERROR_MARKER = "papermill-error-cell-tag"
@@ -36,7 +36,7 @@ class Record:
     `checks` are the checks as the step's report recorded them in the workspace.
     """
 
-    step: StepInfo
+    step: type[Step]
     notebook: Path
     seconds: float
     fault: Fault | None
@@ -55,8 +55,8 @@ class Record:
     def line(self) -> str:
         """The run in one line.
 
-        >>> from handson.course.outline import STEPS
-        >>> Record(STEPS[0], Path("00_start.ipynb"), 7.25, None, ({"ok": True},)).line
+        >>> from handson.course import outline
+        >>> Record(outline.steps()[0], Path("00_start.ipynb"), 7.25, None, ({"ok": True},)).line
         '✔ 00_start               7.2 s   1 of 1 checks passed'
         """
         mark = "✔" if self.passed else "✘"

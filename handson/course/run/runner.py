@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handson.cloud.run_targets import AwsPlace, LabPlace, RunPlace
-from handson.course.outline import STEPS, StepInfo
+from handson.course import outline
 from handson.course.run.console import Show
 from handson.course.run.result import Record, find_unmet
 from handson.course.run.signals import stopping, undisturbed
+from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.lab.lock import hold
@@ -68,16 +69,16 @@ def run_course(plan: Plan, place: RunPlace | None = None) -> int:
             show.failed(error)
         finally:
             with undisturbed():
-                complete = [record.passed for record in records] == [True] * len(STEPS)
+                complete = [record.passed for record in records] == [True] * len(outline.steps())
                 show.end(records)
                 left = _finish(place, plan, records, complete, folder, show)
                 show.total(records, time.time() - since)
     return 0 if complete and not left else 1
 
 
-def find_notebooks(root: Path) -> list[tuple[StepInfo, Path]]:
+def find_notebooks(root: Path) -> list[tuple[type[Step], Path]]:
     """Return each step with its notebook; raise HandsonError when one is not there."""
-    found = [(step, root / "notebooks" / f"{step.slug}.ipynb") for step in STEPS]
+    found = [(step, root / "notebooks" / f"{step.slug}.ipynb") for step in outline.steps()]
     for _step, path in found:
         if not path.is_file():
             raise HandsonError(
@@ -88,7 +89,7 @@ def find_notebooks(root: Path) -> list[tuple[StepInfo, Path]]:
 
 
 def run_notebooks(
-    notebooks: Sequence[tuple[StepInfo, Path]],
+    notebooks: Sequence[tuple[type[Step], Path]],
     folder: Path,
     place: RunPlace,
     cell_seconds: int,
@@ -106,7 +107,7 @@ def run_notebooks(
 
 
 def run_step(
-    step: StepInfo,
+    step: type[Step],
     source: Path,
     folder: Path,
     workspace: Workspace,

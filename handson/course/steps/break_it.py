@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
 from handson.diagnosis import faults
-from handson.diagnosis.exercise import FOUND
+from handson.diagnosis.chain import cause
+from handson.diagnosis.exercise import FOUND, Exercise
+from handson.diagnosis.faults import FAULTS
 from handson.diagnosis.groups import LOGS_IN
 from handson.i18n import _
+from handson.mail.observation import Scene
+from handson.ui.view import Note, Table, View
 
 RULES = Rules("submission")
+
+
+class BreakIt(Step):
+    """Find a fault that was planted, and mend it: troubleshooting as a skill."""
+
+    slug = "08_break_it"
+    title = _("Break it")
+    purpose = _("Find a fault that was planted, and mend it: troubleshooting as a skill.")
+    rules = RULES
+
+    @property
+    def exercise(self) -> Exercise:
+        """A fault to be found: `exercise.start()` plants one."""
+        return Exercise(self.workspace, self.scene)
+
+    @property
+    def faults(self) -> Table:
+        """The faults that can be planted here, each with what is seen of it."""
+        system = self.server.system.id
+        rows = [[one.id, cause(one.id).seen] for one in FAULTS if system in one.systems]
+        return Table([_("fault"), _("what is seen")], rows)
+
+    def undo(self) -> list[View]:
+        """Mend the fault that is planted, and forget which were found."""
+        shown: list[View] = []
+        if faults.planted(self.scene()):
+            mended = faults.mend(self.scene())
+            shown.append(Note(_("{id}: mended.").format(id=mended.id), "good"))
+        server = self.hosts.server
+        if server.facts.file(FOUND).exists:
+            shown.append(server.run("sudo rm {path}", path=FOUND))
+        return shown
 
 
 @RULES.now(

@@ -2,14 +2,105 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from handson.cloud.security_groups import covers
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
+from handson.hosts import snapshot
+from handson.hosts.restore import put_back
 from handson.i18n import _
-from handson.mail.postfix import find_submission
+from handson.mail import smtp
+from handson.mail.capture import OnHost, Wiretap
+from handson.mail.observation import Scene
+from handson.mail.postfix import MAIN_CF, MASTER_CF, RELOAD, find_submission
+from handson.mail.relay_matrix import probe
+from handson.secret import Secret, scrub
+from handson.ui.view import Note, Table, View
 
 RULES = Rules("relay", "anonymous", "submission")
 POSTCONF = "https://www.postfix.org/postconf.5.html"
 TLS = "https://www.postfix.org/TLS_README.html"
+
+
+class Harden(Step):
+    """Close what the tutorial leaves open: TLS, guessing, senders, port 25."""
+
+    slug = "09_harden"
+    title = _("Harden")
+    purpose = _("Close what the tutorial leaves open: TLS, guessing, senders, port 25.")
+    rules = RULES
+    snapshots = ("server", "client")
+
+    def guess(self, count: int) -> Table:
+        """Have the stranger try so many wrong passwords, and count the server's answers."""
+        job = smtp.Job(
+            self.settings.server_ip,
+            587,
+            self.settings.sender,
+            self.settings.recipient,
+            login=self.settings.login,
+            password=Secret("not-the-password"),
+            certificate=probe.read_certificate(self.server),
+        )
+        answers = [
+            str(dialogue.auth or dialogue.refusal or dialogue.outcome())
+            for dialogue in smtp.ask_all(self.hosts.stranger, [job] * count)
+        ]
+        rows = [[answer, str(len(list(same)))] for answer, same in groupby(answers)]
+        return Table([_("answer"), _("times in a row")], rows)
+
+    def wiretap(self, port: int) -> Wiretap:
+        """Listen on a port of the server while a `with` block runs; see `Wiretap`."""
+        server, instance = self.server, self.cloud.instance(self.cloud.names.server)
+        users = (self.settings.login, self.settings.user)
+        return Wiretap(
+            port,
+            self.target.tap
+            or OnHost(lambda script: server.read("sudo sh -c {script}", script=script)),
+            instance.id if instance else "",
+            lambda text: scrub(text, self.password, users),
+        )
+
+    def only_from_vpc(self) -> Note:
+        """Let nobody outside the VPC reach port 587."""
+        opened = self.cloud.open_port(587, self.settings.vpc_cidr, _("Submission"))
+        closed = self.cloud.close_port(587, "0.0.0.0/0")
+        text = (
+            _("TCP 587 was open to everybody; only the VPC, {cidr}, may come in now.")
+            if closed
+            else _("Only the VPC, {cidr}, may come in at TCP 587: nothing was to be closed.")
+        )
+        if opened and not closed:
+            text = _("The VPC, {cidr}, may come in at TCP 587 now, and nobody else.")
+        return Note(text.format(cidr=self.settings.vpc_cidr), "good")
+
+    def undo(self) -> list[View]:
+        """Put main.cf and master.cf back as they were before; the certificate goes."""
+        server, client = self.hosts.server, self.hosts.client
+        shown: list[View] = []
+        if snapshot.has(server, "09_harden"):
+            for path in (MAIN_CF, MASTER_CF):
+                shown += put_back(server, path, "09_harden")
+            certificate = ("/etc/postfix/submission.key", "/etc/postfix/submission.crt")
+            if server.probe("sudo ls {files}", files=certificate)[1].startswith("/etc"):
+                shown.append(server.run("sudo rm -f {files}", files=certificate))
+            if shown:
+                shown.append(server.run(RELOAD))
+            snapshot.forget(server, "09_harden")
+        record = f"{snapshot.FOLDER}/09_harden/mailrc"
+        if snapshot.has(client, "09_harden", "mailrc"):
+            if client.probe("sudo -n cmp -s {record} ~/.mailrc", record=record)[0] != 0:
+                shown.append(client.run("sudo cp -a {record} ~/.mailrc", record=record))
+            snapshot.forget(client, "09_harden")
+        if client.probe("ls ~/submission.crt")[0] == 0:
+            shown.append(client.run("rm ~/submission.crt"))
+        name = f"mail.{self.settings.domain}"
+        if client.probe("grep -qw {name} /etc/hosts", name=name)[0] == 0:
+            # Written in place: a container engine has mounted the file.
+            rest = "grep -vw {name} /etc/hosts > /tmp/hosts; sudo tee /etc/hosts < /tmp/hosts"
+            shown.append(client.run(f"{rest} > /dev/null; rm /tmp/hosts", name=name))
+        return shown
 
 
 @RULES.now(

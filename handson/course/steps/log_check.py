@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.log_window import let_count
+from handson.course.step import Step
 from handson.diagnosis.groups import SENT
 from handson.i18n import _
+from handson.mail.log import Message, Refusal
+from handson.mail.observation import Scene
+from handson.mail.timeline import MessageTimeline, RefusalTable
+from handson.polling import wait_for
 
 RULES = Rules()
 LOG = "https://www.postfix.org/postconf.5.html#maillog_file"
+
+
+class LogCheck(Step):
+    """Follow one message through the mail log, and find those who were refused."""
+
+    slug = "07_log_check"
+    title = _("Check the log")
+    purpose = _("Follow one message through the mail log, and find those who were refused.")
+    rules = RULES
+
+    def timeline(self, message: Message) -> MessageTimeline:
+        """Return a message of the log as a table and a time line, each field explained."""
+        return MessageTimeline(message)
+
+    def refusals(self) -> RefusalTable:
+        """Return everything that the log says was refused, each kind once."""
+        kinds: dict[tuple[str, ...], Refusal] = {}
+        for refusal in self.scene().refusals:
+            key = (refusal.stage, refusal.code, refusal.dsn, refusal.reason.partition(" (")[0])
+            kinds.setdefault(key, refusal)
+        return RefusalTable(list(kinds.values()))
+
+    def message(self, seconds: float = 15) -> Message:
+        """Return the newest message of the log that was relayed after a login."""
+        let_count(self.workspace, self.slug)
+
+        def look() -> Message | None:
+            scene = self.scene()
+            found = [m for m in scene.messages if m.is_authenticated and m.deliveries]
+            return found[-1] if found else None
+
+        return wait_for(look, seconds)
 
 
 @RULES.happened(

@@ -5,15 +5,58 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from handson.cloud.security_groups import covers
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
 from handson.diagnosis.groups import RELAY, RELAYS, SENT
+from handson.hosts import snapshot
+from handson.hosts.host import Host
+from handson.hosts.restore import remove_new
 from handson.i18n import _
 from handson.mail.log import Refusal
+from handson.mail.observation import Scene
+from handson.mail.postfix import RELOAD, read_parameters
 from handson.mail.smtp import HELO
+from handson.ui.view import View
 
 RULES = Rules("relay", "anonymous", "submission", "mailrc", "survey")
+RECIPIENTS = "smtpd_recipient_restrictions"
 RESTRICTIONS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
 RUN_ABOVE = _("Run the cells above in their order.")
+
+
+class Mailx(Step):
+    """Send from the client: refused without login, relayed with it, trusted by login alone."""
+
+    slug = "06_mailx_test"
+    title = _("Test with mailx")
+    purpose = _(
+        "Send from the client: refused without login, relayed with it, trusted by login alone."
+    )
+    rules = RULES
+    snapshots = ("server",)
+    installs = ("client",)
+
+    def undo(self) -> list[View]:
+        """Trust the client's address again; the mail program and its settings go."""
+        server, client = self.hosts.server, self.hosts.client
+        shown: list[View] = []
+        now = self.scene().postfix.explicit()
+        for name, value in _changes(server, now).items():
+            if value is None:
+                shown.append(server.run("sudo postconf -X {name}", name=name))
+            else:
+                shown.append(server.run("sudo postconf -e {setting}", setting=f"{name} = {value}"))
+        if shown:
+            shown.append(server.run(RELOAD))
+        snapshot.forget(server, "06_mailx_test")
+        files = client.probe("cd && ls .mailrc dead.letter 2>/dev/null")[1].split()
+        record = f"{snapshot.FOLDER}/{snapshot.START}/mailrc"
+        was_there = snapshot.has(client, snapshot.START, "mailrc")
+        if was_there and client.probe("sudo -n cmp -s {r} ~/.mailrc", r=record)[0] != 0:
+            shown.append(client.run("sudo cp -a {record} ~/.mailrc", record=record))
+        if gone := tuple(f for f in files if not (was_there and f == ".mailrc")):
+            shown.append(client.run("cd; rm -f {files}", files=gone))
+        return [*shown, *remove_new(client, client.system.mail_packages)]
 
 
 @RULES.now(
@@ -164,3 +207,26 @@ def _refusal(scene: Scene, fits: Callable[[Refusal], bool]) -> Finding:
         _("It has not been tried yet."),
         RUN_ABOVE,
     )
+
+
+def _changes(server: Host, now: dict[str, str]) -> dict[str, str | None]:
+    """Return what the step changes in main.cf as it was before; None where it was not set."""
+    then = _recorded(server, "06_mailx_test")
+    found: dict[str, str | None] = {}
+    if then and then.get(RECIPIENTS) != now.get(RECIPIENTS):
+        found[RECIPIENTS] = then.get(RECIPIENTS)
+    # Done by hand before the notebook was opened, it is in that record already.
+    for record in (then, _recorded(server, snapshot.START)):
+        if record and record.get("mynetworks") != now.get("mynetworks"):
+            found["mynetworks"] = record.get("mynetworks")
+            break
+    return found
+
+
+def _recorded(server: Host, name: str) -> dict[str, str]:
+    """Return the parameters that main.cf set when that record was taken."""
+    folder = f"{snapshot.FOLDER}/{name}/etc/postfix"
+    # Without a main.cf postconf ends only after a second.
+    command = "sudo -n test -e {folder}/main.cf && sudo -n postconf -c {folder} -n 2>/dev/null"
+    status, output = server.probe(command, folder=folder)
+    return read_parameters(output) if status == 0 else {}

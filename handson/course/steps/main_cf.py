@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
 from handson.diagnosis.groups import STARTS
+from handson.hosts.restore import put_back
 from handson.i18n import _
+from handson.mail.observation import Scene
+from handson.mail.postfix import MAIN_CF, RELOAD
+from handson.ui.view import View
 
 RULES = Rules("survey", "postfix_check")
 POSTCONF = "https://www.postfix.org/postconf.5.html"
 REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
+
+
+class MainCf(Step):
+    """Say in main.cf who may relay, and switch SMTP AUTH on."""
+
+    slug = "04_main_cf"
+    title = _("main.cf")
+    purpose = _("Say in main.cf who may relay, and switch SMTP AUTH on.")
+    rules = RULES
+
+    def undo(self) -> list[View]:
+        """Put main.cf back; what 06_mailx_test changed in it has been undone before."""
+        shown = put_back(self.hosts.server, MAIN_CF, mark="^smtpd_sasl_auth_enable *= *yes")
+        if shown:
+            shown.append(self.hosts.server.run(RELOAD))
+        return shown
 
 
 @RULES.now(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
 from handson.diagnosis.groups import ANSWERS, LOGS_IN, OFFERS, REACHED
+from handson.hosts.restore import put_back
 from handson.i18n import _
+from handson.mail.observation import Scene
+from handson.mail.postfix import find_submission
+from handson.ui.view import View
 
 RULES = Rules("anonymous", "submission", "survey")
-MASTER = "https://www.postfix.org/master.5.html"
+MASTER_CF = "https://www.postfix.org/master.5.html"
 README = "https://www.postfix.org/SASL_README.html"
 LISTS = (
     "smtpd_client_restrictions",
@@ -18,7 +23,28 @@ LISTS = (
 )
 
 
-@RULES.now("submission-defined", _("master.cf starts a submission service."), MASTER, REACHED)
+class MasterCf(Step):
+    """Start the submission service on port 587, for logged-in clients only."""
+
+    slug = "05_master_cf"
+    title = _("master.cf")
+    purpose = _("Start the submission service on port 587, for logged-in clients only.")
+    rules = RULES
+
+    def undo(self) -> list[View]:
+        """Put master.cf back, so that nothing listens on port 587, and stop saslauthd."""
+        server, postfix = self.hosts.server, self.scene().postfix
+        shown = put_back(server, MASTER_CF, mark="^(submission|587)[[:space:]]+inet")
+        # A run that was killed may have put the file back and not come to the restart.
+        is_stale = postfix.is_listening(587) and not find_submission(postfix.services())
+        if shown or is_stale:
+            shown.append(server.run("sudo systemctl restart postfix"))
+        if server.facts.service("saslauthd").is_running:
+            shown.append(server.run("sudo systemctl stop saslauthd"))
+        return shown
+
+
+@RULES.now("submission-defined", _("master.cf starts a submission service."), MASTER_CF, REACHED)
 def submission_defined(scene: Scene) -> Finding:
     services, service = scene.survey.services, scene.survey.submission
     if service:
@@ -31,7 +57,7 @@ def submission_defined(scene: Scene) -> Finding:
 
 
 @RULES.now(
-    "submission-listens", _("The server listens on port 587 for other hosts."), MASTER, REACHED
+    "submission-listens", _("The server listens on port 587 for other hosts."), MASTER_CF, REACHED
 )
 def submission_listens(scene: Scene) -> Finding:
     if scene.survey.is_open(587):

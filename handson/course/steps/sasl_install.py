@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
+from handson.hosts.restore import put_back, remove_new
 from handson.i18n import _
+from handson.mail.observation import Scene
+from handson.ui.view import View
 
 RULES = Rules("configuration")
 OPTIONS = "https://www.cyrusimap.org/sasl/sasl/options.html"
+
+
+class SaslInstall(Step):
+    """Install Cyrus SASL on the server and tell it how Postfix checks a password."""
+
+    slug = "02_sasl_install"
+    title = _("Install SASL")
+    purpose = _("Install Cyrus SASL on the server and tell it how Postfix checks a password.")
+    rules = RULES
+    installs = ("server",)
+
+    def undo(self) -> list[View]:
+        """Put smtpd.conf back, and remove the packages that were not there at the start."""
+        server = self.hosts.server
+        shown = [
+            *put_back(server, server.system.smtpd_conf, mark="^pwcheck_method:.*auxprop"),
+            *remove_new(server, server.system.sasl_packages),
+        ]
+        # Debian's package leaves its rule for sasldb's mode behind; installed once more, it would
+        # take the rule for applied already.
+        left = "! command -v saslpasswd2 && dpkg-statoverride --list {sasldb}"
+        if server.probe(left)[0] == 0:
+            shown.append(server.run("sudo dpkg-statoverride --remove {sasldb}"))
+        return shown
 
 
 @RULES.now(

@@ -2,12 +2,57 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
+from handson.hosts import snapshot
 from handson.i18n import _
+from handson.mail.observation import Scene
+from handson.ui.view import View
 
 RULES = Rules("survey", "sasldb")
 MANUAL = "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html"
 README = "https://www.postfix.org/SASL_README.html#auxprop_sasldb"
+
+
+class Sasldb(Step):
+    """Create the user who may relay, in a database that only Postfix can read."""
+
+    slug = "03_sasldb"
+    title = _("sasldb")
+    purpose = _("Create the user who may relay, in a database that only Postfix can read.")
+    rules = RULES
+    snapshots = ("server",)
+
+    def undo(self) -> list[View]:
+        """Delete the user; sasldb as it was before, or gone."""
+        server, scene = self.hosts.server, self.scene()
+        database, login = scene.sasl.database, self.settings.login
+        if not scene.sasldb.exists:
+            return []
+        shown: list[View] = []
+        users = scene.sasl.users()
+        if login in users:
+            delete = "sudo saslpasswd2 -d -f {database} -u {domain} {user}"
+            shown.append(server.run(delete, database=database))
+        is_recorded = snapshot.has(server, "03_sasldb")
+        was_there = snapshot.has(server, "03_sasldb", "sasldb")
+        if is_recorded and not was_there and set(users) <= {login}:
+            shown.append(server.run("sudo rm -f {database}", database=database))
+        elif was_there and database == server.system.sasldb:
+            record = f"{snapshot.FOLDER}/03_sasldb/sasldb"
+            owner, mode = server.facts.file(record).content_string.split()
+            if scene.sasl.database_file().ownership != f"{owner} 0{mode}":
+                shown.append(
+                    server.run(
+                        "sudo chown {owner} {database}",
+                        "sudo chmod 0{mode} {database}",
+                        owner=owner,
+                        mode=mode,
+                        database=database,
+                    )
+                )
+        snapshot.forget(server, "03_sasldb")
+        return shown
 
 
 @RULES.now(

@@ -3,12 +3,73 @@
 from __future__ import annotations
 
 from handson.cloud.security_groups import covers
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
 from handson.i18n import _
+from handson.mail.observation import Scene
+from handson.ui.choice import Choice, Option
+from handson.ui.view import Note, View
 
 __all__ = ["RULES", "covers"]
 
 RULES = Rules("anonymous")
+
+
+class SecurityGroup(Step):
+    """Open the submission port, TCP 587, in the server's security group."""
+
+    slug = "01_security_group"
+    title = _("Security group")
+    purpose = _("Open the submission port, TCP 587, in the server's security group.")
+    rules = RULES
+
+    def ask_source(self) -> Choice:
+        """Return the question who may reach port 587, with what speaks for each answer."""
+        return Choice(
+            _("Who may reach port 587?"),
+            [
+                Option(
+                    "vpc",
+                    _("the VPC, {cidr}").format(cidr=self.settings.vpc_cidr),
+                    _("better, because all clients of this relay are inside; nobody else can try"),
+                ),
+                Option(
+                    "anywhere",
+                    _("everybody, 0.0.0.0/0"),
+                    _("as in the tutorial; needed only for clients outside, and found by guessers"),
+                ),
+            ],
+            self.settings.submission_source,
+        )
+
+    def choose_source(self, choice: Choice) -> str:
+        """Remember the answer and return the CIDR that it stands for."""
+        saved = self.workspace.settings().with_(submission_source=choice.value)
+        self.workspace.save(saved)
+        self.__dict__.pop("settings", None)
+        return self.settings.submission_cidr
+
+    def open_submission(self, source: str) -> Note:
+        """Open TCP 587 in the server's security group for a source (a CIDR)."""
+        opened = self.cloud.open_port(587, source, _("Submission"))
+        group = self.cloud.names.server_group
+        if opened:
+            text = _("{group} lets in TCP 587 from {source} now.")
+        else:
+            text = _("{group} let in TCP 587 from {source} already: nothing was changed.")
+        return Note(text.format(group=group, source=source), "good")
+
+    def undo(self) -> list[View]:
+        """Close port 587."""
+        shown: list[View] = []
+        group = self.cloud.names.server_group
+        for rule in self.cloud.rules():
+            # A range that holds 587 too is not what the step makes.
+            is_ours = rule.is_inbound and rule.protocol == "tcp" and rule.port == "587"
+            if is_ours and self.cloud.close_port(587, rule.source):
+                text = _("{group} lets in TCP 587 from {source} no longer.")
+                shown.append(Note(text.format(group=group, source=rule.source), "good"))
+        return shown
 
 
 @RULES.now(

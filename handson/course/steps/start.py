@@ -2,11 +2,82 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.cloud.stacks import plan
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.log_window import forget_hosts
+from handson.course.step import Step
 from handson.diagnosis.groups import RELAY
+from handson.hosts.inventory import wait_until_ready
 from handson.i18n import _
+from handson.mail.observation import Scene
+from handson.ui.form import SettingsForm
+from handson.ui.progress import progress
+from handson.ui.view import Note, Table, View
 
 RULES = Rules("relay")
+
+
+class Start(Step):
+    """Choose who sends to whom, make the hosts, and see the relay trust an address."""
+
+    slug = "00_start"
+    title = _("Start")
+    purpose = _("Choose who sends to whom, make the hosts, and see the relay trust an address.")
+    rules = RULES
+
+    def form(self) -> SettingsForm:
+        """Return the form for the choices, filled in with what is known."""
+        return SettingsForm(self.workspace.settings(), self.workspace.password is not None)
+
+    def save(self, form: SettingsForm) -> Table:
+        """Check the form's values and remember them; raise InvalidInput and change nothing else."""
+        chosen = form.settings()
+        password = form.take_password()
+        self.workspace.save(chosen)
+        if password is not None or self.workspace.password is None:
+            self.workspace.save_password(password)
+        self.choose_anew()
+        known = self.settings
+        rows = [
+            [_("where"), {"lab": _("the embedded lab"), "aws": "AWS"}[known.target]],
+            [_("mail domain"), known.domain],
+            [_("login"), known.login],
+            [_("password"), str(self.password)],
+            [_("sender"), known.sender],
+            [_("recipient"), known.recipient],
+            [_("your own address"), known.own_ip],
+            [_("day in all names"), known.date],
+        ]
+        return Table([_("choice"), _("value")], rows)
+
+    def create(self) -> Table:
+        """Create the five stacks that are not there yet, and wait until all hosts are ready."""
+        rows = []
+        if self.cloud.instance(self.cloud.names.server) is None:
+            forget_hosts(self.workspace)  # whatever was done was done on others
+        key = self.cloud.import_key(self.workspace.public_key)
+        with progress(_("Creating the stacks")) as shown:
+            for stack in plan(self.settings, key, self.settings.own_ip):
+                shown.say(stack.name)
+                made = self.cloud.create(stack, shown.say)
+                rows.append([made.name, f"cfn/{stack.template.name}", made.status])
+            for host in (self.hosts.server, self.hosts.client, self.stranger):
+                shown.say(_("waiting for {host}").format(host=host.name))
+                wait_until_ready(host)
+        return Table([_("stack"), _("template"), _("status")], rows)
+
+    def undo(self) -> list[View]:
+        """Delete the stacks, and with them all that was done on the hosts."""
+        there = bool(self.cloud.stacks())
+        known = bool(self.workspace.progress())
+        shown: list[View] = []
+        if there:
+            self.disconnect()
+            shown.append(self.cloud.delete_all())
+        forget_hosts(self.workspace)
+        if known and not there:
+            shown.append(Note(_("The hosts are gone; what was done on them is forgotten.")))
+        return shown
 
 
 @RULES.now(

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, Scene, bad, good
+from handson.course.checks import Finding, Rules, bad, good
+from handson.course.step import Step
 from handson.i18n import _
+from handson.mail.observation import Scene
+from handson.ui.view import Table
 
 RULES = Rules()
+
+
+class Teardown(Step):
+    """Delete everything that was made, and prove that nothing is left."""
+
+    slug = "10_teardown"
+    title = _("Teardown")
+    purpose = _("Delete everything that was made, and prove that nothing is left.")
+    rules = RULES
+
+    def delete(self) -> Table:
+        """Delete the stacks, the newest first, and the key pair."""
+        self.disconnect()
+        return self.cloud.delete_all()
 
 
 @RULES.now(

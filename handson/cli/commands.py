@@ -130,25 +130,24 @@ def ssh(options: argparse.Namespace) -> int:
 def break_(options: argparse.Namespace) -> int:
     """Plant a fault, list them, tell about the one that is planted, or mend it."""
     from handson.diagnosis import faults
-    from handson.diagnosis.chain import cause
     from handson.diagnosis.exercise import Exercise
 
     if options.list:
         for one in faults.FAULTS:
-            print(f"{one.id:<28}{cause(one.id).seen}")
+            print(f"{one.id:<28}{one.seen}")
         return 0
     step = _last_step(options)
     try:
         scene = step.scene()
         if options.mend:
-            print(_("{id}: mended.").format(id=faults.mend(scene).id))
+            print(_("{id}: mended.").format(id=faults.mend(scene)))
         elif options.hint:
             here = faults.planted(scene)
             if not here:
                 raise HandsonError(_("No fault is planted."), _("Plant one: handson break"))
             print(faults.how_to_mend(scene, here[0]))
         else:
-            chosen = options.fault or faults.draw(random.Random(), scene).id
+            chosen = options.fault or faults.draw(random.Random(), scene)
             Exercise(step.workspace, step.scene).start(chosen)
             print(_("A fault is planted. Find it: handson diagnose, or handson ssh server."))
     finally:

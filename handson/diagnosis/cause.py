@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from handson.diagnosis.fault import Fault
 from handson.hosts.host import fill
-from handson.hosts.systems import SYSTEMS
+from handson.hosts.systems import ALL
 from handson.i18n import _
 from handson.mail.smtp import HELO
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from handson.mail.log import Entry
     from handson.mail.observation import Scene
 
-ALL = tuple(system.id for system in SYSTEMS)
 POSTCONF = "https://www.postfix.org/postconf.5.html"
 MASTER = "https://www.postfix.org/master.5.html"
 SASL_README = "https://www.postfix.org/SASL_README.html"
@@ -28,6 +29,22 @@ RESTART = "sudo systemctl restart postfix"
 _OURS = re.compile(rf"helo=<(?:\w+\.)?{re.escape(HELO)}>")
 
 
+class Link(IntEnum):
+    """The links of the chain that mail with a login passes, as notebook 8 teaches them.
+
+    While one is broken, nothing that comes later can be the cause of anything.
+    """
+
+    PACKET = 1  # it reaches the port
+    LISTENS = 2
+    GREETS = 3  # and offers AUTH
+    LOGIN = 4
+    RESTRICTIONS = 5
+    MAIL_PROGRAM = 6  # the server is right, and the client's settings are not
+    DELIVERY = 7  # the next server takes it
+    LOG = 8  # and all of it can be read
+
+
 @dataclass(frozen=True)
 class Cause:
     """One way in which the course's server, client or network can be wrong.
@@ -35,7 +52,8 @@ class Cause:
     `seen` says what a learner sees, `cause` why, `cure` what to do, with words in braces
     for what differs between systems (`systems` are the ids of those where it can arise).
     `recognise` looks, changes nothing, and returns the evidence: a line of the log, a mode,
-    a value; '' when it is not this.
+    a value; '' when it is not this. `link` is where in the chain it stands, `port` the one
+    that it concerns (0: any), `fault` what brings it about for practice.
     """
 
     id: str
@@ -44,7 +62,10 @@ class Cause:
     cure: str
     manual: str
     recognise: Callable[[Scene], str]
+    link: Link
+    port: int = 0
     systems: tuple[str, ...] = ALL
+    fault: Fault | None = None
 
     def cure_for(self, scene: Scene) -> str:
         """Return the cure with the paths and names of this server filled in."""

@@ -9,54 +9,33 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from handson.diagnosis import client, database, delivery, network, restrictions, sasl, services, tls
-from handson.diagnosis.cause import Cause, Diagnosis
+from handson.diagnosis.cause import Cause, Diagnosis, Link
 from handson.errors import HandsonError, HostUnreachable
 from handson.i18n import _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
 
-__all__ = ["CAUSES", "Cause", "Diagnosis", "cause", "diagnose", "reach"]
+__all__ = ["CAUSES", "Cause", "Diagnosis", "Link", "cause", "diagnose", "reach", "up_to"]
 
+# In the order in which they are looked for where they stand at the same link.
+_AREAS = (network, services, tls, sasl, database, client, restrictions, delivery)
 # From the first link of the chain to the last: while a packet does not arrive, nothing that
 # comes later can be the cause of anything, and what is proven by state goes before what
 # is left over.
-ORDER = (
-    "port-closed",
-    "option-in-column-1",
-    "inet-interface-unknown",
-    "loopback-only",
-    "submission-off",
-    "space-in-option",
-    "smtpd-conf-syntax",
-    "no-mechanisms",
-    "noplaintext",
-    "tls-unavailable",
-    "auth-not-offered",
-    "unknown-verifier",
-    "saslauthd-denied",
-    "saslauthd-absent",
-    "sasldb-missing",
-    "sasldb-corrupt",
-    "sasldb-permission",
-    "chrooted-smtpd",
-    "wrong-password",
-    "smtpd-conf-ignored",
-    "map-type",
-    "relay-denied-authenticated",
-    "starttls-required",
-    "tls-untrusted",
-    "v15-credentials",
-    "login-mechanism",
-    "bad-base64",
-    "client-rejected",
-    "relay-denied",
-    "port-25-blocked",
-    "no-maillog",
+CAUSES: tuple[Cause, ...] = tuple(
+    sorted((one for area in _AREAS for one in area.CAUSES), key=lambda one: one.link)
 )
-_AREAS = (network, services, sasl, database, tls, restrictions, client, delivery)
-_BY_ID: dict[str, Cause] = {one.id: one for area in _AREAS for one in area.CAUSES}
-CAUSES: tuple[Cause, ...] = tuple(_BY_ID[id] for id in ORDER)
+_BY_ID = {one.id: one for one in CAUSES}
+
+
+def up_to(link: Link, port: int = 587) -> tuple[str, ...]:
+    """Return the ids of what may be wrong with a port up to a link of the chain.
+
+    >>> up_to(Link.PACKET)
+    ('port-closed',)
+    """
+    return tuple(one.id for one in CAUSES if one.link <= link and one.port in (0, port))
 
 
 def cause(id: str) -> Cause:
@@ -69,7 +48,7 @@ def cause(id: str) -> Cause:
         return _BY_ID[id]
     raise HandsonError(
         _("There is no cause “{id}”.").format(id=id),
-        _("The causes are: {ids}.").format(ids=", ".join(ORDER)),
+        _("The causes are: {ids}.").format(ids=", ".join(_BY_ID)),
     )
 
 
@@ -85,14 +64,14 @@ def reach(scene: Scene) -> None:
 
 
 def diagnose(
-    scene: Scene, among: Iterable[str] = ORDER, limit: int | None = None
+    scene: Scene, among: Iterable[str] | None = None, limit: int | None = None
 ) -> list[Diagnosis]:
     """Return the causes that are recognised, the surest first; at most `limit` of them.
 
     Nothing is changed. A cause that cannot be looked at (a host that does not answer) is
     not recognised.
     """
-    wanted = set(among)
+    wanted = set(_BY_ID if among is None else among)
     found: list[Diagnosis] = []
     for one in CAUSES:
         if one.id not in wanted or len(found) == limit:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, first, listed, tried
+from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, tried
+from handson.diagnosis.fault import DEBIAN, LOGIN, RELOAD, Fault, Part, in_mailrc
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -48,6 +49,20 @@ def bad_base64(scene: Scene) -> str:
     )
 
 
+# Written by a colleague who knew AUTH PLAIN by half: the NUL before the name is missing.
+_BY_HAND = """\
+cat > ~/login-by-hand.py <<'PROGRAM'
+import base64, smtplib, sys
+server = smtplib.SMTP(sys.argv[1], 587)
+server.ehlo("by-hand")
+answer = base64.b64encode(b"USER@DOMAIN\\0PASSWORD").decode()
+print(server.docmd("AUTH", "PLAIN " + answer))
+server.quit()
+PROGRAM
+python3 ~/login-by-hand.py "$server_ip"
+"""
+
+
 CAUSES = (
     Cause(
         "v15-credentials",
@@ -59,6 +74,12 @@ CAUSES = (
         ),
         S_NAIL,
         v15_credentials,
+        link=Link.MAIL_PROGRAM,
+        fault=in_mailrc(
+            _("the mail program ignores the variables that hold the login"),
+            "set v15-compat\n" + LOGIN,
+            systems=DEBIAN,
+        ),
     ),
     Cause(
         "login-mechanism",
@@ -70,6 +91,11 @@ CAUSES = (
         ),
         OPTIONS,
         login_mechanism,
+        link=Link.MAIL_PROGRAM,
+        fault=in_mailrc(
+            _("the mail program logs in by LOGIN, which is not offered"),
+            LOGIN.replace("=plain", "=login"),
+        ),
     ),
     Cause(
         "bad-base64",
@@ -78,5 +104,12 @@ CAUSES = (
         _("Code it so: printf '\\0%s\\0%s' USER@DOMAIN PASSWORD | base64"),
         "https://www.rfc-editor.org/rfc/rfc4616",
         bad_base64,
+        link=Link.MAIL_PROGRAM,
+        fault=Fault(
+            _("a program that codes the login wrongly"),
+            # Reloading parts the lines of the log that are of now from those of before.
+            server=Part(after=RELOAD),
+            client=Part(("~/login-by-hand.py",), _BY_HAND),
+        ),
     ),
 )

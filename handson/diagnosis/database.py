@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import SASL_README, Cause, first, lately, listed
+from handson.diagnosis.cause import SASL_README, Cause, Link, first, lately, listed
+from handson.diagnosis.fault import Fault, Part
 from handson.diagnosis.services import chrooted_smtpd
 from handson.i18n import _
 
@@ -106,6 +107,11 @@ CAUSES = (
         CREATE,
         README,
         sasldb_missing,
+        link=Link.LOGIN,
+        fault=Fault(
+            _("sasldb is not where smtpd looks for it"),
+            Part(("$database", "$database.moved"), 'mv "$database" "$database.moved"\n'),
+        ),
     ),
     Cause(
         "sasldb-corrupt",
@@ -114,6 +120,11 @@ CAUSES = (
         _("sudo mv {database} {database}.bad; ") + CREATE,
         README,
         sasldb_corrupt,
+        link=Link.LOGIN,
+        fault=Fault(
+            _("sasldb is no database"),
+            Part(("$database",), 'echo "this is no database" > "$database"\n'),
+        ),
     ),
     Cause(
         "sasldb-permission",
@@ -122,6 +133,11 @@ CAUSES = (
         "sudo chown root:postfix {database}; sudo chmod 0640 {database}",
         README,
         sasldb_permission,
+        link=Link.LOGIN,
+        fault=Fault(
+            _("smtpd cannot read sasldb"),
+            Part(("$database",), 'chown root:root "$database"\nchmod 0600 "$database"\n'),
+        ),
     ),
     Cause(
         "wrong-password",
@@ -133,5 +149,15 @@ CAUSES = (
         ),
         README,
         wrong_password,
+        link=Link.LOGIN,
+        fault=Fault(
+            _("the password in sasldb is another one"),
+            Part(
+                ("$database",),
+                # saslpasswd2 reads the password up to the end of its input, a line end included.
+                "head -c 18 /dev/urandom | base64 | tr -d '\\n' | "
+                'saslpasswd2 -p -f "$database" -u "$domain" "$user"\n',
+            ),
+        ),
     ),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import Cause
+from handson.diagnosis.cause import Cause, Link
+from handson.diagnosis.fault import DEBIAN, Fault, Part
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ CAUSES = (
         _("Relay through Amazon SES on port 587 (relayhost), or ask AWS to open port 25."),
         "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-resource-limits.html#port-25-throttle",
         port_25_blocked,
-        ("al2", "al2023"),
+        link=Link.DELIVERY,
+        systems=("al2", "al2023"),
     ),
     Cause(
         "no-maillog",
@@ -51,5 +53,16 @@ CAUSES = (
         ),
         "https://www.freedesktop.org/software/systemd/man/latest/journalctl.html",
         no_maillog,
+        link=Link.LOG,
+        fault=Fault(
+            _("nothing writes the mail log to a file"),
+            Part(
+                ("/var/log/mail.log",),
+                "systemctl stop syslog.socket rsyslog 2>/dev/null || true\n"
+                "rm -f /var/log/mail.log\n",
+                after="systemctl start rsyslog\n",
+            ),
+            systems=DEBIAN,
+        ),
     ),
 )

@@ -52,7 +52,7 @@ class Exercise:
         if faults.planted(scene):
             faults.mend(scene)
             scene = self._scene()
-        chosen = id or os.environ.get("HANDSON_FAULT") or faults.draw(random.Random(), scene).id
+        chosen = id or os.environ.get("HANDSON_FAULT") or faults.draw(random.Random(), scene)
         faults.plant(scene, chosen)
         self._save(Attempt(chosen, time.time()))
         return Note(
@@ -78,11 +78,9 @@ class Exercise:
 
     def question(self) -> Choice:
         """Return the question what the cause is, with all causes that can be planted here."""
-        system = self._scene().server.system.id
         options = [Option("", _("I do not know"), _("let the checks say it"))]
-        options += [
-            Option(one.id, one.id, one.title) for one in faults.FAULTS if system in one.systems
-        ]
+        here = faults.here(self._scene())
+        options += [Option(one.id, one.id, faults.fault(one.id).title) for one in here]
         return Choice(_("What is the cause?"), options, "")
 
     def answer(self, id: str) -> Note | Table:

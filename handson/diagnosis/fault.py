@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from handson.diagnosis.cause import ALL
 from handson.hosts.host import Host
+from handson.hosts.systems import ALL
+from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -45,9 +46,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: the id of its cause, a title that gives it away, and what it does where."""
+    """What brings a cause about: a title that gives it away, and what it does where."""
 
-    id: str
     title: str
     server: Part | None = None
     client: Part | None = None
@@ -61,3 +61,42 @@ class Fault:
             (lambda: scene.client, self.client),
         ]
         return [(host(), part) for host, part in hosts if part]
+
+
+# What the submission service sets for itself would hide a fault in main.cf.
+DROP = 'drop() { postconf -PX "$service/$1" 2>/dev/null || true; }\n'
+
+
+def in_main_cf(title: str, setting: str, after: str = RELOAD, drop: str = "") -> Fault:
+    """Return the fault of a wrong value in main.cf; `drop` is a parameter that would hide it."""
+    name = setting.partition("=")[0]
+    script = f"{DROP}drop {name}\n" + (f"drop {drop}\n" if drop else "")
+    script += f"postconf -e '{setting}'\n{AGED}{after}"
+    return Fault(title, Part((MAIN_CF, MASTER_CF), script, after=after), systems=EDITS_MASTER)
+
+
+def in_master_cf(title: str, edit: str, after: str = RELOAD) -> Fault:
+    """Return the fault of a wrong line in master.cf."""
+    part = Part((MASTER_CF,), f"{DROP}{edit}\n{AGED}{after}", after=RESTART)
+    return Fault(title, part, systems=EDITS_MASTER)
+
+
+def in_smtpd_conf(title: str, edit: str, after: str = RELOAD) -> Fault:
+    """Return the fault of a wrong line in smtpd.conf."""
+    return Fault(title, Part(("$conf",), f"{edit}\n{RELOAD}", after=after))
+
+
+# -- the mail program's settings ------------------------------------------------
+
+MAIL_FILES = ("~/.mailrc", "~/.netrc")
+LOGIN = """\
+set smtp-auth=plain
+set smtp-auth-user={login}
+set smtp-auth-password={password}
+set sendwait
+"""
+
+
+def in_mailrc(title: str, text: str, server: Part | None = None, **more: Any) -> Fault:
+    """Return the fault of wrong settings of the mail program, some with a server that fits."""
+    return Fault(title, server, Part(MAIL_FILES, mailrc=text), **more)

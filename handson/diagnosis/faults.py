@@ -14,50 +14,41 @@ from __future__ import annotations
 
 import random
 
-from handson.diagnosis import faults_firewall, injection
-from handson.diagnosis.chain import cause, diagnose
+from handson.diagnosis import injection
+from handson.diagnosis.cause import Cause
+from handson.diagnosis.chain import CAUSES, cause, diagnose
 from handson.diagnosis.fault import Fault
-from handson.diagnosis.faults_client import CLIENT_FAULTS
-from handson.diagnosis.faults_server import SERVER_FAULTS
 from handson.errors import CommandFailed, HandsonError
 from handson.i18n import _
 from handson.mail.observation import Scene
 
-__all__ = [
-    "FAULTS",
-    "Fault",
-    "draw",
-    "fault",
-    "how_to_mend",
-    "is_recognised",
-    "mend",
-    "plant",
-    "planted",
-    "settle",
-]
-
-FAULTS: tuple[Fault, ...] = (faults_firewall.PORT_CLOSED, *SERVER_FAULTS, *CLIENT_FAULTS)
+FAULTS: tuple[Cause, ...] = tuple(one for one in CAUSES if one.fault)
 
 
 def fault(id: str) -> Fault:
-    """Return the fault of that id; raise HandsonError when there is none.
+    """Return what brings that cause about; raise HandsonError when nothing here does.
 
     >>> fault("sasldb-permission").title
     'smtpd cannot read sasldb'
     """
     for one in FAULTS:
-        if one.id == id:
-            return one
+        if one.id == id and one.fault:
+            return one.fault
     raise HandsonError(
         _("There is no fault “{id}”.").format(id=id),
         _("The faults are: {ids}.").format(ids=", ".join(one.id for one in FAULTS)),
     )
 
 
-def draw(chance: random.Random, scene: Scene) -> Fault:
-    """Return a fault that can arise on the server's system, chosen by chance."""
-    here = scene.server.system.id
-    return chance.choice([one for one in FAULTS if here in one.systems])
+def here(scene: Scene) -> list[Cause]:
+    """Return what can be planted on the server's system."""
+    system = scene.server.system.id
+    return [one for one in FAULTS if system in fault(one.id).systems and system in one.systems]
+
+
+def draw(chance: random.Random, scene: Scene) -> str:
+    """Return the id of a fault that can arise on the server's system, chosen by chance."""
+    return chance.choice(here(scene)).id
 
 
 def planted(scene: Scene) -> list[str]:
@@ -66,7 +57,7 @@ def planted(scene: Scene) -> list[str]:
     return [one.id for one in FAULTS if one.id in found]
 
 
-def plant(scene: Scene, id: str) -> Fault:
+def plant(scene: Scene, id: str) -> None:
     """Plant a fault; what is there now is kept aside. Nothing is written to the command log.
 
     Raises HandsonError, and changes nothing, when one is planted already, or when this
@@ -78,49 +69,47 @@ def plant(scene: Scene, id: str) -> Fault:
         raise HandsonError(
             _("A fault is planted already."), _("Mend it first: `handson break --mend`.")
         )
-    system = scene.server.system
-    if system.id not in chosen.systems:
+    if id not in {one.id for one in here(scene)}:
+        name = scene.server.system.name
         raise HandsonError(
-            _("The fault {id} cannot arise on {system}.").format(id=id, system=system.name),
+            _("The fault {id} cannot arise on {system}.").format(id=id, system=name),
             _("Choose another: `handson break --list`."),
         )
-    note = faults_firewall.rules_to_close(scene) if chosen.closes_port else ""
+    note = injection.rules_to_close(scene) if chosen.closes_port else ""
     for host, part in chosen.parts(scene):
         injection.keep(host, id, part, note if host is scene.server else "")
     try:
         if chosen.closes_port:
-            faults_firewall.close(scene, note)
+            injection.close_port(scene, note)
         for host, part in chosen.parts(scene):
             injection.change(scene, host, part)
     except HandsonError:
         mend(scene, id)
         raise
-    return chosen
 
 
-def mend(scene: Scene, id: str = "") -> Fault:
-    """Put back what the planted fault changed; raise HandsonError when none is planted."""
-    here = planted(scene)
-    if (id and id not in here) or not here:
+def mend(scene: Scene, id: str = "") -> str:
+    """Put back what the planted fault changed and return its id; HandsonError without one."""
+    there = planted(scene)
+    if (id and id not in there) or not there:
         raise HandsonError(
             _("The fault {id} is not planted.").format(id=id) if id else _("No fault is planted."),
             _("Plant one: `handson break`."),
         )
-    chosen = fault(id or here[0])
+    id = id or there[0]
+    chosen = fault(id)
     if chosen.closes_port:
-        faults_firewall.reopen(scene, injection.note(scene.server, chosen.id))
+        injection.reopen_port(scene, injection.note(scene.server, id))
     # The client first: the server's reload is the last thing that the log shows.
     for host, part in reversed(chosen.parts(scene)):
-        injection.restore(scene, host, chosen.id, part)
-    return chosen
+        injection.restore(scene, host, id, part)
+    return id
 
 
-def settle(scene: Scene, id: str) -> Fault:
+def settle(scene: Scene, id: str) -> None:
     """Forget what was kept aside: the learner has mended the fault without us."""
-    chosen = fault(id)
-    for host, _part in chosen.parts(scene):
+    for host, _part in fault(id).parts(scene):
         injection.forget(host, id)
-    return chosen
 
 
 def is_recognised(scene: Scene, id: str) -> bool:
@@ -130,7 +119,7 @@ def is_recognised(scene: Scene, id: str) -> bool:
 
 def how_to_mend(scene: Scene, id: str) -> str:
     """Return what is wrong and how it is mended by hand; to be told only when asked for."""
-    known = cause(fault(id).id)
+    known = cause(id)
     try:
         cure = known.cure_for(scene)
     except CommandFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -161,3 +162,31 @@ def _run(host: Host, script: str, known: dict[str, str], as_root: bool) -> None:
     status, output = host.probe(command, stdin=head + script)
     if status:
         raise CommandFailed(host.name, command, status, output)
+
+
+# -- the security group -------------------------------------------------------
+
+
+def rules_to_close(scene: Scene) -> str:
+    """Return the rules that open port 587, as JSON; raise HandsonError where that is not all."""
+    group = scene.cloud.names.server_group
+    opening = [rule for rule in scene.cloud.rules(group) if rule.opens(587)]
+    for rule in opening:
+        if rule.port != "587" or "/" not in rule.source:
+            raise HandsonError(
+                _("The rule {port} ← {source} opens more than port 587 for a network.").format(
+                    port=rule.port, source=rule.source
+                ),
+                _("Choose another fault: `handson break --list`."),
+            )
+    return json.dumps([[rule.source, rule.description] for rule in opening])
+
+
+def close_port(scene: Scene, note: str) -> None:
+    for source, _description in json.loads(note):
+        scene.cloud.close_port(587, source)
+
+
+def reopen_port(scene: Scene, note: str) -> None:
+    for source, description in json.loads(note or "[]"):
+        scene.cloud.open_port(587, source, description)

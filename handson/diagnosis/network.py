@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handson.cloud.security_groups import covers
-from handson.diagnosis.cause import POSTCONF, Cause, listed, logged
+from handson.diagnosis.cause import POSTCONF, Cause, Link, listed, logged
+from handson.diagnosis.fault import RESTART, Fault, Part, in_main_cf
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ CAUSES = (
         ),
         "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
         port_closed,
+        link=Link.PACKET,
+        port=587,
+        fault=Fault(_("the security group keeps port 587 shut"), server=Part(), closes_port=True),
     ),
     Cause(
         "inet-interface-unknown",
@@ -80,14 +84,26 @@ CAUSES = (
         "sudo postconf -e inet_interfaces=all; {restart}",
         f"{POSTCONF}#inet_interfaces",
         inet_interface_unknown,
+        link=Link.LISTENS,
+        fault=in_main_cf(
+            _("inet_interfaces names an address that the host does not have"),
+            # An address reserved for documentation (RFC 5737), as a public one would be.
+            "inet_interfaces=192.0.2.25",
+            RESTART,
+        ),
     ),
     Cause(
         "loopback-only",
         _("Other hosts are refused, while the server itself reaches the port."),
         _("Postfix listens on loopback only (inet_interfaces)."),
-        # A reload does not do: the sockets are opened once, at the start (postconf(5)).
         "sudo postconf -e inet_interfaces=all; {restart}",
         f"{POSTCONF}#inet_interfaces",
         loopback_only,
+        link=Link.LISTENS,
+        fault=in_main_cf(
+            _("Postfix listens on loopback only"),
+            "inet_interfaces=loopback-only",
+            RESTART,
+        ),
     ),
 )

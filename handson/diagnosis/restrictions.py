@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import SASL_README, Cause, tried
+from handson.diagnosis.cause import SASL_README, Cause, Link, tried
+from handson.diagnosis.fault import in_mailrc, in_main_cf
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ CAUSES = (
         ),
         ACCESS,
         relay_denied_authenticated,
+        link=Link.RESTRICTIONS,
+        fault=in_main_cf(
+            _("the list for recipients does not know logins"),
+            "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination",
+            drop="smtpd_relay_restrictions",
+        ),
     ),
     Cause(
         "client-rejected",
@@ -73,6 +80,8 @@ CAUSES = (
         ),
         f"{SASL_README}#server_sasl_authz",
         client_rejected,
+        link=Link.MAIL_PROGRAM,
+        fault=in_mailrc(_("the mail program does not log in"), "set sendwait\n"),
     ),
     Cause(
         "relay-denied",
@@ -85,5 +94,10 @@ CAUSES = (
         ),
         ACCESS,
         relay_denied,
+        link=Link.MAIL_PROGRAM,
+        fault=in_mailrc(
+            _("the mail program sends through port 25, without a login"),
+            "set smtp=smtp://{server_ip}:25\nset sendwait\n",
+        ),
     ),
 )

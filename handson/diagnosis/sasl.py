@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import OPTIONS, POSTCONF, SASL_README, Cause, first, listed, logged
+from handson.diagnosis.cause import (
+    OPTIONS,
+    POSTCONF,
+    SASL_README,
+    Cause,
+    Link,
+    first,
+    listed,
+    logged,
+)
+from handson.diagnosis.fault import RELOAD, RESTART, Fault, Part, in_main_cf, in_smtpd_conf
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -136,6 +146,10 @@ def auth_not_offered(scene: Scene) -> str:
 
 INSTALL = "sudo {install} {plain_package}; {restart}"
 
+_ASK_DAEMON = 'sed -i "s/^pwcheck_method:.*/pwcheck_method: saslauthd/" "$conf"\n'
+_DAEMON_BACK = "if is_kept_active saslauthd; then systemctl restart saslauthd; fi\n"
+
+
 CAUSES = (
     Cause(
         "smtpd-conf-syntax",
@@ -144,6 +158,12 @@ CAUSES = (
         _("Write “pwcheck_method: auxprop” and “mech_list: PLAIN” into {smtpd_conf}; {restart}"),
         OPTIONS,
         smtpd_conf_syntax,
+        link=Link.GREETS,
+        fault=in_smtpd_conf(
+            _("smtpd.conf with = in place of a colon"),
+            'sed -i "s/^pwcheck_method:/pwcheck_method =/" "$conf"',
+            RESTART,
+        ),
     ),
     Cause(
         "no-mechanisms",
@@ -152,6 +172,16 @@ CAUSES = (
         INSTALL,
         f"{SASL_README}#server_cyrus",
         no_mechanisms,
+        link=Link.GREETS,
+        fault=Fault(
+            _("the plug-in for PLAIN is not installed"),
+            Part(
+                (),
+                "if command -v dpkg >/dev/null; then dpkg --remove --force-depends $package\n"
+                f"else rpm -e --nodeps $package; fi >/dev/null\n{RELOAD}",
+                after=f"env $install $package >/dev/null\n{RESTART}",
+            ),
+        ),
     ),
     Cause(
         "noplaintext",
@@ -160,6 +190,12 @@ CAUSES = (
         "sudo postconf -e smtpd_sasl_security_options=noanonymous; {restart}",
         f"{POSTCONF}#smtpd_sasl_security_options",
         noplaintext,
+        link=Link.GREETS,
+        fault=in_main_cf(
+            _("PLAIN is forbidden, and nothing else is offered"),
+            "smtpd_sasl_security_options=noanonymous, noplaintext",
+            RESTART,
+        ),
     ),
     Cause(
         "auth-not-offered",
@@ -168,6 +204,9 @@ CAUSES = (
         _("sudo postconf -e smtpd_sasl_auth_enable=yes; {restart}. With TLS: STARTTLS first."),
         f"{POSTCONF}#smtpd_sasl_auth_enable",
         auth_not_offered,
+        link=Link.GREETS,
+        port=587,
+        fault=in_main_cf(_("SMTP AUTH is switched off"), "smtpd_sasl_auth_enable=no"),
     ),
     Cause(
         "unknown-verifier",
@@ -179,6 +218,11 @@ CAUSES = (
         ),
         OPTIONS,
         unknown_verifier,
+        link=Link.LOGIN,
+        fault=in_smtpd_conf(
+            _("smtpd.conf names a plug-in that is not installed"),
+            'sed -i "/^auxprop_plugin:/d" "$conf"\necho "auxprop_plugin: sql" >> "$conf"',
+        ),
     ),
     Cause(
         "saslauthd-denied",
@@ -187,6 +231,15 @@ CAUSES = (
         _("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
         f"{SASL_README}#saslauthd",
         saslauthd_denied,
+        link=Link.LOGIN,
+        fault=Fault(
+            _("smtpd.conf asks saslauthd, whose folder smtpd may not enter"),
+            Part(
+                ("$conf", "/run/saslauthd"),
+                f"{_ASK_DAEMON}systemctl start saslauthd\nchmod 0710 /run/saslauthd\n{RELOAD}",
+                after="is_kept_active saslauthd || systemctl stop saslauthd\n" + RELOAD,
+            ),
+        ),
     ),
     Cause(
         "saslauthd-absent",
@@ -195,6 +248,15 @@ CAUSES = (
         _("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
         f"{SASL_README}#saslauthd",
         saslauthd_absent,
+        link=Link.LOGIN,
+        fault=Fault(
+            _("smtpd.conf asks saslauthd, which does not run"),
+            Part(
+                ("$conf", "/run/saslauthd"),
+                f"{_ASK_DAEMON}systemctl stop saslauthd\nrm -rf /run/saslauthd\n{RELOAD}",
+                after=_DAEMON_BACK + RELOAD,
+            ),
+        ),
     ),
     Cause(
         "smtpd-conf-ignored",
@@ -203,5 +265,15 @@ CAUSES = (
         _("Put it at {smtpd_conf}; sudo postfix reload"),
         f"{SASL_README}#server_cyrus_location",
         smtpd_conf_ignored,
+        link=Link.GREETS,
+        port=587,
+        fault=Fault(
+            _("smtpd.conf in a folder that nobody reads"),
+            Part(
+                ("$ignored", "$conf"),
+                f'install -d "$ignored"\nmv "$conf" "$ignored/"\n{RELOAD}',
+                after=RELOAD,
+            ),
+        ),
     ),
 )

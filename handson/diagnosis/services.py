@@ -5,8 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import MASTER, Cause, listed, logged
+from handson.diagnosis.cause import MASTER, Cause, Link, listed, logged
+from handson.diagnosis.fault import (
+    AGED,
+    DEBIAN,
+    RELOAD,
+    RESTART,
+    Fault,
+    Part,
+    in_main_cf,
+    in_master_cf,
+)
 from handson.i18n import _
+from handson.mail.postfix import MASTER_CF
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -92,6 +103,11 @@ def map_type(scene: Scene) -> str:
     return ""
 
 
+_OWN = (
+    'drop smtpd_client_restrictions\nline="-o smtpd_client_restrictions=permit_sasl_authenticated'
+)
+
+
 CAUSES = (
     Cause(
         "option-in-column-1",
@@ -100,6 +116,13 @@ CAUSES = (
         _("Put blanks before the -o of that line in /etc/postfix/master.cf; {restart}"),
         MASTER,
         option_in_column_1,
+        link=Link.LISTENS,
+        fault=in_master_cf(
+            _("an -o line that is not indented"),
+            f'{_OWN},reject"\n'
+            'sed -i -E "/^$name[[:space:]]+(inet|pass)[[:space:]]/a $line" /etc/postfix/master.cf',
+            RESTART,
+        ),
     ),
     Cause(
         "submission-off",
@@ -114,6 +137,12 @@ CAUSES = (
         ),
         MASTER,
         submission_off,
+        link=Link.LISTENS,
+        port=587,
+        fault=in_master_cf(
+            _("the line of the submission service is a remark"),
+            'sed -i -E "s/^($name[[:space:]]+(inet|pass)[[:space:]])/#\\1/" /etc/postfix/master.cf',
+        ),
     ),
     Cause(
         "space-in-option",
@@ -126,6 +155,13 @@ CAUSES = (
         ),
         MASTER,
         space_in_option,
+        link=Link.GREETS,
+        port=587,
+        fault=in_master_cf(
+            _("a blank after the comma in an -o line"),
+            f'{_OWN}, reject"\n'
+            f'sed -i -E "/^$name[[:space:]]+(inet|pass)[[:space:]]/a\\  $line" {MASTER_CF}',
+        ),
     ),
     Cause(
         "chrooted-smtpd",
@@ -134,7 +170,13 @@ CAUSES = (
         "sudo postconf -F {service}/chroot=n; {restart}",
         "https://www.postfix.org/DEBUG_README.html#no_chroot",
         chrooted_smtpd,
-        ("debian12",),
+        link=Link.LOGIN,
+        systems=("debian12",),
+        fault=Fault(
+            _("the submission service runs in a chroot"),
+            Part((MASTER_CF,), f'postconf -F "$service/chroot=y"\n{AGED}{RELOAD}', after=RELOAD),
+            systems=DEBIAN,
+        ),
     ),
     Cause(
         "map-type",
@@ -146,5 +188,10 @@ CAUSES = (
         ),
         "https://www.postfix.org/DATABASE_README.html",
         map_type,
+        link=Link.RESTRICTIONS,
+        fault=in_main_cf(
+            _("main.cf names a type of table that Postfix does not know"),
+            "virtual_alias_maps=sdbm:/etc/postfix/virtual",
+        ),
     ),
 )

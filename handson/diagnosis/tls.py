@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import POSTCONF, S_NAIL, TLS_README, Cause, logged
+from handson.diagnosis.cause import POSTCONF, S_NAIL, TLS_README, Cause, Link, logged
+from handson.diagnosis.fault import AGED, EDITS_MASTER, LOGIN, RELOAD, Part, in_mailrc
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -52,6 +53,33 @@ def tls_untrusted(scene: Scene) -> str:
     return error if "certificate" in error or "match" in error else ""
 
 
+CERTIFICATE = "/etc/postfix/handson.pem"
+# A certificate for the server's own address, so that only who signed it is in question.
+_MAKE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 "
+    '-subj "/CN=$server_ip" -addext "subjectAltName=IP:$server_ip" '
+    f"-keyout {CERTIFICATE}.key -out {CERTIFICATE} 2>/dev/null\n"
+    f"chmod 0600 {CERTIFICATE}.key\n"
+)
+
+
+def _tls(level: str, certificate: str) -> Part:
+    """Return the server's part: TLS at a level, with a certificate of that name."""
+    script = _MAKE if certificate == CERTIFICATE else ""
+    script += (
+        f"postconf -e smtpd_tls_security_level={level} smtpd_tls_cert_file={certificate} "
+        f"smtpd_tls_key_file={certificate}.key\n"
+        'postconf -PX "$service/smtpd_tls_security_level" 2>/dev/null || true\n'
+    )
+    files = (
+        "/etc/postfix/main.cf",
+        "/etc/postfix/master.cf",
+        CERTIFICATE,
+        f"{CERTIFICATE}.key",
+    )
+    return Part(files, script + AGED + RELOAD, after=RELOAD)
+
+
 CAUSES = (
     Cause(
         "tls-unavailable",
@@ -63,6 +91,14 @@ CAUSES = (
         ),
         f"{TLS_README}#server_cert_key",
         tls_unavailable,
+        link=Link.GREETS,
+        port=587,
+        fault=in_mailrc(
+            _("TLS is switched on without a certificate"),
+            LOGIN + "set smtp-use-starttls tls-verify=ignore\n",
+            _tls("may", "/etc/postfix/none.pem"),
+            systems=EDITS_MASTER,
+        ),
     ),
     Cause(
         "starttls-required",
@@ -71,6 +107,13 @@ CAUSES = (
         _("On the client add to ~/.mailrc: set smtp-use-starttls"),
         f"{POSTCONF}#smtpd_tls_security_level",
         starttls_required,
+        link=Link.MAIL_PROGRAM,
+        fault=in_mailrc(
+            _("the server demands TLS, the mail program does not ask for it"),
+            LOGIN,
+            _tls("encrypt", CERTIFICATE),
+            systems=EDITS_MASTER,
+        ),
     ),
     Cause(
         "tls-untrusted",
@@ -82,5 +125,12 @@ CAUSES = (
         ),
         S_NAIL,
         tls_untrusted,
+        link=Link.MAIL_PROGRAM,
+        fault=in_mailrc(
+            _("the client does not trust the server's certificate"),
+            LOGIN + "set smtp-use-starttls\n",
+            _tls("may", CERTIFICATE),
+            systems=EDITS_MASTER,
+        ),
     ),
 )

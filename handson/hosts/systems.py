@@ -140,6 +140,7 @@ DEBIAN_12 = System(
 )
 
 SYSTEMS = (AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12)
+ALL = tuple(system.id for system in SYSTEMS)
 
 _BY_RELEASE = {
     ("amzn", "2"): AMAZON_LINUX_2,

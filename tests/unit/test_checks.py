@@ -32,6 +32,11 @@ def test_causes_are_ones_that_can_be_recognised() -> None:
             assert set(rule.causes) <= known, rule.id
 
 
+def test_each_cause_lies_behind_a_rule() -> None:
+    reached = {id for rules in RULES.values() for rule in rules for id in rule.causes}
+    assert reached == {cause.id for cause in CAUSES}
+
+
 def test_what_is_read_ahead_is_there_to_be_read() -> None:
     assert all(hasattr(Scene, name) for name in KNOWN)
     for slug, rules in RULES.items():

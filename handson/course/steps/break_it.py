@@ -5,10 +5,8 @@ from __future__ import annotations
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
 from handson.diagnosis import faults
-from handson.diagnosis.chain import cause
+from handson.diagnosis.chain import Link, up_to
 from handson.diagnosis.exercise import FOUND, Exercise
-from handson.diagnosis.faults import FAULTS
-from handson.diagnosis.groups import LOGS_IN
 from handson.i18n import _
 from handson.mail.observation import Scene
 from handson.ui.view import Note, Table, View
@@ -32,8 +30,7 @@ class BreakIt(Step):
     @property
     def faults(self) -> Table:
         """The faults that can be planted here, each with what is seen of it."""
-        system = self.server.system.id
-        rows = [[one.id, cause(one.id).seen] for one in FAULTS if system in one.systems]
+        rows = [[one.id, one.seen] for one in faults.here(self.scene())]
         return Table([_("fault"), _("what is seen")], rows)
 
     def undo(self) -> list[View]:
@@ -41,7 +38,7 @@ class BreakIt(Step):
         shown: list[View] = []
         if faults.planted(self.scene()):
             mended = faults.mend(self.scene())
-            shown.append(Note(_("{id}: mended.").format(id=mended.id), "good"))
+            shown.append(Note(_("{id}: mended.").format(id=mended), "good"))
         server = self.hosts.server
         if server.facts.file(FOUND).exists:
             shown.append(server.run("sudo rm {path}", path=FOUND))
@@ -84,7 +81,7 @@ def fault_mended(scene: Scene) -> Finding:
     "relays-again",
     _("A login on port 587 relays to another domain, as before the faults."),
     "https://www.postfix.org/SASL_README.html",
-    LOGS_IN,
+    up_to(Link.LOGIN),
 )
 def relays_again(scene: Scene) -> Finding:
     dialogue = scene.submission

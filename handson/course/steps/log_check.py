@@ -5,7 +5,7 @@ from __future__ import annotations
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import let_count
 from handson.course.step import Step
-from handson.diagnosis.groups import SENT
+from handson.diagnosis.chain import Link, up_to
 from handson.i18n import _
 from handson.mail.log import Message, Refusal
 from handson.mail.observation import Scene
@@ -52,7 +52,7 @@ class LogCheck(Step):
     "message-complete",
     _("The log shows a message from its login on port 587 to its removal from the queue."),
     LOG,
-    ("no-maillog", "port-25-blocked", *SENT),
+    up_to(Link.LOG),
 )
 def message_complete(scene: Scene) -> Finding:
     for message in reversed(scene.messages):

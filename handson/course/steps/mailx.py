@@ -7,7 +7,7 @@ from collections.abc import Callable
 from handson.cloud.security_groups import covers
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
-from handson.diagnosis.groups import RELAY, RELAYS, SENT
+from handson.diagnosis.chain import Link, up_to
 from handson.hosts import snapshot
 from handson.hosts.host import Host
 from handson.hosts.restore import remove_new
@@ -81,7 +81,7 @@ def mailrc_private(scene: Scene) -> Finding:
     "mail-program-logs-in",
     _("The login in the mail program's settings is taken by the server."),
     "https://www.postfix.org/SASL_README.html",
-    SENT,
+    up_to(Link.MAIL_PROGRAM),
 )
 def mail_program_logs_in(scene: Scene) -> Finding:
     found = scene.mailrc
@@ -118,7 +118,7 @@ def refused_wrong_password(scene: Scene) -> Finding:
     "relayed-with-login",
     _("A mail was relayed to another domain after a login."),
     "https://www.postfix.org/SASL_README.html",
-    ("no-maillog", *SENT),
+    ("no-maillog", *up_to(Link.MAIL_PROGRAM)),
 )
 def relayed_with_login(scene: Scene) -> Finding:
     for message in reversed(scene.messages):
@@ -159,7 +159,10 @@ def client_not_trusted(scene: Scene) -> Finding:
 
 
 @RULES.now(
-    "relays-with-login", _("With a login, port 587 relays to another domain."), RESTRICTIONS, RELAYS
+    "relays-with-login",
+    _("With a login, port 587 relays to another domain."),
+    RESTRICTIONS,
+    up_to(Link.RESTRICTIONS),
 )
 def relays_with_login(scene: Scene) -> Finding:
     dialogue = scene.submission
@@ -176,7 +179,7 @@ def relays_with_login(scene: Scene) -> Finding:
     "port-25-refuses-client",
     _("Without a login, port 25 no longer relays for the client."),
     RESTRICTIONS,
-    RELAY,
+    up_to(Link.GREETS, 25),
 )
 def port_25_refuses_client(scene: Scene) -> Finding:
     dialogue = scene.relay

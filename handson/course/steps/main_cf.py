@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
-from handson.diagnosis.groups import STARTS
+from handson.diagnosis.chain import Link, up_to
 from handson.hosts.restore import put_back
 from handson.i18n import _
 from handson.mail.observation import Scene
@@ -33,7 +33,10 @@ class MainCf(Step):
 
 
 @RULES.now(
-    "main-cf-valid", _("Postfix finds no fault in its configuration."), f"{POSTCONF}", STARTS
+    "main-cf-valid",
+    _("Postfix finds no fault in its configuration."),
+    f"{POSTCONF}",
+    up_to(Link.LISTENS, 25),
 )
 def main_cf_valid(scene: Scene) -> Finding:
     status, output = scene.postfix_check

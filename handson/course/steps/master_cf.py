@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
-from handson.diagnosis.groups import ANSWERS, LOGS_IN, OFFERS, REACHED
+from handson.diagnosis.chain import Link, up_to
 from handson.hosts.restore import put_back
 from handson.i18n import _
 from handson.mail.observation import Scene
-from handson.mail.postfix import find_submission
+from handson.mail.postfix import MASTER_CF, find_submission
 from handson.ui.view import View
 
 RULES = Rules("anonymous", "submission", "survey")
-MASTER_CF = "https://www.postfix.org/master.5.html"
+MANUAL = "https://www.postfix.org/master.5.html"
 README = "https://www.postfix.org/SASL_README.html"
 LISTS = (
     "smtpd_client_restrictions",
@@ -44,7 +44,12 @@ class MasterCf(Step):
         return shown
 
 
-@RULES.now("submission-defined", _("master.cf starts a submission service."), MASTER_CF, REACHED)
+@RULES.now(
+    "submission-defined",
+    _("master.cf starts a submission service."),
+    MANUAL,
+    up_to(Link.LISTENS),
+)
 def submission_defined(scene: Scene) -> Finding:
     services, service = scene.survey.services, scene.survey.submission
     if service:
@@ -57,7 +62,10 @@ def submission_defined(scene: Scene) -> Finding:
 
 
 @RULES.now(
-    "submission-listens", _("The server listens on port 587 for other hosts."), MASTER_CF, REACHED
+    "submission-listens",
+    _("The server listens on port 587 for other hosts."),
+    MANUAL,
+    up_to(Link.LISTENS),
 )
 def submission_listens(scene: Scene) -> Finding:
     if scene.survey.is_open(587):
@@ -74,7 +82,7 @@ def submission_listens(scene: Scene) -> Finding:
     "submission-needs-login",
     _("A client that has not logged in is refused on port 587."),
     "https://www.postfix.org/postconf.5.html#permit_sasl_authenticated",
-    ANSWERS,
+    up_to(Link.GREETS),
 )
 def submission_needs_login(scene: Scene) -> Finding:
     dialogue = scene.anonymous
@@ -91,7 +99,7 @@ def submission_needs_login(scene: Scene) -> Finding:
     )
 
 
-@RULES.now("submission-offers-plain", _("Port 587 offers AUTH PLAIN."), README, OFFERS)
+@RULES.now("submission-offers-plain", _("Port 587 offers AUTH PLAIN."), README, up_to(Link.GREETS))
 def submission_offers_plain(scene: Scene) -> Finding:
     offered = scene.submission.mechanisms
     if "PLAIN" in offered:
@@ -107,7 +115,7 @@ def submission_offers_plain(scene: Scene) -> Finding:
     "submission-offers-listed",
     _("Port 587 offers no mechanism that smtpd.conf does not list."),
     "https://www.postfix.org/SASL_README.html#server_cyrus_location",
-    OFFERS,
+    up_to(Link.GREETS),
 )
 def submission_offers_listed(scene: Scene) -> Finding:
     offered = scene.submission.mechanisms
@@ -128,7 +136,7 @@ def submission_offers_listed(scene: Scene) -> Finding:
     "login-works",
     _("The login with the right password succeeds on port 587."),
     "https://www.rfc-editor.org/rfc/rfc4954",
-    LOGS_IN,
+    up_to(Link.LOGIN),
 )
 def login_works(scene: Scene) -> Finding:
     dialogue = scene.submission

@@ -6,7 +6,7 @@ from handson.cloud.stacks import plan
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import forget_hosts
 from handson.course.step import Step
-from handson.diagnosis.groups import RELAY
+from handson.diagnosis.chain import Link, up_to
 from handson.hosts.inventory import wait_until_ready
 from handson.i18n import _
 from handson.mail.observation import Scene
@@ -102,7 +102,7 @@ def client_answers(scene: Scene) -> Finding:
     "relay-answers",
     _("Postfix on the server answers the client on port 25."),
     "https://www.postfix.org/BASIC_CONFIGURATION_README.html",
-    RELAY,
+    up_to(Link.GREETS, 25),
 )
 def relay_answers(scene: Scene) -> Finding:
     dialogue = scene.relay

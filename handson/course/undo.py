@@ -16,7 +16,7 @@ from handson.course.outline import StepInfo
 from handson.course.progress import holds
 from handson.diagnosis import faults
 from handson.diagnosis.exercise import FOUND
-from handson.hosts import snapshot
+from handson.hosts import script, snapshot
 from handson.hosts.host import Host
 from handson.i18n import _
 from handson.mail.postfix import find_submission, read_parameters
@@ -330,22 +330,6 @@ def _recorded(server: Host, name: str) -> dict[str, str]:
 
 # -- files and packages --------------------------------------------------------
 
-# Prints what has to be done with $file: 'copy SOURCE', 'remove', or nothing. A backup that
-# bears the step's own mark was made when the step had been done by hand already.
-_COMPARE = r"""
-if [ -n "$mark" ] && grep -Eqs "$mark" "$source"; then source=; fi
-if [ -z "$source" ]; then
-  [ -d "$start" ] || exit 0
-  source=$start$file
-  [ -e "$source" ] || source=/dev/null
-fi
-if [ ! -s "$source" ]; then
-  [ ! -e "$file" ] || echo remove
-elif ! cmp -s "$source" "$file"; then
-  echo "copy $source"
-fi
-"""
-
 
 def _put_back(host: Host, path: str, record: str = "", mark: str = "") -> list[View]:
     """Put a file back from its oldest dated backup (or a record), or as it was at the start.
@@ -359,7 +343,8 @@ def _put_back(host: Host, path: str, record: str = "", mark: str = "") -> list[V
         "start": f"{snapshot.FOLDER}/{snapshot.START}",
         "mark": mark,
     }
-    what, _space, source = snapshot.run_as_root(host, _COMPARE, known).strip().partition(" ")
+    answer = script.run(host, script.read(__package__, "compare.sh"), known)
+    what, _space, source = answer.strip().partition(" ")
     if what == "remove":
         return [host.run("sudo rm {path}", path=path)]
     if what == "copy":

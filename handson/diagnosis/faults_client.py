@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handson.diagnosis.fault import AGED, DEBIAN, EDITS_MASTER, RELOAD, Fault, Part
+from handson.hosts.script import read
 from handson.i18n import _
 
 FILES = ("~/.mailrc", "~/.netrc")
@@ -42,17 +43,11 @@ def _tls(level: str, certificate: str) -> Part:
 
 
 # Written by a colleague who knew AUTH PLAIN by half: the NUL before the name is missing.
-_BY_HAND = """\
-cat > ~/login-by-hand.py <<'PROGRAM'
-import base64, smtplib, sys
-server = smtplib.SMTP(sys.argv[1], 587)
-server.ehlo("by-hand")
-answer = base64.b64encode(b"USER@DOMAIN\\0PASSWORD").decode()
-print(server.docmd("AUTH", "PLAIN " + answer))
-server.quit()
-PROGRAM
-python3 ~/login-by-hand.py "$server_ip"
-"""
+_BY_HAND = (
+    "cat > ~/login-by-hand.py <<'PROGRAM'\n"
+    f"{read(__package__, 'login_by_hand.py')}PROGRAM\n"
+    'python3 ~/login-by-hand.py "$server_ip"\n'
+)
 
 CLIENT_FAULTS = (
     Fault(

@@ -8,21 +8,21 @@ is a `Dialogue`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from handson.errors import HandsonError, InvalidInput
+from handson.hosts import script
 from handson.hosts.runner import Runner
 from handson.i18n import _
-from handson.mail.dialogue import PROGRAM
+from handson.mail.remote.dialogue import REPLIES
 from handson.secret import MASK, Secret
 from handson.ui.view import View, escape
 
 COMMAND = "python3 -"
 # What the course's own dialogues call themselves: they are no mail program of a learner.
 HELO = "handson.invalid"
-_REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
 
 
 class Reply(NamedTuple):
@@ -101,39 +101,15 @@ def program(jobs: Sequence[Job], seconds: float = 20, pause: float = 0) -> str:
         "jobs": [job.given() for job in jobs],
         "seconds": seconds,
         "pause": pause,
-        "replies": _REPLIES,
     }
-    return f"import json; given = json.loads({json.dumps(given)!r})\n{PROGRAM}"
+    return compose("hold_all(given)", given, "dialogue.py")
 
 
-def dialogue_program(
-    host: str,
-    port: int,
-    *,
-    sender: str,
-    recipient: str,
-    login: str = "",
-    password: Secret | None = None,
-    message: str | None = None,
-    name: str = HELO,
-    timeout: float = 3,
-) -> str:
-    """Return the program of one dialogue with `host`:`port`; see `Job`.
-
-    The text holds the password: it must not be printed or stored.
-    """
-    job = Job(
-        host,
-        port,
-        sender,
-        recipient,
-        login=login,
-        password=password,
-        message=message,
-        name=name,
-        timeout=timeout,
-    )
-    return program([job])
+def compose(call: str, given: Mapping[str, Any], *names: str) -> str:
+    """Return files of `remote/` as one program that ends with a call; it may name `given`."""
+    parts = [script.read(__package__, name) for name in names]
+    # A line of its own: no error of the call shows it.
+    return "\n".join([*parts, f"given = json.loads({json.dumps(given)!r})", call])
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,10 +142,10 @@ class Dialogue(View):
 
     @classmethod
     def parse(cls, output: str) -> Dialogue:
-        """Return the dialogue that the program of `dialogue_program` printed."""
+        """Return the dialogue that `program` printed."""
         try:
             found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
-            replies = {key: Reply(*found.pop(key)) for key in _REPLIES if found[key]}
+            replies = {key: Reply(*found.pop(key)) for key in REPLIES if found[key]}
             return cls(**{**found, **replies})
         except (ValueError, IndexError, KeyError, TypeError):
             raise HandsonError(
@@ -197,7 +173,7 @@ class Dialogue(View):
     @property
     def refusal(self) -> Reply | None:
         """The first answer that was a no."""
-        replies = (getattr(self, name) for name in _REPLIES)
+        replies = (getattr(self, name) for name in REPLIES)
         return next((reply for reply in replies if reply and reply.is_refusal), None)
 
     @property

@@ -14,7 +14,7 @@ import pytest
 from speaking import certificate_of, make_chain, serving
 
 from handson.errors import HandsonError, InvalidInput
-from handson.mail.smtp import Dialogue, Job, Reply, ask, ask_all, dialogue_program, program
+from handson.mail.smtp import Dialogue, Job, Reply, ask, ask_all
 from handson.secret import Secret
 
 PASSWORD = Secret("canary-tr0ub4dor")
@@ -135,10 +135,8 @@ def test_dropped_packets_time_out() -> None:
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(full.getsockname())
-        program = dialogue_program(
-            *full.getsockname(), sender="a@b.example", recipient="c@d.example", timeout=0.3
-        )
-        dialogue = Dialogue.parse(Here().probe("python3 -", stdin=program)[1])
+        place = Job(*full.getsockname(), "a@b.example", "c@d.example", timeout=0.3)
+        [dialogue] = ask_all(Here(), [place])
         for one in waiting:
             one.close()
     assert dialogue.connected == "timed out"
@@ -146,10 +144,8 @@ def test_dropped_packets_time_out() -> None:
 
 
 def test_an_address_without_a_way_is_unreachable() -> None:
-    program = dialogue_program(
-        "255.255.255.255", 587, sender="a@b.example", recipient="c@d.example", timeout=0.3
-    )
-    dialogue = Dialogue.parse(Here().probe("python3 -", stdin=program)[1])
+    place = Job("255.255.255.255", 587, "a@b.example", "c@d.example", timeout=0.3)
+    [dialogue] = ask_all(Here(), [place])
     assert dialogue.connected == "unreachable"
     assert dialogue.error and dialogue.error in dialogue.outcome()
 
@@ -183,7 +179,7 @@ def test_odd_signs_in_a_password_arrive() -> None:
 @pytest.mark.parametrize("address", ["a@b.example>\r\nDATA", "a\nb@c.example", "<a@b.example"])
 def test_address_cannot_carry_a_command(address: str) -> None:
     with pytest.raises(InvalidInput):
-        dialogue_program("127.0.0.1", 25, sender="a@b.example", recipient=address)
+        Job("127.0.0.1", 25, "a@b.example", address)
 
 
 @pytest.mark.parametrize("output", ["", "bash: python3: command not found", "{}", "[1]", "null"])
@@ -191,13 +187,6 @@ def test_host_without_python_is_told(output: str) -> None:
     with pytest.raises(HandsonError) as raised:
         Dialogue.parse(output)
     assert "python3 --version" in raised.value.cure
-
-
-def test_program_is_old_enough_for_every_host() -> None:
-    import ast
-
-    program = dialogue_program("h", 25, sender="a@b.example", recipient="c@d.example")
-    ast.parse(program, feature_version=(3, 7))
 
 
 # -- several dialogues by one program ------------------------------------------------------
@@ -343,9 +332,3 @@ def test_starttls_that_is_refused_ends_it() -> None:
         )
     assert held.refusal == Reply(454, "4.7.0 TLS not available")
     assert held.mail is None
-
-
-def test_the_program_of_several_is_old_enough_too() -> None:
-    import ast
-
-    ast.parse(program([job(25), job(587)]), feature_version=(3, 7))

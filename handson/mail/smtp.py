@@ -89,24 +89,11 @@ class Job:
         return {**vars(self), "password": password}
 
 
-def program(jobs: Sequence[Job], seconds: float = 20, pause: float = 0) -> str:
-    """Return the program that holds dialogues one after the other; feed it to `COMMAND`.
-
-    It ends within some `seconds`, waits for a `pause` (seconds) after each dialogue, and
-    waits once only for a place that does not answer.
-
-    The text holds the passwords: it must not be printed or stored.
-    """
-    given = {
-        "jobs": [job.given() for job in jobs],
-        "seconds": seconds,
-        "pause": pause,
-    }
-    return compose("hold_all(given)", given, "dialogue.py")
-
-
 def compose(call: str, given: Mapping[str, Any], *names: str) -> str:
-    """Return files of `remote/` as one program that ends with a call; it may name `given`."""
+    """Return files of `remote/` as one program that ends with a call; it may name `given`.
+
+    The text holds the passwords of `given`: it must not be printed or stored.
+    """
     parts = [script.read(__package__, name) for name in names]
     # A line of its own: no error of the call shows it.
     return "\n".join([*parts, f"given = json.loads({json.dumps(given)!r})", call])
@@ -142,7 +129,7 @@ class Dialogue(View):
 
     @classmethod
     def parse(cls, output: str) -> Dialogue:
-        """Return the dialogue that `program` printed."""
+        """Return the dialogue that the program printed."""
         try:
             found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
             replies = {key: Reply(*found.pop(key)) for key in REPLIES if found[key]}
@@ -242,44 +229,23 @@ class Dialogue(View):
         return '<div class="term"><pre>' + "\n".join(lines) + "</pre></div>"
 
 
-def ask(
-    speaker: Runner,
-    host: str,
-    port: int,
-    *,
-    sender: str,
-    recipient: str,
-    login: str = "",
-    password: Secret | None = None,
-    message: str | None = None,
-    certificate: str = "",
-) -> Dialogue:
-    """Talk to `host`:`port` from the host `speaker`, and return the dialogue; see `Job`.
-
-    Without a `message` nothing is sent: the dialogue ends when the server has said whether
-    it would take one. Raises HandsonError when the host cannot run the program.
-    """
-    job = Job(
-        host,
-        port,
-        sender,
-        recipient,
-        login=login,
-        password=password,
-        message=message,
-        certificate=certificate,
-    )
+def ask(speaker: Runner, job: Job) -> Dialogue:
+    """Hold one dialogue from the host `speaker`, as `ask_all` does several."""
     return ask_all(speaker, [job])[0]
 
 
 def ask_all(
     speaker: Runner, jobs: Sequence[Job], seconds: float = 20, pause: float = 0
 ) -> list[Dialogue]:
-    """Hold several dialogues from the host `speaker`, all by one command; see `program`.
+    """Hold several dialogues from the host `speaker`, one after the other, by one command.
 
-    Raises HandsonError when the host cannot run the program.
+    It ends within some `seconds`, waits for a `pause` (seconds) after each dialogue, and
+    waits once only for a place that does not answer. Raises HandsonError when the host
+    cannot run the program.
     """
-    output = speaker.probe(COMMAND, stdin=program(jobs, seconds, pause))[1]
+    given = {"jobs": [job.given() for job in jobs], "seconds": seconds, "pause": pause}
+    program = compose("hold_all(given)", given, "dialogue.py")
+    output = speaker.probe(COMMAND, stdin=program)[1]
     lines = output.strip().splitlines()
     if len(lines) < len(jobs):
         lines = [output]  # an error: parsing it tells

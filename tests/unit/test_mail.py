@@ -14,7 +14,7 @@ import pytest
 from speaking import certificate_of, make_chain, serving
 
 from handson.errors import HandsonError, InvalidInput
-from handson.mail.smtp import Dialogue, Job, Reply, ask, ask_all
+from handson.mail.smtp import HELO, Dialogue, Job, Reply, ask, ask_all
 from handson.secret import Secret
 
 PASSWORD = Secret("canary-tr0ub4dor")
@@ -30,19 +30,15 @@ class Here:
         return done.returncode, done.stdout + done.stderr
 
 
+def job(port: int, name: str = "m00.handson.invalid", **more: Any) -> Job:
+    return Job("127.0.0.1", port, "hello@example.com", "friend@example.net", name=name, **more)
+
+
 def talk(
     port: int, login: str = "", message: str | None = None, password: Secret | None = PASSWORD
 ) -> Dialogue:
-    return ask(
-        Here(),
-        "127.0.0.1",
-        port,
-        sender="hello@example.com",
-        recipient="friend@example.net",
-        login=login,
-        password=password if login else None,
-        message=message,
-    )
+    more = {"login": login, "password": password if login else None, "message": message}
+    return ask(Here(), job(port, HELO, **more))
 
 
 def test_right_login_would_relay() -> None:
@@ -136,7 +132,7 @@ def test_dropped_packets_time_out() -> None:
             one.setblocking(False)
             one.connect_ex(full.getsockname())
         place = Job(*full.getsockname(), "a@b.example", "c@d.example", timeout=0.3)
-        [dialogue] = ask_all(Here(), [place])
+        dialogue = ask(Here(), place)
         for one in waiting:
             one.close()
     assert dialogue.connected == "timed out"
@@ -145,7 +141,7 @@ def test_dropped_packets_time_out() -> None:
 
 def test_an_address_without_a_way_is_unreachable() -> None:
     place = Job("255.255.255.255", 587, "a@b.example", "c@d.example", timeout=0.3)
-    [dialogue] = ask_all(Here(), [place])
+    dialogue = ask(Here(), place)
     assert dialogue.connected == "unreachable"
     assert dialogue.error and dialogue.error in dialogue.outcome()
 
@@ -190,10 +186,6 @@ def test_host_without_python_is_told(output: str) -> None:
 
 
 # -- several dialogues by one program ------------------------------------------------------
-
-
-def job(port: int, name: str = "m00.handson.invalid", **more: Any) -> Job:
-    return Job("127.0.0.1", port, "hello@example.com", "friend@example.net", name=name, **more)
 
 
 def test_several_dialogues_are_held_in_their_order() -> None:

@@ -15,6 +15,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
 
+# Instead of a chain of authorities, the very certificate of a server has to be shown.
+PINNED = {"ca_file": "", "verifies": False}
+
 Given = Dict[str, Any]
 # How it went ('open', 'refused' ...), what the error was, and the socket.
 Connection = Tuple[str, str, Optional[socket.socket]]
@@ -42,27 +45,18 @@ def offers(out: Given, name: str) -> bool:
     return any(line.upper().split()[:1] == [name] for line in out["ehlo"][1].split("\n")[1:])
 
 
-def protection(job: Given) -> ssl.SSLContext:
-    if "tls" not in job:
-        # Instead of a chain of authorities, the very certificate of this server has to be shown.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
-    context = ssl.create_default_context()
-    if job["tls"]["ca_file"]:
-        context.load_verify_locations(job["tls"]["ca_file"])
-    if not job["tls"]["verifies"]:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
 def encrypt(server: smtplib.SMTP, job: Given, out: Given) -> bool:
     out["starttls"] = ask(server, job, "STARTTLS")
     if out["starttls"][0] != 220:
         return False
     assert server.sock
-    name = job["host"] if "tls" in job else None
-    line = protection(job).wrap_socket(server.sock, server_hostname=name)
+    tls = job.get("tls", PINNED)
+    context = ssl.create_default_context()
+    if tls["ca_file"]:
+        context.load_verify_locations(tls["ca_file"])
+    if not tls["verifies"]:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    line = context.wrap_socket(server.sock, server_hostname=job["host"])
     server.sock, server.file = line, None
     pinned = job["certificate"]
     if pinned and line.getpeercert(True) != ssl.PEM_cert_to_DER_cert(pinned):

@@ -37,6 +37,9 @@ lint: ## look over code, types and templates
 	@.venv/bin/mypy
 	@echo "== import-linter"
 	@.venv/bin/lint-imports
+	@echo "== shellcheck"
+	@.venv/bin/shellcheck .ci/run handson/lab/image/user-data \
+		$$(find handson scripts tests -name '*.sh')
 	@echo "== cfn-lint"
 	@.venv/bin/cfn-lint cfn/*.yml
 

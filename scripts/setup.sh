@@ -58,7 +58,7 @@ missing() { # missing PACKAGE…: print those that are not installed
 }
 apt_lists_are_old() {
     lists=/var/lib/apt/lists
-    ! ls "$lists" 2>/dev/null | grep -q _Packages ||
+    [ -z "$(find "$lists" -maxdepth 1 -name '*_Packages*' 2>/dev/null | head -n 1)" ] ||
         [ -z "$(find "$lists" -maxdepth 1 \( -name '*_Packages*' -o -name '*Release' \) -mtime -1 2>/dev/null | head -n 1)" ]
 }
 apt_install() { # apt_install WHAT PACKAGE…

@@ -159,17 +159,17 @@ class Step(View):
         server has said whether it would take one. With a login, TLS is used where it is
         offered.
         """
-        return smtp.ask(
-            self.client,
+        job = smtp.Job(
             self.settings.server_ip,
             port,
-            sender=sender or self.settings.sender,
-            recipient=self.settings.recipient,
+            sender or self.settings.sender,
+            self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,
             message=self._message(send) if send else None,
             certificate=probe.read_certificate(self.server) if login else "",
         )
+        return smtp.ask(self.client, job)
 
     def _message(self, subject: str) -> str:
         headers = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, tried
 from handson.diagnosis.fault import DEBIAN, LOGIN, RELOAD, Fault, Part, in_mailrc
+from handson.hosts.script import read
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -50,17 +51,11 @@ def bad_base64(scene: Scene) -> str:
 
 
 # Written by a colleague who knew AUTH PLAIN by half: the NUL before the name is missing.
-_BY_HAND = """\
-cat > ~/login-by-hand.py <<'PROGRAM'
-import base64, smtplib, sys
-server = smtplib.SMTP(sys.argv[1], 587)
-server.ehlo("by-hand")
-answer = base64.b64encode(b"USER@DOMAIN\\0PASSWORD").decode()
-print(server.docmd("AUTH", "PLAIN " + answer))
-server.quit()
-PROGRAM
-python3 ~/login-by-hand.py "$server_ip"
-"""
+_BY_HAND = (
+    "cat > ~/login-by-hand.py <<'PROGRAM'\n"
+    f"{read(__package__, 'login_by_hand.py')}PROGRAM\n"
+    'python3 ~/login-by-hand.py "$server_ip"\n'
+)
 
 
 CAUSES = (

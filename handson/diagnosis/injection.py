@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import plain_package
 from handson.diagnosis.fault import Part
 from handson.errors import CommandFailed, HandsonError
+from handson.hosts import script
 from handson.hosts.host import Host
 from handson.i18n import _
 
@@ -17,44 +17,6 @@ if TYPE_CHECKING:
     from handson.mail.observation import Scene
 
 FOLDER = "/var/lib/smtp-handson/faults"
-
-# The folder gets its name at the end: one that has it is complete, so that mending after a
-# kernel was killed half way puts back everything.
-_KEEP = r"""
-set -eu
-folder=/var/lib/smtp-handson/faults
-draft=$folder/.draft
-install -d -m 0700 /var/lib/smtp-handson "$folder"
-rm -rf "$draft"
-install -d -m 0700 "$draft"
-number=0
-for path in $files; do
-  printf '%s\n' "$path" >> "$draft/paths"
-  [ ! -e "$path" ] || cp -a "$path" "$draft/$number"
-  number=$((number + 1))
-done
-for unit in saslauthd rsyslog; do
-  ! systemctl is-active -q $unit || echo $unit >> "$draft/active"
-done
-printf '%s' "$note" > "$draft/note"
-mv "$draft" "$folder/$id"
-"""
-
-_RESTORE = r"""
-set -eu
-cd "/var/lib/smtp-handson/faults/$id"
-is_kept_active() { grep -qx "$1" active 2>/dev/null; }
-eval "$before"
-number=0
-[ ! -e paths ] || while read -r path; do
-  rm -rf "$path"
-  [ ! -e "$number" ] || cp -a "$number" "$path"
-  number=$((number + 1))
-done < paths
-eval "$after"
-cd /
-rm -rf "/var/lib/smtp-handson/faults/$id"
-"""
 
 
 def kept(host: Host) -> list[str]:
@@ -75,7 +37,8 @@ def forget(host: Host, id: str) -> None:
 def keep(host: Host, id: str, part: Part, text: str = "") -> None:
     """Copy the files of a fault aside, with owner, mode and time, and note what runs."""
     files = " ".join(_paths(host, part))
-    _run(host, _KEEP, {"files": files, "id": id, "note": text}, as_root=True)
+    known = {"files": files, "id": id, "note": text}
+    script.run(host, script.read(__package__, "keep.sh"), known)
 
 
 def change(scene: Scene, host: Host, part: Part) -> None:
@@ -89,7 +52,7 @@ def change(scene: Scene, host: Host, part: Part) -> None:
     if part.script:
         is_server = host is scene.server
         known = _known(scene) if is_server else {"server_ip": scene.settings.server_ip}
-        _run(host, f"set -e\n{part.script}", known, as_root=is_server)
+        script.run(host, f"set -e\n{part.script}", known, as_root=is_server)
 
 
 def restore(scene: Scene, host: Host, id: str, part: Part) -> None:
@@ -99,7 +62,7 @@ def restore(scene: Scene, host: Host, id: str, part: Part) -> None:
     if host is scene.server:
         # `install` and the package's name, for a part that has to install something again.
         known |= {key: value for key, value in _system(scene).items()}
-    _run(host, _RESTORE, known, as_root=True)
+    script.run(host, script.read(__package__, "restore.sh"), known)
 
 
 def _system(scene: Scene) -> dict[str, str]:
@@ -152,16 +115,6 @@ def _paths(host: Host, part: Part) -> list[str]:
             path = path.replace(word, value)
         paths.append(path)
     return paths
-
-
-def _run(host: Host, script: str, known: dict[str, str], as_root: bool) -> None:
-    """Run a shell script on a host, with what it may name as shell variables."""
-    head = "export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8\n"
-    head += "".join(f"{name}={shlex.quote(value)}\n" for name, value in known.items())
-    command = "sudo -n sh -s" if as_root else "sh -s"
-    status, output = host.probe(command, stdin=head + script)
-    if status:
-        raise CommandFailed(host.name, command, status, output)
 
 
 # -- the security group -------------------------------------------------------

@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from handson.hosts import snapshot
+from handson.hosts import script, snapshot
 from handson.hosts.host import Host
 from handson.ui.view import View
-
-# Prints what has to be done with $file: 'copy SOURCE', 'remove', or nothing. A backup that
-# bears the step's own mark was made when the step had been done by hand already.
-_COMPARE = r"""
-if [ -n "$mark" ] && grep -Eqs "$mark" "$source"; then source=; fi
-if [ -z "$source" ]; then
-  [ -d "$start" ] || exit 0
-  source=$start$file
-  [ -e "$source" ] || source=/dev/null
-fi
-if [ ! -s "$source" ]; then
-  [ ! -e "$file" ] || echo remove
-elif ! cmp -s "$source" "$file"; then
-  echo "copy $source"
-fi
-"""
 
 
 def put_back(host: Host, path: str, record: str = "", mark: str = "") -> list[View]:
@@ -35,7 +19,8 @@ def put_back(host: Host, path: str, record: str = "", mark: str = "") -> list[Vi
         "start": f"{snapshot.FOLDER}/{snapshot.START}",
         "mark": mark,
     }
-    what, _space, source = snapshot.run_as_root(host, _COMPARE, known).strip().partition(" ")
+    answer = script.run(host, script.read(__package__, "compare.sh"), known)
+    what, _space, source = answer.strip().partition(" ")
     if what == "remove":
         return [host.run("sudo rm {path}", path=path)]
     if what == "copy":

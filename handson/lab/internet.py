@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from handson.errors import LabError
@@ -21,19 +22,7 @@ OUTSIDE = "outside"
 VPC = "vpc"
 LOGIN_UID = 48221  # as in image/setup.sh
 AUTHORIZED_KEYS = "/home/admin/.ssh/authorized_keys"
-
-# Accepts mail for any address of any domain into one Maildir, each mail marked with the
-# address it came for (virtual(8) refuses to make up folders from addresses).
-MAILBOX_SETUP = r"""
-install -d -o admin -g admin /srv/mail
-postconf -e 'myhostname = mailbox.lab' 'mydestination =' 'inet_interfaces = all' \
-  'inet_protocols = ipv4' 'virtual_mailbox_domains = static:all' \
-  'virtual_mailbox_base = /srv/mail' \
-  'virtual_mailbox_maps = static:received/' \
-  'virtual_uid_maps = static:48221' 'virtual_gid_maps = static:48221'
-systemctl restart postfix
-until ss -Hlnt | grep -q ':25 '; do sleep 0.05; done
-"""
+REMOTE = files("handson.lab") / "remote"
 
 
 @dataclass(frozen=True)
@@ -96,7 +85,7 @@ class Internet:
         places = [(engine.full(NETWORK), network.address(self.cidr, network.MAILBOX))]
         host = self._have(engine, host, "mailbox", places, files=[self._key])
         self._settle(engine, host)
-        engine.run(host, MAILBOX_SETUP)
+        engine.run(host, (REMOTE / "mailbox.sh").read_text("utf-8"))
 
     def _have(
         self,
@@ -130,23 +119,9 @@ def use_resolver(engine: Engine, host: Any, address: str) -> None:
     engine.run(host, f"printf 'nameserver {address}\\noptions timeout:2\\n' > /etc/resolv.conf")
 
 
-# What is the matter with a host that does not get there stands in its journal.
-WAIT_FOR_SSH = """
-end=$(($(date +%s) + 50))
-until [ -s /etc/ssh/ssh_host_ecdsa_key.pub ] && ss -Hlnt | grep -q ':22 '; do
-    if [ $(date +%s) -gt $end ]; then
-        echo "$(systemctl is-system-running), $(systemctl list-jobs --no-legend | wc -l) jobs"
-        journalctl -b -n 4 --no-pager
-        exit 1
-    fi
-    sleep 0.05
-done
-"""
-
-
 def wait_for_ssh(engine: Engine, host: Any) -> None:
     """Wait until sshd has its host keys and listens."""
-    engine.run(host, WAIT_FOR_SSH, timeout=60)
+    engine.run(host, (REMOTE / "wait_for_ssh.sh").read_text("utf-8"), timeout=60)
 
 
 def host_keys(engine: Engine, host: Any) -> list[str]:

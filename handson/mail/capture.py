@@ -14,23 +14,10 @@ from collections.abc import Callable
 from types import TracebackType
 
 from handson.cloud.targets import Tap
+from handson.hosts import script
 from handson.i18n import _
 from handson.ui.view import View, escape
 
-# Root's alone, and for a minute at most, whatever becomes of the kernel.
-START = """
-umask 077
-setsid timeout 60 tcpdump -i any -A -l -n -s 0 tcp port {port} \
-    > /root/wire.txt 2> /root/wire.log < /dev/null &
-until grep -q 'listening on' /root/wire.log 2>/dev/null; do sleep 0.05; done
-"""
-STOP = """
-sleep 0.3
-pkill -x tcpdump || true
-sleep 0.2
-cat /root/wire.txt
-rm -f /root/wire.txt /root/wire.log
-"""
 # A packet as tcpdump prints it: a line about it, which ends with its length (and with what it
 # reads there on port 25), and its bytes.
 PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d+ .*, length (\d+)(?:: SMTP.*)?$", re.MULTILINE)
@@ -45,10 +32,11 @@ class OnHost:
         self.run = run
 
     def capture(self, instance: str, port: int) -> None:
-        self.run(START.format(port=port))
+        listen = script.read(__package__, "listen.sh")
+        self.run(script.assign({"port": str(port)}) + listen)
 
     def captured(self, instance: str) -> str:
-        return self.run(STOP)
+        return self.run(script.read(__package__, "heard.sh"))
 
 
 class Wiretap(View):

@@ -209,10 +209,10 @@ class Scene:
             timeout=CONNECTION,
             patience=ANSWER,
         )
-        found = smtp.ask_all(self.client, [job])[0]
+        found = smtp.ask(self.client, job)
         if found.is_open and found.error and not self._has_died():
             # Slow is not broken: a name server that does not answer delays the first word.
-            found = smtp.ask_all(self.client, [replace(job, patience=5)])[0]
+            found = smtp.ask(self.client, replace(job, patience=5))
         return found
 
     def _has_died(self) -> bool:

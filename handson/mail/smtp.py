@@ -8,21 +8,21 @@ is a `Dialogue`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from handson.errors import HandsonError, InvalidInput
+from handson.hosts import script
 from handson.hosts.runner import Runner
 from handson.i18n import _
-from handson.mail.dialogue import PROGRAM
+from handson.mail.remote.dialogue import REPLIES
 from handson.secret import MASK, Secret
 from handson.ui.view import View, escape
 
 COMMAND = "python3 -"
 # What the course's own dialogues call themselves: they are no mail program of a learner.
 HELO = "handson.invalid"
-_REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
 
 
 class Reply(NamedTuple):
@@ -89,51 +89,14 @@ class Job:
         return {**vars(self), "password": password}
 
 
-def program(jobs: Sequence[Job], seconds: float = 20, pause: float = 0) -> str:
-    """Return the program that holds dialogues one after the other; feed it to `COMMAND`.
+def compose(call: str, given: Mapping[str, Any], *names: str) -> str:
+    """Return files of `remote/` as one program that ends with a call; it may name `given`.
 
-    It ends within some `seconds`, waits for a `pause` (seconds) after each dialogue, and
-    waits once only for a place that does not answer.
-
-    The text holds the passwords: it must not be printed or stored.
+    The text holds the passwords of `given`: it must not be printed or stored.
     """
-    given = {
-        "jobs": [job.given() for job in jobs],
-        "seconds": seconds,
-        "pause": pause,
-        "replies": _REPLIES,
-    }
-    return f"import json; given = json.loads({json.dumps(given)!r})\n{PROGRAM}"
-
-
-def dialogue_program(
-    host: str,
-    port: int,
-    *,
-    sender: str,
-    recipient: str,
-    login: str = "",
-    password: Secret | None = None,
-    message: str | None = None,
-    name: str = HELO,
-    timeout: float = 3,
-) -> str:
-    """Return the program of one dialogue with `host`:`port`; see `Job`.
-
-    The text holds the password: it must not be printed or stored.
-    """
-    job = Job(
-        host,
-        port,
-        sender,
-        recipient,
-        login=login,
-        password=password,
-        message=message,
-        name=name,
-        timeout=timeout,
-    )
-    return program([job])
+    parts = [script.read(__package__, name) for name in names]
+    # A line of its own: no error of the call shows it.
+    return "\n".join([*parts, f"given = json.loads({json.dumps(given)!r})", call])
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,10 +129,10 @@ class Dialogue(View):
 
     @classmethod
     def parse(cls, output: str) -> Dialogue:
-        """Return the dialogue that the program of `dialogue_program` printed."""
+        """Return the dialogue that the program printed."""
         try:
             found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
-            replies = {key: Reply(*found.pop(key)) for key in _REPLIES if found[key]}
+            replies = {key: Reply(*found.pop(key)) for key in REPLIES if found[key]}
             return cls(**{**found, **replies})
         except (ValueError, IndexError, KeyError, TypeError):
             raise HandsonError(
@@ -197,7 +160,7 @@ class Dialogue(View):
     @property
     def refusal(self) -> Reply | None:
         """The first answer that was a no."""
-        replies = (getattr(self, name) for name in _REPLIES)
+        replies = (getattr(self, name) for name in REPLIES)
         return next((reply for reply in replies if reply and reply.is_refusal), None)
 
     @property
@@ -266,44 +229,23 @@ class Dialogue(View):
         return '<div class="term"><pre>' + "\n".join(lines) + "</pre></div>"
 
 
-def ask(
-    speaker: Runner,
-    host: str,
-    port: int,
-    *,
-    sender: str,
-    recipient: str,
-    login: str = "",
-    password: Secret | None = None,
-    message: str | None = None,
-    certificate: str = "",
-) -> Dialogue:
-    """Talk to `host`:`port` from the host `speaker`, and return the dialogue; see `Job`.
-
-    Without a `message` nothing is sent: the dialogue ends when the server has said whether
-    it would take one. Raises HandsonError when the host cannot run the program.
-    """
-    job = Job(
-        host,
-        port,
-        sender,
-        recipient,
-        login=login,
-        password=password,
-        message=message,
-        certificate=certificate,
-    )
+def ask(speaker: Runner, job: Job) -> Dialogue:
+    """Hold one dialogue from the host `speaker`, as `ask_all` does several."""
     return ask_all(speaker, [job])[0]
 
 
 def ask_all(
     speaker: Runner, jobs: Sequence[Job], seconds: float = 20, pause: float = 0
 ) -> list[Dialogue]:
-    """Hold several dialogues from the host `speaker`, all by one command; see `program`.
+    """Hold several dialogues from the host `speaker`, one after the other, by one command.
 
-    Raises HandsonError when the host cannot run the program.
+    It ends within some `seconds`, waits for a `pause` (seconds) after each dialogue, and
+    waits once only for a place that does not answer. Raises HandsonError when the host
+    cannot run the program.
     """
-    output = speaker.probe(COMMAND, stdin=program(jobs, seconds, pause))[1]
+    given = {"jobs": [job.given() for job in jobs], "seconds": seconds, "pause": pause}
+    program = compose("hold_all(given)", given, "dialogue.py")
+    output = speaker.probe(COMMAND, stdin=program)[1]
     lines = output.strip().splitlines()
     if len(lines) < len(jobs):
         lines = [output]  # an error: parsing it tells

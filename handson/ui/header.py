@@ -83,30 +83,4 @@ class Header(View):
         )
 
 
-HEADER_STYLE = style_sheet("""
-div.ho .header{border:1px solid var(--line);border-radius:10px;overflow:hidden}
-div.ho .header .what{display:flex;gap:.9rem;align-items:center;padding:.7rem 1rem;
-background:var(--info-bg)}
-div.ho .header .what b{font-size:17px}
-div.ho .header .number{flex:none;width:2.3rem;height:2.3rem;border-radius:50%;
-background:var(--info);color:var(--jp-layout-color0,#fff);display:grid;place-items:center;
-font-size:18px;font-weight:700}
-div.ho .header .steps{display:grid;grid-template-columns:repeat(auto-fit,minmax(4.6rem,1fr));
-padding:.7rem .4rem .2rem}
-div.ho .header .step{display:flex;flex-direction:column;align-items:center;gap:.25rem;
-position:relative;text-align:center;font-size:11.5px;line-height:1.25;padding:0 .2rem .4rem;
-color:var(--quiet);text-decoration:none;font-weight:400}
-div.ho .header .step:hover .name{text-decoration:underline}
-div.ho .header .step:not(:last-child)::after{content:"";position:absolute;top:.72rem;
-left:calc(50% + .95rem);width:calc(100% - 1.9rem);height:2px;background:var(--line)}
-div.ho .header .step.done:not(:last-child)::after{background:var(--good)}
-div.ho .header .dot{width:1.5rem;height:1.5rem;border-radius:50%;display:grid;
-place-items:center;font-size:12px;font-weight:600;border:2px solid var(--line)}
-div.ho .header .done .dot{background:var(--good);border-color:var(--good);
-color:var(--jp-layout-color0,#fff)}
-div.ho .header .back .dot{border-color:var(--warn);color:var(--warn)}
-div.ho .header .back .name{color:var(--warn)}
-div.ho .header .here .dot{border-color:var(--info);color:var(--info)}
-div.ho .header .here .name{color:var(--info);font-weight:700}
-div.ho .header .count{font-size:11.5px;color:var(--quiet);padding:0 1rem .5rem;text-align:right}
-""")
+HEADER_STYLE = style_sheet(__package__, "header.css")

@@ -171,10 +171,4 @@ def _in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-PROGRESS_STYLE = style_sheet("""
-div.ho .progress .rail{height:6px;border-radius:3px;background:var(--soft);overflow:hidden;
-margin:.3rem 0;max-width:32rem}
-div.ho .progress .bar{height:100%;border-radius:3px;background:var(--info);width:30%}
-@keyframes ho-fill{from{width:2%}to{width:96%}}
-@keyframes ho-move{0%{margin-left:-30%}100%{margin-left:100%}}
-""")
+PROGRESS_STYLE = style_sheet(__package__, "progress.css")

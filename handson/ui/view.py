@@ -8,6 +8,7 @@ says how it looks in `text()` and in `html()`; Jupyter takes both from
 from __future__ import annotations
 
 from html import escape
+from importlib.resources import files
 from typing import Any, ClassVar
 
 __all__ = [
@@ -24,12 +25,13 @@ __all__ = [
 ]
 
 
-def style_sheet(rules: str) -> str:
-    """Return CSS rules as an HTML element; they are to begin with `div.ho`.
+def style_sheet(package: str, name: str) -> str:
+    """Return a package's CSS file as an HTML element; its rules are to begin with `div.ho`.
 
-    >>> style_sheet("div.ho b{color:red}")
-    '<style>div.ho.ho.ho b{color:red}</style>'
+    >>> style_sheet("handson.ui", "progress.css")[:44]
+    '<style>div.ho.ho.ho .progress .rail{height:6'
     """
+    rules = files(package).joinpath(name).read_text("utf-8")
     # Named three times over, the class outweighs JupyterLab's own rules for tables and the
     # like. On one line, the sheet is one line of a saved notebook too.
     rules = rules.replace("div.ho", "div.ho.ho.ho").replace("\n", "")
@@ -39,66 +41,7 @@ def style_sheet(rules: str) -> str:
 # Jupyter's own colours where they are defined, a plain value elsewhere (a report in a
 # browser). The second block is for a dark Jupyter or editor, where the tones of the first
 # would be too dim to read.
-STYLE = style_sheet("""
-div.ho{
---good:#1a7f37;--bad:#cf222e;--warn:#8a5d00;--info:#0969da;--quiet:#59636e;
---good-bg:rgba(26,127,55,.08);--bad-bg:rgba(207,34,46,.07);--warn-bg:rgba(191,135,0,.10);
---info-bg:rgba(9,105,218,.07);--line:rgba(101,109,118,.28);--soft:rgba(101,109,118,.09);
-font-family:var(--jp-content-font-family,system-ui,sans-serif);font-size:14px;line-height:1.5;
-color:var(--jp-content-font-color1,#1f2328);max-width:62rem}
-[data-jp-theme-light="false"] div.ho,.vscode-dark div.ho{
---good:#56d364;--bad:#ff8e87;--warn:#e3b341;--info:#6cb6ff;--quiet:#9aa4af;
---good-bg:rgba(46,160,67,.16);--bad-bg:rgba(248,81,73,.15);--warn-bg:rgba(187,128,9,.18);
---info-bg:rgba(56,139,253,.15);--line:rgba(154,164,175,.30);--soft:rgba(154,164,175,.13)}
-div.ho .good{color:var(--good)}div.ho .bad{color:var(--bad)}div.ho .warn{color:var(--warn)}
-div.ho .quiet{color:var(--quiet)}div.ho a{color:var(--info)}
-div.ho strong.title{display:block;margin:.3rem 0 .2rem}
-div.ho table{border-collapse:collapse;margin:.4rem 0;font-size:13px;border:1px solid var(--line)}
-div.ho th,div.ho td{border:0;border-bottom:1px solid var(--line);padding:.3rem .7rem;
-text-align:left;vertical-align:top;white-space:normal}
-div.ho tr,div.ho tr:hover{background:none}div.ho tr.good{background:var(--good-bg)}
-div.ho tr.bad{background:var(--bad-bg)}div.ho tr.warn{background:var(--warn-bg)}
-div.ho th{background:var(--soft);font-weight:600}
-div.ho code,div.ho pre{font-family:var(--jp-code-font-family,ui-monospace,monospace);
-font-size:12.5px}
-div.ho code{background:var(--soft);color:inherit;padding:.05rem .3rem;border-radius:4px}
-div.ho pre{margin:0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;
-background:none;color:inherit;line-height:1.45}
-div.ho .term{background:#1c2128;border:1px solid var(--line);border-radius:6px;
-padding:.5rem .75rem;margin:.3rem 0}
-div.ho .term pre{color:#d1d7e0}div.ho .term .host{color:#6cb6ff;font-weight:600}
-div.ho .term .cmd{color:#fff;font-weight:600}div.ho .term .note{color:#f69d50}
-div.ho .diff{border:1px solid var(--line);border-radius:6px;margin:.3rem 0;overflow:hidden}
-div.ho .diff .file{background:var(--soft);padding:.25rem .75rem;font-weight:600;font-size:12.5px}
-div.ho .diff pre{padding:.35rem 0}div.ho .diff pre span{display:block;padding:0 .75rem}
-div.ho .diff .add{background:var(--good-bg);color:var(--good)}
-div.ho .diff .del{background:var(--bad-bg);color:var(--bad)}div.ho .diff .at{color:var(--quiet)}
-div.ho .note-box{border-left:4px solid var(--info);background:var(--info-bg);
-padding:.4rem .8rem;margin:.3rem 0;border-radius:0 6px 6px 0;color:inherit}
-div.ho .note-box.good{border-color:var(--good);background:var(--good-bg)}
-div.ho .note-box.bad{border-color:var(--bad);background:var(--bad-bg)}
-div.ho .note-box.warn{border-color:var(--warn);background:var(--warn-bg)}
-div.ho .note-box.quiet{border-color:var(--line);background:var(--soft)}
-div.ho .card{border:1px solid var(--line);border-radius:8px;margin:.4rem 0;overflow:hidden}
-div.ho .card>.head{display:flex;flex-wrap:wrap;gap:.2rem .8rem;justify-content:space-between;
-background:var(--soft);padding:.4rem .8rem;font-weight:600}
-div.ho .card>.row{padding:.35rem .8rem;border-top:1px solid var(--line)}
-div.ho .card>.row.good{color:inherit}div.ho .card>.row.good>.mark{color:var(--good)}
-div.ho .card>.row.bad{color:inherit;background:var(--bad-bg)}
-div.ho .card>.row.bad>.mark{color:var(--bad)}
-div.ho .mark{font-weight:700;margin-right:.45rem}
-div.ho .chip{display:inline-block;font-size:11.5px;line-height:1.3;padding:.1rem .45rem;
-border:1px solid var(--line);border-radius:9px;color:var(--quiet);margin-left:.4rem;
-white-space:nowrap}
-div.ho dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .9rem;
-margin:.35rem 0 .2rem 1.35rem;font-size:13px}
-div.ho dl>dt{float:none;width:auto;font-weight:600;color:var(--quiet)}
-div.ho dl>dd{margin:0;width:auto;overflow-wrap:anywhere}
-div.ho img.picture{display:block;width:100%;max-width:760px;height:auto;margin:.4rem 0;
-border-radius:10px}
-[data-jp-theme-light="false"] div.ho img.picture,.vscode-dark div.ho img.picture{
-filter:invert(.9) hue-rotate(180deg) saturate(1.25)}
-""")
+STYLE = style_sheet(__package__, "view.css")
 
 TONES = ("good", "bad", "warn", "quiet", "")
 

@@ -5,10 +5,14 @@ set -eu
 config=$1 server_ip=$2
 read -r password
 sockets=$(mktemp -d)
-trap 'for host in client server pc; do on "$host" -O exit 2>/dev/null || true; done; rm -rf "$sockets"' EXIT
 on() {
     ssh -F "$config" -o ControlMaster=auto -o "ControlPath=$sockets/%n" -o ControlPersist=60 "$@"
 }
+end() {
+    for host in client server pc; do on "$host" -O exit 2>/dev/null || true; done
+    rm -rf "$sockets"
+}
+trap end EXIT
 
 on server sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -q sasl2-bin libsasl2-modules
 printf 'pwcheck_method: auxprop\nmech_list: PLAIN\n' |

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from finished import SLUGS, Finished
+from handson.diagnosis.faults_client import CERTIFICATE, FILES, LOGIN, _tls
 
 from handson.course import checks, outline
 from handson.diagnosis import injection
 from handson.diagnosis.chain import diagnose
 from handson.diagnosis.fault import AGED, RELOAD, RESTART, Part
-from handson.diagnosis.faults_client import CERTIFICATE, FILES, LOGIN, _tls
 
 MAIN, MASTER = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
 TUTORIAL = "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination"

@@ -127,13 +127,8 @@ def test_it_boots_as_it_was_told(
 
 
 def test_a_stranger_is_not_relayed_for(third: str, login: Callable[[], Host], step: Step) -> None:
-    answer = smtp.ask(
-        login(),
-        step.settings.server_ip,
-        25,
-        sender=step.settings.sender,
-        recipient=step.settings.recipient,
-    )
+    known = step.settings
+    answer = smtp.ask(login(), smtp.Job(known.server_ip, 25, known.sender, known.recipient))
     assert answer.is_open and answer.rcpt is not None
     assert "Relay access denied" in answer.rcpt.text
     assert step.talk(25).is_accepted  # while the client is relayed for

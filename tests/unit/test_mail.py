@@ -4,97 +4,21 @@ from __future__ import annotations
 
 import base64
 import socket
-import socketserver
-import ssl
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from speaking import certificate_of, make_chain, serving
 
 from handson.errors import HandsonError, InvalidInput
-from handson.mail.smtp import Dialogue, Job, Reply, ask, ask_all, dialogue_program, program
+from handson.mail.smtp import HELO, Dialogue, Job, Reply, ask, ask_all
 from handson.secret import Secret
 
 PASSWORD = Secret("canary-tr0ub4dor")
 RIGHT = base64.b64encode(b"\0smtp-auth@example.com\0canary-tr0ub4dor").decode()
-
-
-class Server(socketserver.ThreadingTCPServer):
-    """Answers a command (its first word) as told, None: hangs up; keeps what it heard."""
-
-    daemon_threads = True
-
-    def __init__(self, answers: dict[str, str | None], chain: Path | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Talk)
-        self.chain = chain
-        self.answers = {
-            "": "220 mail.example.com ESMTP",
-            "EHLO": "250-mail.example.com\n250-PIPELINING\n250-AUTH PLAIN LOGIN\n250 8BITMIME",
-            "AUTH": "235 2.7.0 Authentication successful",
-            "MAIL": "250 2.1.0 Ok",
-            "RCPT": "250 2.1.5 Ok",
-            "DATA": "354 End data with <CR><LF>.<CR><LF>",
-            ".": "250 2.0.0 Ok: queued as 66857C01110",
-            "STARTTLS": "220 2.0.0 Ready to start TLS",
-            "RSET": "250 2.0.0 Ok",
-            "QUIT": "221 2.0.0 Bye",
-        } | answers
-        self.heard: list[str] = []
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        raise AssertionError(self.heard)
-
-
-class Talk(socketserver.StreamRequestHandler):
-    server: Server
-
-    def handle(self) -> None:
-        if self.answer(""):
-            self.converse()
-
-    def converse(self) -> None:
-        is_data = False
-        for raw in self.rfile:
-            line = raw.decode().rstrip("\r\n")
-            self.server.heard.append(line)
-            if is_data and line != ".":
-                continue
-            word = line.split(" ")[0]
-            if not self.answer(word):
-                return
-            if word == "STARTTLS" and self.server.chain:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(self.server.chain)
-                with context.wrap_socket(self.request, server_side=True) as self.request:
-                    self.setup()
-                    self.converse()
-                return
-            is_data = word == "DATA"
-
-    def answer(self, word: str) -> bool:
-        answer = self.server.answers[word]
-        if answer is None:
-            return False
-        self.wfile.write(answer.replace("\n", "\r\n").encode() + b"\r\n")
-        return True
-
-
-@contextmanager
-def serving(chain: Path | None = None, **answers: str | None) -> Iterator[Server]:
-    with Server(answers, chain) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 class Here:
@@ -106,19 +30,15 @@ class Here:
         return done.returncode, done.stdout + done.stderr
 
 
+def job(port: int, name: str = "m00.handson.invalid", **more: Any) -> Job:
+    return Job("127.0.0.1", port, "hello@example.com", "friend@example.net", name=name, **more)
+
+
 def talk(
     port: int, login: str = "", message: str | None = None, password: Secret | None = PASSWORD
 ) -> Dialogue:
-    return ask(
-        Here(),
-        "127.0.0.1",
-        port,
-        sender="hello@example.com",
-        recipient="friend@example.net",
-        login=login,
-        password=password if login else None,
-        message=message,
-    )
+    more = {"login": login, "password": password if login else None, "message": message}
+    return ask(Here(), job(port, HELO, **more))
 
 
 def test_right_login_would_relay() -> None:
@@ -211,10 +131,8 @@ def test_dropped_packets_time_out() -> None:
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(full.getsockname())
-        program = dialogue_program(
-            *full.getsockname(), sender="a@b.example", recipient="c@d.example", timeout=0.3
-        )
-        dialogue = Dialogue.parse(Here().probe("python3 -", stdin=program)[1])
+        place = Job(*full.getsockname(), "a@b.example", "c@d.example", timeout=0.3)
+        dialogue = ask(Here(), place)
         for one in waiting:
             one.close()
     assert dialogue.connected == "timed out"
@@ -222,10 +140,8 @@ def test_dropped_packets_time_out() -> None:
 
 
 def test_an_address_without_a_way_is_unreachable() -> None:
-    program = dialogue_program(
-        "255.255.255.255", 587, sender="a@b.example", recipient="c@d.example", timeout=0.3
-    )
-    dialogue = Dialogue.parse(Here().probe("python3 -", stdin=program)[1])
+    place = Job("255.255.255.255", 587, "a@b.example", "c@d.example", timeout=0.3)
+    dialogue = ask(Here(), place)
     assert dialogue.connected == "unreachable"
     assert dialogue.error and dialogue.error in dialogue.outcome()
 
@@ -259,7 +175,7 @@ def test_odd_signs_in_a_password_arrive() -> None:
 @pytest.mark.parametrize("address", ["a@b.example>\r\nDATA", "a\nb@c.example", "<a@b.example"])
 def test_address_cannot_carry_a_command(address: str) -> None:
     with pytest.raises(InvalidInput):
-        dialogue_program("127.0.0.1", 25, sender="a@b.example", recipient=address)
+        Job("127.0.0.1", 25, "a@b.example", address)
 
 
 @pytest.mark.parametrize("output", ["", "bash: python3: command not found", "{}", "[1]", "null"])
@@ -269,18 +185,7 @@ def test_host_without_python_is_told(output: str) -> None:
     assert "python3 --version" in raised.value.cure
 
 
-def test_program_is_old_enough_for_every_host() -> None:
-    import ast
-
-    program = dialogue_program("h", 25, sender="a@b.example", recipient="c@d.example")
-    ast.parse(program, feature_version=(3, 7))
-
-
 # -- several dialogues by one program ------------------------------------------------------
-
-
-def job(port: int, name: str = "m00.handson.invalid", **more: Any) -> Job:
-    return Job("127.0.0.1", port, "hello@example.com", "friend@example.net", name=name, **more)
 
 
 def test_several_dialogues_are_held_in_their_order() -> None:
@@ -358,24 +263,8 @@ TLS = "250-mail.example.com\n250-STARTTLS\n250 AUTH PLAIN"
 
 @pytest.fixture(scope="module")
 def chains(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two certificates, each with its key in the same file."""
     folder = tmp_path_factory.mktemp("chains")
-    made = []
-    for name in ("one", "two"):
-        key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-             "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", certificate],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        chain = folder / f"{name}.chain"
-        chain.write_text(certificate.read_text() + key.read_text())
-        made.append(chain)
-    return made[0], made[1]
-
-
-def certificate_of(chain: Path) -> str:
-    return chain.read_text().partition("-----BEGIN PRIVATE")[0]
+    return make_chain(folder, "one"), make_chain(folder, "two")
 
 
 def test_starttls_is_used_with_the_servers_own_certificate(chains: tuple[Path, Path]) -> None:
@@ -435,9 +324,3 @@ def test_starttls_that_is_refused_ends_it() -> None:
         )
     assert held.refusal == Reply(454, "4.7.0 TLS not available")
     assert held.mail is None
-
-
-def test_the_program_of_several_is_old_enough_too() -> None:
-    import ast
-
-    ast.parse(program([job(25), job(587)]), feature_version=(3, 7))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from speaking import make_chain, serving
 
 from handson.errors import HandsonError
 from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, System
@@ -42,9 +44,9 @@ class Home:
         (self.path / name).write_text(text)
         (self.path / name).chmod(mode)
 
-    def read(self) -> Mailrc:
+    def read(self, is_silent: bool = True) -> Mailrc:
         # It is known to be silent: nothing is connected to.
-        return Mailrc.take(self, "127.0.0.1", "a@example.com", "b@example.net", is_silent=True)
+        return Mailrc.take(self, "127.0.0.1", "a@example.com", "b@example.net", is_silent)
 
 
 @pytest.fixture
@@ -127,3 +129,84 @@ def test_line_that_cannot_be_parsed_is_passed_over(home: Home) -> None:
 def test_program_that_did_not_run() -> None:
     with pytest.raises(HandsonError, match="python3: not found"):
         Mailrc.parse("sh: python3: not found\n")
+
+
+# -- what a server answers to them ----------------------------------------------------------
+
+TLS = "250-mail.example.com\n250-STARTTLS\n250 AUTH PLAIN"
+
+
+def settings(port: int, *more: str) -> str:
+    return OLD + "".join(f"set {line}\n" for line in (f"smtp=smtp://127.0.0.1:{port}", *more))
+
+
+def test_the_login_is_tried_up_to_the_recipient(home: Home) -> None:
+    with serving() as server:
+        home.write(".mailrc", settings(server.server_address[1]))
+        talk = home.read(is_silent=False).dialogue
+    assert talk and talk.is_logged_in and talk.is_accepted and not talk.error
+    plain = base64.b64encode(b"\0u@example.com\0secret12").decode()
+    assert server.heard[:4] == [
+        "EHLO handson.invalid",
+        f"AUTH PLAIN {plain}",
+        "MAIL FROM:<a@example.com>",
+        "RCPT TO:<b@example.net>",
+    ]
+    assert server.heard[-1] == "QUIT"
+
+
+def test_login_by_the_mechanism_login(home: Home) -> None:
+    coded = [base64.b64encode(word).decode() for word in (b"u@example.com", b"secret12")]
+    answers = {coded[0]: "334 UGFzc3dvcmQ6", coded[1]: "235 2.7.0 ok"}
+    with serving(AUTH="334 VXNlcm5hbWU6", **answers) as server:
+        home.write(".mailrc", settings(server.server_address[1], "smtp-auth=login"))
+        talk = home.read(is_silent=False).dialogue
+    assert talk and talk.is_logged_in and talk.is_accepted
+    assert server.heard[1:4] == ["AUTH LOGIN", *coded]
+
+
+def test_mechanism_login_that_is_refused_gives_away_nothing(home: Home) -> None:
+    with serving(AUTH="535 5.7.8 no mechanism available") as server:
+        home.write(".mailrc", settings(server.server_address[1], "smtp-auth=login"))
+        talk = home.read(is_silent=False).dialogue
+    assert talk and talk.refusal and talk.refusal.code == 535 and talk.mail is None
+    assert server.heard[1:] == ["AUTH LOGIN", "QUIT"]
+
+
+@pytest.mark.parametrize("more", [(), ("tls-ca-file=~/other.pem",)])
+def test_certificate_that_nobody_vouches_for(
+    home: Home, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    make_chain(tmp_path, "other")
+    with serving(make_chain(tmp_path, "one"), EHLO=TLS) as server:
+        port = server.server_address[1]
+        home.write(".mailrc", settings(port, "smtp-use-starttls", *more))
+        talk = home.read(is_silent=False).dialogue
+    assert talk and talk.starttls and "certificate" in talk.error and talk.auth is None
+    assert server.heard == ["EHLO handson.invalid", "STARTTLS"]
+
+
+def test_certificate_that_is_not_looked_at(home: Home, tmp_path: Path) -> None:
+    with serving(make_chain(tmp_path, "one"), EHLO=TLS) as server:
+        port = server.server_address[1]
+        home.write(".mailrc", settings(port, "smtp-use-starttls", "tls-verify=ignore"))
+        talk = home.read(is_silent=False).dialogue
+    assert talk and talk.is_logged_in and not talk.error
+    assert server.heard[:3] == ["EHLO handson.invalid", "STARTTLS", "EHLO handson.invalid"]
+
+
+def test_certificate_for_another_name(home: Home, tmp_path: Path) -> None:
+    chain = make_chain(tmp_path, "one")
+    with serving(chain, EHLO=TLS) as server:
+        port = server.server_address[1]
+        home.write(".mailrc", settings(port, "smtp-use-starttls", "tls-ca-file=~/one.pem"))
+        talk = home.read(is_silent=False).dialogue
+    assert talk and "mismatch" in talk.error and talk.auth is None
+
+
+def test_nothing_listens(home: Home) -> None:
+    with serving() as server:
+        port = server.server_address[1]
+    home.write(".mailrc", settings(port))
+    talk = home.read(is_silent=False).dialogue
+    assert talk and talk.connected == "refused"

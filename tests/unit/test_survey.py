@@ -30,8 +30,8 @@ class Sent:
 def test_one_command_with_the_paths_of_the_system() -> None:
     host = Sent()
     assert Survey.take(host).is_running
-    assert "conf='/etc/sasl2/smtpd.conf'" in host.stdin
-    assert "default='/etc/sasl2/sasldb2'" in host.stdin
+    assert "conf=/etc/sasl2/smtpd.conf\n" in host.stdin
+    assert "default=/etc/sasl2/sasldb2\n" in host.stdin
 
 
 def test_values_of_the_service_go_before_those_of_main_cf() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +24,7 @@ STYLE_ELEMENT = re.compile(r"<style\b.*?</style>", re.S)
 SCRIPT_ELEMENT = re.compile(r"<script\b.*?</script>", re.S | re.I)
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 
-PAGE_STYLE = """
-:root{color-scheme:light}
-body{margin:0 auto;max-width:64rem;padding:1.5rem;font:15px/1.55 system-ui,sans-serif;color:#1f2328}
-h1,h2,h3{line-height:1.25}section{border-top:2px solid #d0d7de;margin-top:2.5rem}
-nav ol{columns:2;padding-left:1.4rem}a{color:#0969da}a.anchor-link{display:none}
-pre,code{font:12.5px/1.45 ui-monospace,monospace}
-code{background:#f0f2f4;padding:.05rem .3rem;border-radius:4px}pre code{background:none;padding:0}
-.in{background:#f6f8fa;border:1px solid #d0d7de;border-radius:6px;padding:.5rem .75rem;
-margin:.6rem 0 .2rem;overflow-x:auto}.in pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
-.in::before{content:attr(data-count);float:right;color:#59636e;font-size:12px}
-.out{margin:.2rem 0 .8rem;overflow-x:auto}
-.out>pre{margin:.3rem 0;white-space:pre-wrap;overflow-wrap:anywhere}
-.failed{outline:3px solid #cf222e;outline-offset:4px;border-radius:4px}
-.fault{border-left:5px solid #cf222e;background:#fff1f0;padding:.6rem 1rem;white-space:pre-wrap;
-overflow-wrap:anywhere;font:13px/1.5 ui-monospace,monospace}
-table{border-collapse:collapse}th,td{border-bottom:1px solid #d0d7de;padding:.25rem .6rem;
-text-align:left;vertical-align:top}.good{color:#1a7f37}.bad{color:#cf222e}img{max-width:100%}
-.ansi-red-fg,.ansi-red-intense-fg{color:#cf222e}.ansi-green-fg{color:#1a7f37}
-.ansi-bold{font-weight:700}
-"""
+PAGE_STYLE = files(__package__).joinpath("report_page.css").read_text("utf-8")
 
 
 def write_page(path: Path, records: Sequence[Record]) -> None:

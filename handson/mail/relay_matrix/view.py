@@ -22,8 +22,9 @@ from handson.mail.relay_matrix.expected import (
     kind_name,
 )
 from handson.mail.relay_matrix.explain import explain
-from handson.mail.relay_matrix.sheet import SHEET
-from handson.ui.view import Note, Table, View, escape
+from handson.ui.view import Note, Table, View, escape, style_sheet
+
+STYLE = style_sheet(__package__, "view.css")
 
 
 def stage_title(stage: str) -> str:
@@ -156,7 +157,7 @@ class Matrix(View):
     def html(self) -> str:
         return "".join(
             [
-                SHEET,
+                STYLE,
                 f'<strong class="title">{escape(self.title)}</strong>',
                 *(note.html() for note in self.notes()),
                 f'<table class="mx">{self._head()}',

@@ -1,0 +1,1 @@
+"""Programs for hosts: the standard library only, and nothing newer than Python 3.7."""

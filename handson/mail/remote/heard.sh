@@ -1,0 +1,7 @@
+#!/bin/sh
+# End the reading of packets, and print them.
+sleep 0.3
+pkill -x tcpdump || true
+sleep 0.2
+cat /root/wire.txt
+rm -f /root/wire.txt /root/wire.log

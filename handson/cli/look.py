@@ -26,9 +26,11 @@ def status(name: str) -> None:
     Example: handson status --name second
     """
     from handson.cli import status as standing
+    from handson.ui.terminal import console
 
+    shown = console()
     for number, view in enumerate(standing.status(Workspace(name))):
-        print(f"\n{view}" if number else view)
+        shown.print(*([""] if number else []), view, sep="\n")
 
 
 @click.command(cls=Command)
@@ -72,12 +74,14 @@ def break_(name: str, fault: str | None, listed: bool, hint: bool, mend: bool) -
     """
     from handson.diagnosis import faults
     from handson.diagnosis.chain import cause
+    from handson.ui.terminal import console
+    from handson.ui.view import Table
 
     if listed + hint + mend > 1:
         raise click.UsageError(_("Only one of --list, --hint and --mend can be done at a time."))
     if listed:
-        for one in faults.FAULTS:
-            print(f"{one.id:<28}{cause(one.id).seen}")
+        rows = [[one.id, cause(one.id).seen] for one in faults.FAULTS]
+        console().print(Table([_("fault"), _("what is seen")], rows))
         return
     with begun(PRACTICE, name) as step:
         scene = step.scene()

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 from handson.i18n import _
 from handson.ui.view import View, escape, style_sheet
@@ -86,7 +86,7 @@ class Speaker:
 def progress(title: str, total_hint: float | None = None) -> Iterator[Speaker]:
     """Show that `title` is going on; leave one line, 'title: done (1.2 s)'.
 
-    In a notebook one output is updated in place; in a terminal one line; anywhere else,
+    In a notebook one output is updated in place; in a terminal a bar moves; anywhere else,
     and wherever the variable `HANDSON_HEADLESS` is set, only the last line is written.
 
     >>> with progress("Making the network") as making:
@@ -129,39 +129,41 @@ class _NotebookAtEnd(_Notebook):
     close = show
 
 
-class _Line:
-    """A terminal: one line, written again and again."""
+class _Terminal:
+    """A terminal: a bar, and at the end a line in its place."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
+        from handson.ui.terminal import bar, console
+
+        self._bar = bar(console())
 
     def show(self, progress: Progress) -> None:
-        self._stream.write(f"\r\x1b[K{progress.text()[:100]}")
-        self._stream.flush()
+        if not self._bar.tasks:
+            self._bar.add_task("", total=progress.total_hint)
+            self._bar.start()
+        done = min(progress.seconds, 0.96 * (progress.total_hint or 0))
+        self._bar.update(self._bar.task_ids[0], description=progress.text(), completed=done)
 
     def close(self, progress: Progress) -> None:
-        self._stream.write(f"\r\x1b[K{progress.text()}\n")
-        self._stream.flush()
+        self._bar.stop()
+        print(progress.text())
 
 
 class _End:
     """A file or a pipe: only how it went."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
     def show(self, progress: Progress) -> None:
         pass
 
     def close(self, progress: Progress) -> None:
-        self._stream.write(progress.text() + "\n")
+        print(progress.text())
 
 
 def _surface() -> _Surface:
     headless = bool(os.environ.get(HEADLESS))
     if _in_notebook():
         return _NotebookAtEnd() if headless else _Notebook()
-    return _Line(sys.stdout) if sys.stdout.isatty() and not headless else _End(sys.stdout)
+    return _Terminal() if sys.stdout.isatty() and not headless else _End()
 
 
 def _in_notebook() -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 from handson.cli import jupyter, main
 from handson.cli import status as standing
+from handson.diagnosis.faults import FAULTS
 from handson.errors import HandsonError
 from handson.lab import state
 from handson.workspace import Workspace
@@ -81,6 +82,24 @@ def test_the_nearest_command_is_named(
 ) -> None:
     assert handson(typed) == 2
     assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+def test_a_shell_completes_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("_HANDSON_COMPLETE", "bash_complete"), ("COMP_CWORD", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COMP_WORDS", "handson di")
+    assert handson() == 0
+    assert capsys.readouterr().out == "plain,diagnose\n"
+
+
+def test_the_faults_are_listed_without_hosts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson("break", "--list", "--name", "meadow") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["fault", "what", "is", "seen"]
+    assert len(lines) == len(FAULTS) + 2
+    assert lines[2].startswith(f"{FAULTS[0].id}  ")
 
 
 def test_help_is_there_at_once() -> None:

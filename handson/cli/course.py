@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -99,17 +100,7 @@ def reset(name: str, hard: bool) -> None:
     help=_("Remove a lab of that name that no run made, after asking."),
 )
 @click.option("--since", type=float, default=0, hidden=True)
-def run(
-    name: str,
-    base: str,
-    root: Path | None,
-    target: str,
-    runs: Path | None,
-    cell_seconds: int,
-    keep: bool,
-    take_over: bool,
-    since: float,
-) -> int:
+def run(name: str, root: Path | None, runs: Path | None, **choices: Any) -> int:
     """Run the whole course without a browser.
 
     Makes a lab of its own and removes it at the end. On AWS it uses your choices, creates the
@@ -123,18 +114,9 @@ def run(
     from handson.course.run.runner import Plan, run_course, runs_folder
 
     folder = checkout(root)
-    plan = Plan(
-        root=folder,
-        runs=(runs or runs_folder(folder, default_path(name))).absolute(),
-        target=target,
-        name=name,
-        base=base,
-        cell_seconds=cell_seconds,
-        keep=keep,
-        take_over=take_over,
-        since=since,
-    )
-    if take_over and target == "lab":
+    runs = runs or runs_folder(folder, default_path(name))
+    plan = Plan(root=folder, runs=runs.absolute(), name=name, **choices)
+    if plan.take_over and plan.target == "lab":
         _ask_to_take_over(name)
     return run_course(plan)
 
@@ -153,10 +135,8 @@ def _ask_to_take_over(name: str) -> None:
             _("Remove the lab yourself: handson down --name {name}").format(name=name),
         )
     question = _("Remove the lab “{name}”, made from {workspace}, and all that is on it? [y/N] ")
-    if input(question.format(name=name, workspace=made.workspace)).strip().lower() not in (
-        "y",
-        "yes",
-    ):
+    answer = input(question.format(name=name, workspace=made.workspace))
+    if answer.strip().lower() not in ("y", "yes"):
         raise HandsonError(
             _("The lab “{name}” stays, and nothing was run.").format(name=name),
             _("Run beside it with another --name."),

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from handson.i18n import _
 from handson.ui.view import View, escape, style_sheet
@@ -61,18 +61,20 @@ class Progress(View):
         )
 
 
-class _Surface(Protocol):
-    """Where progress is shown."""
+class _End:
+    """Where only the end is shown: a file, a pipe, and whatever is headless."""
 
-    def show(self, progress: Progress) -> None: ...
+    def show(self, progress: Progress) -> None:
+        pass
 
-    def close(self, progress: Progress) -> None: ...
+    def close(self, progress: Progress) -> None:
+        print(progress.text())
 
 
 class Speaker:
     """What the body of `with progress(…)` is given."""
 
-    def __init__(self, progress: Progress, surface: _Surface) -> None:
+    def __init__(self, progress: Progress, surface: _End) -> None:
         self._progress, self._surface = progress, surface
 
     def say(self, sentence: str) -> None:
@@ -106,7 +108,14 @@ def progress(title: str, total_hint: float | None = None) -> Iterator[Speaker]:
     surface.close(state)
 
 
-class _Notebook:
+class _NotebookAtEnd(_End):
+    def close(self, progress: Progress) -> None:
+        from IPython.display import display
+
+        display(progress)  # type: ignore[no-untyped-call]
+
+
+class _Notebook(_End):
     def __init__(self) -> None:
         self._handle: Any = None
 
@@ -121,15 +130,7 @@ class _Notebook:
     close = show
 
 
-class _NotebookAtEnd(_Notebook):
-    def show(self, progress: Progress) -> None:
-        if progress.outcome:
-            super().show(progress)
-
-    close = show
-
-
-class _Terminal:
+class _Terminal(_End):
     """A terminal: a bar, and at the end a line in its place."""
 
     def __init__(self) -> None:
@@ -146,20 +147,10 @@ class _Terminal:
 
     def close(self, progress: Progress) -> None:
         self._bar.stop()
-        print(progress.text())
+        super().close(progress)
 
 
-class _End:
-    """A file or a pipe: only how it went."""
-
-    def show(self, progress: Progress) -> None:
-        pass
-
-    def close(self, progress: Progress) -> None:
-        print(progress.text())
-
-
-def _surface() -> _Surface:
+def _surface() -> _End:
     headless = bool(os.environ.get(HEADLESS))
     if _in_notebook():
         return _NotebookAtEnd() if headless else _Notebook()

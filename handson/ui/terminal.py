@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from rich.console import Console, RenderableType
@@ -11,8 +10,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from handson.ui.view import TONES
+
 WHOLE = 10_000  # wide enough for any line
-STYLES = {"good": "green", "bad": "red", "warn": "yellow", "quiet": "dim", "": ""}
 
 
 def console() -> Console:
@@ -32,15 +32,14 @@ def plain(shown: RenderableType) -> str:
     25    yes
     587   no
     """
-    file = io.StringIO()
-    Console(
-        file=file, width=WHOLE, color_system=None, force_terminal=False, force_jupyter=False
-    ).print(shown)
-    return "\n".join(line.rstrip() for line in file.getvalue().removesuffix("\n").split("\n"))
+    made = Console(width=WHOLE, color_system=None, force_terminal=False, force_jupyter=False)
+    with made.capture() as said:
+        made.print(shown)
+    return "\n".join(line.rstrip() for line in said.get().removesuffix("\n").split("\n"))
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], tones: Sequence[str]) -> Table:
-    """Return a table whose rows have tones, the keys of `STYLES`.
+    """Return a table whose rows have tones, the keys of `TONES`.
 
     Raises ValueError where a row is longer or shorter than the columns.
     """
@@ -50,7 +49,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], tones: Sequence[
     table.add_row(*(Rule(characters="-", style="") for _column in columns))
     for row, tone in zip(rows, tones, strict=True):
         cells = [Text(cell) for _column, cell in zip(columns, row, strict=True)]
-        table.add_row(*cells, style=STYLES[tone])
+        table.add_row(*cells, style=TONES[tone])
     return table
 
 

@@ -103,7 +103,8 @@ border-radius:10px}
 filter:invert(.9) hue-rotate(180deg) saturate(1.25)}
 """)
 
-TONES = ("good", "bad", "warn", "quiet", "")
+# By tone, the colour in a terminal.
+TONES = {"good": "green", "bad": "red", "warn": "yellow", "quiet": "dim", "": ""}
 
 
 class View:
@@ -136,9 +137,7 @@ class View:
         """Return the text face with what a terminal adds to it: colours, and lines that fit."""
         from rich.text import Text
 
-        from handson.ui.terminal import STYLES
-
-        return Text(self.text(), STYLES[self.tone])
+        return Text(self.text(), TONES[self.tone])
 
 
 class Note(View):

@@ -27,10 +27,9 @@ class Handle:
     def __init__(self) -> None:
         self.shown: list[dict[str, str]] = []
 
-    def display(self, view: Progress, display_id: bool) -> Handle:
-        assert display_id
+    def display(self, view: Progress, display_id: bool = False) -> Handle | None:
         self.update(view)
-        return self
+        return self if display_id else None
 
     def update(self, view: Progress) -> None:
         self.shown.append(view._repr_mimebundle_())

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TextIO
+from typing import Any
 
 from handson.i18n import _
 from handson.ui.view import View, escape, style_sheet
@@ -61,18 +61,20 @@ class Progress(View):
         )
 
 
-class _Surface(Protocol):
-    """Where progress is shown."""
+class _End:
+    """Where only the end is shown: a file, a pipe, and whatever is headless."""
 
-    def show(self, progress: Progress) -> None: ...
+    def show(self, progress: Progress) -> None:
+        pass
 
-    def close(self, progress: Progress) -> None: ...
+    def close(self, progress: Progress) -> None:
+        print(progress.text())
 
 
 class Speaker:
     """What the body of `with progress(…)` is given."""
 
-    def __init__(self, progress: Progress, surface: _Surface) -> None:
+    def __init__(self, progress: Progress, surface: _End) -> None:
         self._progress, self._surface = progress, surface
 
     def say(self, sentence: str) -> None:
@@ -86,7 +88,7 @@ class Speaker:
 def progress(title: str, total_hint: float | None = None) -> Iterator[Speaker]:
     """Show that `title` is going on; leave one line, 'title: done (1.2 s)'.
 
-    In a notebook one output is updated in place; in a terminal one line; anywhere else,
+    In a notebook one output is updated in place; in a terminal a bar moves; anywhere else,
     and wherever the variable `HANDSON_HEADLESS` is set, only the last line is written.
 
     >>> with progress("Making the network") as making:
@@ -106,7 +108,14 @@ def progress(title: str, total_hint: float | None = None) -> Iterator[Speaker]:
     surface.close(state)
 
 
-class _Notebook:
+class _NotebookAtEnd(_End):
+    def close(self, progress: Progress) -> None:
+        from IPython.display import display
+
+        display(progress)  # type: ignore[no-untyped-call]
+
+
+class _Notebook(_End):
     def __init__(self) -> None:
         self._handle: Any = None
 
@@ -121,47 +130,31 @@ class _Notebook:
     close = show
 
 
-class _NotebookAtEnd(_Notebook):
-    def show(self, progress: Progress) -> None:
-        if progress.outcome:
-            super().show(progress)
+class _Terminal(_End):
+    """A terminal: a bar, and at the end a line in its place."""
 
-    close = show
+    def __init__(self) -> None:
+        from handson.ui.terminal import bar, console
 
-
-class _Line:
-    """A terminal: one line, written again and again."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._bar = bar(console())
 
     def show(self, progress: Progress) -> None:
-        self._stream.write(f"\r\x1b[K{progress.text()[:100]}")
-        self._stream.flush()
+        if not self._bar.tasks:
+            self._bar.add_task("", total=progress.total_hint)
+            self._bar.start()
+        done = min(progress.seconds, 0.96 * (progress.total_hint or 0))
+        self._bar.update(self._bar.task_ids[0], description=progress.text(), completed=done)
 
     def close(self, progress: Progress) -> None:
-        self._stream.write(f"\r\x1b[K{progress.text()}\n")
-        self._stream.flush()
+        self._bar.stop()
+        super().close(progress)
 
 
-class _End:
-    """A file or a pipe: only how it went."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def show(self, progress: Progress) -> None:
-        pass
-
-    def close(self, progress: Progress) -> None:
-        self._stream.write(progress.text() + "\n")
-
-
-def _surface() -> _Surface:
+def _surface() -> _End:
     headless = bool(os.environ.get(HEADLESS))
     if _in_notebook():
         return _NotebookAtEnd() if headless else _Notebook()
-    return _Line(sys.stdout) if sys.stdout.isatty() and not headless else _End(sys.stdout)
+    return _Terminal() if sys.stdout.isatty() and not headless else _End()
 
 
 def _in_notebook() -> bool:

@@ -15,7 +15,7 @@ FOCUSES = ("", "security-group", "server", "client", "submission", "mailbox", "l
 class Way:
     """A port as a program finds that wants to send through it.
 
-    `state` says it in a few words, `tone` is one of `handson.view.TONES`, and `ends` is
+    `state` says it in a few words, `tone` is one of `handson.ui.view.TONES`, and `ends` is
     where a connection gets to: 'through' (a mail goes that way), 'server' (refused
     there) or 'group' (the security group drops it).
 

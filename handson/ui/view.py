@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from html import escape
 from importlib.resources import files
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = [
     "STYLE",
@@ -43,11 +46,14 @@ def style_sheet(package: str, name: str) -> str:
 # would be too dim to read.
 STYLE = style_sheet(__package__, "view.css")
 
-TONES = ("good", "bad", "warn", "quiet", "")
+# By tone, the colour in a terminal.
+TONES = {"good": "green", "bad": "red", "warn": "yellow", "quiet": "dim", "": ""}
 
 
 class View:
     """What a cell returns: a thing with a text face and an HTML face."""
+
+    tone = ""
 
     def text(self) -> str:
         raise NotImplementedError
@@ -69,6 +75,12 @@ class View:
 
     def __repr__(self) -> str:
         return self.text()
+
+    def __rich__(self) -> RenderableType:
+        """Return the text face with what a terminal adds to it: colours, and lines that fit."""
+        from rich.text import Text
+
+        return Text(self.text(), TONES[self.tone])
 
 
 class Note(View):
@@ -114,17 +126,19 @@ class Table(View):
         self.empty = empty
 
     def text(self) -> str:
-        lines = [self.title] if self.title else []
-        if not self.rows and self.empty:
-            return "\n".join([*lines, self.empty])
-        widths = [
-            max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))
-        ]
-        rules = ["-" * width for width in widths]
-        for row in [self.columns, rules, *self.rows]:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join(lines)
+        from handson.ui.terminal import plain
+
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        from handson.ui.terminal import grid
+
+        is_empty = not self.rows and self.empty
+        body = Text(self.empty) if is_empty else grid(self.columns, self.rows, self.tones)
+        return Group(Text(self.title, "bold"), body) if self.title else body
 
     def html(self) -> str:
         title = f'<strong class="title">{escape(self.title)}</strong>' if self.title else ""

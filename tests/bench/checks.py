@@ -11,9 +11,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from handson.course import checks, outline
 from handson.course.begin import begin
 from handson.course.goto import goto
@@ -21,6 +18,8 @@ from handson.course.outline import STEPS
 from handson.course.step import Step
 from handson.diagnosis import faults
 from handson.lab.lab import Lab
+from handson.ui import terminal
+from handson.ui.view import Table
 from handson.workspace import Workspace
 
 NAME = f"bench-{os.getpid()}"
@@ -34,7 +33,7 @@ def main() -> int:
         try:
             goto("08", Workspace(NAME, Path(folder)))
             step = begin("08_break_it")
-            say = Console(highlight=False, width=120).print
+            say = terminal.console().print
             started = time.monotonic()
             tries = step.relay_matrix("after_login")
             say(f"relay matrix, {len(tries.cells)} tries {time.monotonic() - started:21.1f} s")
@@ -48,15 +47,14 @@ def main() -> int:
 
 def measure(step: Step) -> Table:
     """Return the seconds that each step's checks take, in a row for each fault."""
-    table = Table("fault", *(slug[:2] for slug in SLUGS), "longest")
-    table.add_row(*row("none", step))
+    rows = [row("none", step)]
     for fault in faults.FAULTS:
         faults.plant(step.scene(), fault.id)
         try:
-            table.add_row(*row(fault.id, step))
+            rows.append(row(fault.id, step))
         finally:
             faults.mend(step.scene())
-    return table
+    return Table(["fault", *(slug[:2] for slug in SLUGS), "longest"], rows)
 
 
 def row(name: str, step: Step) -> list[str]:

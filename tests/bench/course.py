@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-
 from handson.course.begin import begin
 from handson.course.goto import goto
 from handson.course.outline import STEPS
@@ -23,6 +21,7 @@ from handson.course.run.console import Show
 from handson.course.run.runner import find_notebooks, run_step
 from handson.hosts.ssh import ssh_command
 from handson.lab.lab import Lab
+from handson.ui import terminal
 from handson.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +30,7 @@ LAST = STEPS[-1].slug
 
 
 def main() -> int:
-    say = Console(highlight=False).print
+    say = terminal.console().print
     with tempfile.TemporaryDirectory(prefix="handson-bench-") as folder:
         os.environ.update(HANDSON_NAME=NAME, HANDSON_HEADLESS="1")
         lab = Lab(NAME)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from handson.cli import commands, jupyter, main
+from handson.cli import jupyter, main
+from handson.cli import status as standing
+from handson.diagnosis.faults import FAULTS
 from handson.errors import HandsonError
 from handson.lab import state
 from handson.workspace import Workspace
 
-COMMANDS = ("up", "build", "down", "status", "ssh", "undo", "goto", "reset", "run", "lab")
+COMMANDS = (
+    *("up", "build", "down", "status", "ssh", "break", "diagnose"),
+    *("undo", "goto", "reset", "run", "lab"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -36,19 +44,66 @@ def handson(*arguments: str) -> int:
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert handson("--help") == 0
-    said = capsys.readouterr().out
-    for command in COMMANDS:
-        assert f"    {command} " in said
+    lines = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ")][: len(COMMANDS)] == [
+        *COMMANDS
+    ]
+    assert not [line for line in lines if line.endswith("...")]  # no sentence is cut off
+
+
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson("--help") == 0
+    help_ = capsys.readouterr().out
+    assert handson() == 2
+    assert capsys.readouterr().err == help_
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson("--version") == 0
+    assert capsys.readouterr().out == f"handson, version {version('smtp-auth-handson')}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert handson(command, "--help") == 0
-    assert capsys.readouterr().out.startswith(f"usage: handson {command} ")
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_each_command_has_help_with_an_example(
+    command: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert handson(command, option) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: handson {command} ")
+    assert re.search(rf"^ +(Example: |sudo )?handson {command}\b", said, re.M)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("statsu", "status"), ("diagnos", "diagnose"), ("go", "goto")]
+)
+def test_the_nearest_command_is_named(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert handson(typed) == 2
+    assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+def test_a_shell_completes_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("_HANDSON_COMPLETE", "bash_complete"), ("COMP_CWORD", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COMP_WORDS", "handson di")
+    assert handson() == 0
+    assert capsys.readouterr().out == "plain,diagnose\n"
+
+
+def test_the_faults_are_listed_without_hosts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert handson("break", "--list", "--name", "meadow") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["fault", "what", "is", "seen"]
+    assert len(lines) == len(FAULTS) + 2
+    assert lines[2].startswith(f"{FAULTS[0].id}  ")
 
 
 def test_help_is_there_at_once() -> None:
-    loaded = "import sys; from handson.cli import main; main.parser(); print(*sys.modules)"
+    loaded = "import sys; from handson.cli import main; main.main(['--help']); print(*sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", loaded],
         capture_output=True,
@@ -75,6 +130,7 @@ def test_help_is_there_at_once() -> None:
         ["run", "--cell-timeout", "0"],
         ["run", "--cell-timeout", "soon"],
         ["lab", "--port", "high"],
+        ["break", "--list", "--mend"],
     ],
 )
 def test_what_cannot_be_understood_has_status_2(
@@ -177,12 +233,50 @@ def test_run_outside_a_checkout(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_ctrl_c_is_one_line_and_status_130(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(options: object) -> int:
+    def stop(workspace: Workspace) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "status", stop)
+    monkeypatch.setattr(standing, "status", stop)
     assert handson("status") == 130
     assert capsys.readouterr().err == "Stopped.\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "passed_on"),
+    [
+        (["client", "--", "uptime"], ["uptime"]),
+        (["client", "-v", "--name", "x"], ["-v", "--name", "x"]),
+        (["client", "sh", "--", "a"], ["sh", "--", "a"]),
+        (["client"], []),
+    ],
+)
+def test_what_follows_the_host_goes_to_ssh(
+    typed: list[str], passed_on: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from handson.hosts import ssh
+
+    made: list[object] = []
+
+    def command(host: str, workspace: Workspace, arguments: Sequence[str]) -> list[str]:
+        made.extend([host, workspace.name, *arguments])
+        raise HandsonError("Far enough.")
+
+    monkeypatch.setattr(ssh, "ssh_command", command)
+    assert handson("ssh", "--name", "meadow", *typed) == 1
+    assert made == ["client", "meadow", *passed_on]
+
+
+def test_the_place_of_a_run_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from handson.course.run import runner
+
+    plans: list[runner.Plan] = []
+    monkeypatch.setattr(runner, "run_course", lambda plan: plans.append(plan) or 0)
+    for said in ("", "aws"):
+        monkeypatch.setenv("HANDSON_TARGET", said)
+        assert handson("run", "--root", str(tmp_path)) == 0
+    assert [(plan.target, plan.name) for plan in plans] == [("lab", "course"), ("aws", "course")]
 
 
 def test_a_workspace_is_removed_without_what_else_lies_there(tmp_path: Path) -> None:

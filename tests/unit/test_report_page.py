@@ -112,9 +112,10 @@ def test_every_face_is_shown_as_what_it_is(record: Record) -> None:
 
 def test_the_cell_that_failed_is_marked(record: Record) -> None:
     text = page([record])
-    assert text.count('class="failed"') == 1
-    assert "print" in text.split('class="failed"')[1][:400]
-    assert text.index('class="fault"') < text.index('<section id="00_start">')
+    assert text.count(' celltag_failed"') == 1
+    assert "print" in text.split(' celltag_failed"')[1][:800]
+    assert text.count("✘ 00_start, cell 4: E") == 1 and "✘ ✘" not in text
+    assert text.index("✘ 00_start, cell 4: E") < text.index('<section id="00_start">')
 
 
 def test_a_notebook_that_was_never_written_has_no_section(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_cell_that_fails(course: Path, capfd: pytest.CaptureFixture[str]) -> N
     assert "not reached" in said
     assert said.splitlines()[-1].startswith("Failed: 0 of 2 notebooks")
     page = (made(course) / "report.html").read_text()
-    assert page.count('class="failed"') == 1
+    assert page.count(' celltag_failed"') == 1
     assert "The &lt;disk&gt; is full." in page and "The <disk> is full." not in page
 
 

@@ -55,10 +55,10 @@ def test_sentences_are_shown_as_they_are(tmp_path: Path) -> None:
 
 def test_what_was_not_proven_is_in_the_table_too() -> None:
     rows = proven([record(ok=False)])
-    assert rows[0] == ("✘", "00_start", "The [bold] port :warning: is open.")
-    assert [row[:2] for row in rows[1:]] == [("–", step.slug) for step in STEPS[1:]]
+    assert rows[0] == ["✘", "00_start", "The [bold] port :warning: is open."]
+    assert [row[:2] for row in rows[1:]] == [["–", step.slug] for step in STEPS[1:]]
     rows = proven([record(fault=Fault(3, "E", "broke"))])
-    assert rows[1] == ("✘", "00_start", "The notebook did not get to its end.")
+    assert rows[1] == ["✘", "00_start", "The notebook did not get to its end."]
 
 
 def test_a_failure_names_notebook_cell_and_file() -> None:

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import MofNCompleteColumn, Progress
 
 from handson.course import outline
 from handson.course.run.result import Record, is_code, read_notebook
 from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.ui import terminal
+from handson.ui.view import Table
 
 
 class Show:
@@ -23,9 +24,7 @@ class Show:
 
     def __init__(self, folder: Path, console: Console | None = None) -> None:
         self.folder = folder
-        self.console = console or Console(highlight=False, markup=False, emoji=False)
-        if not self.console.is_terminal:
-            self.console.width = 100
+        self.console = console or terminal.console()
         self._bar: Progress | None = None
 
     # -- while it goes on ----------------------------------------------------
@@ -37,14 +36,7 @@ class Show:
             yield
             return
         cells = sum(is_code(cell) for path in notebooks for cell in read_notebook(path)["cells"])
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
-            TimeElapsedColumn(),
-            console=self.console,
-            transient=True,
-        )
+        self._bar = terminal.bar(self.console, MofNCompleteColumn())
         with self._bar:
             self._bar.add_task("", total=cells)
             yield
@@ -52,7 +44,7 @@ class Show:
 
     def begin(self, step: type[Step]) -> None:
         if self._bar:
-            self._bar.update(self._bar.task_ids[0], description=f"{step.slug:<18}")
+            self._bar.update(self._bar.task_ids[0], description=step.slug)
 
     def cell(self) -> None:
         """A code cell is through."""
@@ -71,13 +63,10 @@ class Show:
         """Print the closing table, and why the last notebook failed where one did."""
         if not records:
             return
-        table = Table(title=_("What was proven"), title_justify="left")
-        table.add_column("")
-        table.add_column(_("step"), no_wrap=True)
-        table.add_column(_("sentence"))
-        for mark, slug, sentence in proven(records):
-            table.add_row(mark, slug, sentence, style="red" if mark == "✘" else None)
-        self.console.print(table)
+        rows = proven(records)
+        tones = ["bad" if mark == "✘" else "" for mark, *_words in rows]
+        columns = ["", _("step"), _("sentence")]
+        self.console.print(Table(columns, rows, _("What was proven"), tones))
         for record in records:
             if record.fault:
                 print(failure(record), file=sys.stderr, flush=True)
@@ -90,18 +79,17 @@ class Show:
         self.say(summary(records, seconds))
 
 
-def proven(records: Sequence[Record]) -> list[tuple[str, str, str]]:
+def proven(records: Sequence[Record]) -> list[list[str]]:
     """Return what was proven and what not: mark, step and sentence each."""
     rows = []
     for record in records:
         for check in record.checks:
-            rows.append(("✔" if check["ok"] else "✘", record.step.slug, str(check["sentence"])))
+            rows.append(["✔" if check["ok"] else "✘", record.step.slug, str(check["sentence"])])
         if record.fault and not any(not check["ok"] for check in record.checks):
-            rows.append(("✘", record.step.slug, _("The notebook did not get to its end.")))
+            rows.append(["✘", record.step.slug, _("The notebook did not get to its end.")])
     reached = {record.step.slug for record in records}
-    rows += [
-        ("–", step.slug, _("not reached")) for step in outline.steps() if step.slug not in reached
-    ]
+    missed = [step for step in outline.steps() if step.slug not in reached]
+    rows += [["–", step.slug, _("not reached")] for step in missed]
     return rows
 
 

@@ -14,10 +14,9 @@ from handson.errors import HandsonError
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
 from handson.mail import smtp
-from handson.mail.log import Entry, Message, Refusal, messages, parse, refusals
+from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
 from handson.mail.mailrc import Mailrc
 from handson.mail.postfix import Postfix
-from handson.mail.relay_matrix.log import moment
 from handson.mail.sasl import Database, Sasl
 from handson.mail.survey import Survey
 from handson.secret import Secret

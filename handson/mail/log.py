@@ -31,14 +31,14 @@ _LINE = re.compile(
     re.ASCII,
 )
 _LEVELS = ("fatal", "panic", "error", "warning")
-_COMPLAINS = re.compile(rf"(?:NOQUEUE: )?(?P<level>{'|'.join(_LEVELS)}): (?P<text>.*)")
+COMPLAINT = re.compile(rf"(?:NOQUEUE: )?(?P<level>{'|'.join(_LEVELS)}): (?P<text>.*)")
 _LATER_QUEUE_ID = re.compile(
     rf"(?:{'|'.join(_LEVELS)}): ([0-9A-F]{{6,}}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{{10,}}): "
 )
 _CLIENT = r"(?P<client>\S*\[[^\]]*\](?::\d+)?)"
 # Between relay= and status= stand delay=, delays= and dsn=, and by the version of Postfix
 # conn_use= and tls=.
-_DELIVERY = re.compile(
+DELIVERY = re.compile(
     r"to=(?:<(?P<recipient>.*?)>|(?P<bare>[^<,]*)), (?:orig_to=(?:<.*?>|[^<,]*), )?"
     r"relay=(?P<relay>[^,]*), (?P<fields>(?:\w+=[^,]*, )*)"
     r"status=(?P<status>[\w-]+) ?(?P<reason>.*)"
@@ -360,7 +360,7 @@ def _message(entries: list[Entry]) -> Message:
 
 def delivery(text: str) -> Delivery | None:
     """Return the try to deliver that a line's text tells of, or None."""
-    found = _DELIVERY.fullmatch(text) if text.startswith("to=") else None
+    found = DELIVERY.fullmatch(text) if text.startswith("to=") else None
     if not found:
         return None
     fields = dict(re.findall(r"(\w+)=([^,]*), ", found["fields"]))
@@ -496,7 +496,7 @@ def complaints(entries: Iterable[Entry]) -> list[Complaint]:
 
 def complaint(entry: Entry) -> Complaint | None:
     """Return the complaint that an entry is, or None."""
-    if found := _COMPLAINS.fullmatch(entry.text):
+    if found := COMPLAINT.fullmatch(entry.text):
         level, text = found["level"], found["text"]
     elif (refused := refusal(entry)) and refused.dsn.startswith("4.3."):
         level, text = "error", f"{refused.code} {refused.dsn} {refused.reason}".strip()

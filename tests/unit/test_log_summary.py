@@ -176,8 +176,9 @@ def test_trail_keeps_little_of_other_processes() -> None:
         yield f"{HEAD}smtp[1]: 7777777777A: to=<a@b>, relay=none, delay=1, status=deferred (x)"
 
     found = trail(endless(), "7777777777A")
-    assert [entry.text[:8] for entry in found[:2]] == ["connect ", "client=a"]
-    assert len(found) == 2 + log_summary.LINES_OF_PROCESS + 1
+    assert [entry.text[:8] for entry in found[-2:]] == ["client=a", "to=<a@b>"]
+    assert sum(entry.text.startswith("connect from ") for entry in found) == 1
+    assert len(found) == log_summary.LINES_OF_PROCESS + 3
 
 
 # -- how it looks --------------------------------------------------------------

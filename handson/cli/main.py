@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from handson.cli import course, lab, look
+from handson.cli.log import log
 from handson.course.run.signals import stopping
 from handson.errors import HandsonError
 from handson.i18n import _
@@ -44,6 +45,7 @@ class Handson(click.Group):
         lab.ssh,
         look.break_,
         look.diagnose,
+        log,
         course.undo,
         course.goto,
         course.reset,

@@ -13,11 +13,10 @@ from handson.cloud.cloud import Cloud
 from handson.errors import HandsonError
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
-from handson.mail import smtp
-from handson.mail.log import Entry, Message, Refusal, messages, parse, refusals
+from handson.mail import server_log, smtp
+from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
 from handson.mail.mailrc import Mailrc
 from handson.mail.postfix import Postfix
-from handson.mail.relay_matrix.log import moment
 from handson.mail.sasl import Database, Sasl
 from handson.mail.survey import Survey
 from handson.secret import Secret
@@ -115,11 +114,9 @@ class Scene:
     @cached_property
     def entries(self) -> list[Entry]:
         """The server's mail log, parsed, as far as it counts."""
-        found = parse(self.server.probe("{log}")[1])
-        if not self.since:
-            return found
-        since = datetime.fromisoformat(self.since)
-        return [entry for entry in found if moment(entry, since) >= since]
+        since = datetime.fromisoformat(self.since) if self.since else None
+        found = parse(server_log.read(self.server, since))
+        return [entry for entry in found if moment(entry, since) >= since] if since else found
 
     @cached_property
     def messages(self) -> list[Message]:
@@ -136,7 +133,7 @@ class Scene:
         Read after the dialogue with the submission port, so that it tells of that too.
         """
         _dialogue = self.submission
-        found = parse(self.server.probe("{log} | tail -n 400")[1])
+        found = parse(server_log.newest(self.server, 400))
         for index in range(len(found) - 1, -1, -1):
             if found[index].program.endswith("/master") and found[index].text.startswith(
                 ("daemon started", "reload --")
@@ -218,7 +215,7 @@ class Scene:
     def _has_died(self) -> bool:
         """Tell whether the server's smtpd ends at its start, so that none will answer."""
         has_died = False
-        for entry in parse(self.server.probe("{log} | tail -n 100")[1]):
+        for entry in parse(server_log.newest(self.server, 100)):
             if entry.text.startswith("daemon started"):
                 has_died = False
             elif "smtpd: bad command startup" in entry.text or (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from handson.i18n import _
+from handson.mail.log import messages
 from handson.ui.svg import FAINT, INK, TONE_COLOURS, Drawing
 from handson.ui.view import Table, View, escape
 
@@ -128,6 +129,35 @@ class MessageTimeline(View):
             f"<td>{escape(_program(entry))}</td>"
             f'<td>{happened}<pre class="quiet">{escape(entry.text)}</pre></td></tr>'
         )
+
+
+class Trail(View):
+    """All that a log tells of a queue id: its messages, and the lines that are of none.
+
+    An id stands for several messages where a log is long: it is used again.
+    """
+
+    def __init__(self, queue_id: str, entries: Sequence[Entry]) -> None:
+        self.queue_id = queue_id
+        self.messages = [one for one in messages(entries) if one.queue_id == queue_id]
+        known = {entry for message in self.messages for entry in message.entries}
+        self.others = [entry for entry in entries if entry not in known]
+
+    @property
+    def parts(self) -> list[View]:
+        found: list[View] = [MessageTimeline(message) for message in self.messages]
+        if self.others:
+            rows = [[entry.clock, _program(entry), entry.text] for entry in self.others]
+            title = _("Lines of {queue_id} that are of no message")
+            columns = [_("time"), _("program"), _("what happened")]
+            found.append(Table(columns, rows, title=title.format(queue_id=self.queue_id)))
+        return found
+
+    def text(self) -> str:
+        return "\n\n".join(part.text() for part in self.parts)
+
+    def html(self) -> str:
+        return "".join(part.html() for part in self.parts)
 
 
 class RefusalTable(View):

@@ -20,7 +20,7 @@ from handson.lab import state
 from handson.workspace import Workspace
 
 COMMANDS = (
-    *("up", "build", "down", "status", "ssh", "break", "diagnose"),
+    *("up", "build", "down", "status", "ssh", "break", "diagnose", "log"),
     *("undo", "goto", "reset", "run", "lab"),
 )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +223,314 @@ def test_login_of_a_later_session_does_not_count() -> None:
     )
     (refusal,) = maillog.refusals(entries)
     assert refusal.logged_in is None
+
+
+# -- what newer, older and other Postfixes write -------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-25 02:21:15 relay postfix/qmgr[1]: 66857C01110: removed",
+        "2026-11-25T02:21:15.123456+00:00 relay postfix/qmgr[1]: 66857C01110: removed",
+        "2026-11-25T02:21:15+0000 relay postfix/qmgr[1]: 66857C01110: removed",
+        "Nov 25 02:21:15.123456 relay postfix/qmgr[1]: 66857C01110: removed",
+        "<22>Nov 25 02:21:15 relay postfix/qmgr[1]: 66857C01110: removed",
+        "<22>2026-11-25T02:21:15Z relay postfix-out/qmgr[1]: 66857C01110: removed",
+    ],
+)
+def test_stamps_of_every_source(line: str) -> None:
+    (entry,) = maillog.parse(line)
+    assert (entry.queue_id, entry.text, entry.service) == ("66857C01110", "removed", "qmgr")
+    assert entry.line == line.removeprefix("<22>")
+    like = datetime.fromisoformat("2026-11-25T02:21:14+00:00")
+    assert 1 <= (maillog.moment(entry, like) - like).total_seconds() < 2
+
+
+@pytest.mark.parametrize("program", ["postfix", "postmulti", "postmap", "postfix-script"])
+def test_programs_without_an_instance(program: str) -> None:
+    (entry,) = maillog.parse(f"Nov 25 02:21:15 relay {program}[12]: fatal: no main.cf")
+    assert (entry.program, entry.service) == (program, program)
+    (complaint,) = maillog.complaints([entry])
+    assert complaint.service == program
+
+
+def test_neighbours_of_postfix_are_passed_over() -> None:
+    for program in ("postgrey", "postgres", "postfix_exporter", "dovecot", "sendmail"):
+        assert maillog.parse(f"Nov 25 02:21:15 relay {program}[12]: warning: x") == []
+
+
+@pytest.mark.parametrize("tls", ["dane", "may?", "may:none", "dane/!requiretls:nocertmatch"])
+def test_delivery_with_tls_features(tls: str) -> None:
+    (entry,) = log(
+        "smtp[1] 7EE668039: to=<u@example.com>, relay=mail.example.com[192.0.2.4]:25, delay=3.6, "
+        f"delays=0.08/0.02/0.85/0.14, tls={tls}, dsn=2.1.5, status=sent (250 2.0.0 Ok (really))"
+    )
+    found = maillog.delivery(entry.text)
+    assert found is not None
+    assert (found.relay, found.delay) == ("mail.example.com[192.0.2.4]:25", 3.6)
+    assert found.delays == (0.08, 0.02, 0.85, 0.14)
+    assert (found.dsn, found.status) == ("2.1.5", "sent")
+    assert found.reason == "250 2.0.0 Ok (really)"
+
+
+def test_delivery_of_an_old_postfix() -> None:
+    found = maillog.delivery("to=<u@example.com>, relay=none, delay=7, status=deferred (no (x)")
+    assert found is not None
+    assert (found.delay, found.delays, found.dsn) == (7.0, (0.0,) * 4, "")
+    assert found.reason == "no (x"
+
+
+def test_delivery_to_an_address_without_brackets() -> None:
+    found = maillog.delivery(
+        "to=u@a.example.com, orig_to=root@localhost, relay=local, delay=0.07, "
+        "delays=0.04/0/0/0.03, dsn=2.0.0, status=sent (delivered)"
+    )
+    assert found is not None and found.recipient == "u@a.example.com"
+
+
+def refused(what: str, program: str = "smtpd") -> maillog.Refusal:
+    (found,) = maillog.refusals(log(f"{program}[1] {what}"))
+    return found
+
+
+def test_refusal_with_commas_between_its_fields() -> None:
+    found = refused(
+        "NOQUEUE: reject: RCPT from [192.0.2.1]:2413: 550 5.7.1 Service unavailable; client "
+        "[192.0.2.1] blocked using a.example; from=<a@x>, to=<b@y>, proto=SMTP, helo=<c>",
+        "postscreen",
+    )
+    assert (found.sender, found.recipient, found.helo) == ("a@x", "b@y", "c")
+    assert found.reason == "Service unavailable; client [192.0.2.1] blocked using a.example"
+
+
+def test_refusal_without_a_code() -> None:
+    found = refused("NOQUEUE: reject: CONNECT from [192.0.2.1]:1337: all server ports busy")
+    assert (found.client, found.code, found.dsn) == ("[192.0.2.1]:1337", "", "")
+    assert (found.stage, found.reason) == ("CONNECT", "all server ports busy")
+    found = refused(
+        "4104E3D: milter-reject: END-OF-MESSAGE from a[192.0.2.1]: 5.7.1 Blocked; "
+        "from=<a@x> to=<b@y> proto=ESMTP helo=<c>",
+        "cleanup",
+    )
+    assert (found.stage, found.code, found.dsn) == ("END-OF-MESSAGE", "", "5.7.1")
+    assert (found.reason, found.recipient) == ("Blocked", "b@y")
+
+
+def test_refusal_of_a_proxy_filter() -> None:
+    found = refused(
+        "proxy-reject: END-OF-MESSAGE: 554 5.7.0 Reject, id=3 - spam; from=<> to=<b@y> "
+        "proto=SMTP helo=<[192.0.2.5]>"
+    )
+    assert (found.client, found.code, found.reason) == ("", "554", "Reject, id=3 - spam")
+    assert (found.sender, found.recipient, found.helo) == ("", "b@y", "[192.0.2.5]")
+    empty = refused("proxy-reject: END-OF-MESSAGE: ; from=<a@x> to=<b@y> proto=ESMTP helo=<c>")
+    assert (empty.code, empty.reason, empty.sender) == ("", "", "a@x")
+
+
+def test_refusal_of_a_header() -> None:
+    found = refused(
+        "4104E3D: reject: header Subject: win money from a[192.0.2.1]; from=<a@x> to=<b@y> "
+        "proto=ESMTP helo=<c>: 5.7.1 no spam",
+        "cleanup",
+    )
+    assert (found.stage, found.client, found.dsn) == ("header", "a[192.0.2.1]", "5.7.1")
+    assert (found.reason, found.recipient) == ("no spam", "b@y")
+
+
+def test_a_client_cannot_choose_its_sender_by_its_helo() -> None:
+    found = refused(
+        "NOQUEUE: reject: RCPT from a[192.0.2.1]: 554 5.7.1 no; from=<a@x> to=<b@y> proto=ESMTP "
+        "helo=<c from=<evil> to=<evil>>"
+    )
+    assert (found.sender, found.recipient) == ("a@x", "b@y")
+
+
+def test_warning_that_names_a_queue_id_belongs_to_its_message() -> None:
+    entries = log(
+        "cleanup[1] 9BECF3F19D: message-id=<one@a>",
+        "cleanup[1] warning: 9BECF3F19D: sender_canonical_maps map lookup problem for a@x",
+    )
+    (message,) = maillog.messages(entries)
+    assert len(message.entries) == 2
+    assert entries[1].line.endswith("cleanup[1]: warning: 9BECF3F19D: " + entries[1].text[21:])
+
+
+def test_mail_from_sendmail_starts_a_message_of_its_own() -> None:
+    entries = log(
+        "cleanup[1] 66857C01110: message-id=<one@a>",
+        "pickup[2] 66857C01110: uid=0 from=<root>",
+        "cleanup[1] 66857C01110: message-id=<two@a>",
+    )
+    assert [message.message_id for message in maillog.messages(entries)] == ["<one@a>", "<two@a>"]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "like", "expected"),
+    [
+        ("Dec 31 23:59:59", "2027-01-01T00:00:05", "2026-12-31T23:59:59"),
+        ("Jan  1 00:00:01", "2026-12-31T23:59:00", "2027-01-01T00:00:01"),
+        ("Feb 29 12:00:00", "2027-03-01T00:00:00", "2028-02-29T12:00:00"),
+        ("Feb 29 12:00:00", "1900-03-01T00:00:00", "1896-02-29T12:00:00"),
+        ("Nov 24 03:59:08", "2026-11-24T03:00:00", "2026-11-24T03:59:08"),
+    ],
+)
+def test_year_of_a_stamp_without_one(stamp: str, like: str, expected: str) -> None:
+    (entry,) = maillog.parse(f"{stamp} relay postfix/qmgr[1]: 66857C01110: removed")
+    for zone in ("", "+09:00"):
+        near = datetime.fromisoformat(like + zone)
+        assert maillog.moment(entry, near) == datetime.fromisoformat(expected + zone)
+
+
+@pytest.mark.parametrize("stamp", ["Feb 30 12:00:00", "Nov 24 25:00:00", "2026-02-30T12:00:00Z"])
+def test_day_that_no_calendar_has_is_long_ago(stamp: str) -> None:
+    (entry,) = maillog.parse(f"{stamp} relay postfix/qmgr[1]: 66857C01110: removed")
+    assert maillog.moment(entry, datetime.fromisoformat("2026-01-01T00:00:00+09:00")).year == 1
+
+
+# -- complaints ----------------------------------------------------------------
+
+COMPLAINTS: list[tuple[str, dict[str, Any]]] = [
+    (
+        "smtpd[1] fatal: bad numerical configuration: smtpd_client_connection_count_limit = abc",
+        {"level": "fatal", "parameters": ("smtpd_client_connection_count_limit",)},
+    ),
+    (
+        'smtpd[1] warning: unknown smtpd restriction: "permit_foo"',
+        {"level": "warning", "parameters": (), "service": "smtpd"},
+    ),
+    (
+        "submission/smtpd[1] fatal: in parameter smtpd_relay_restrictions or "
+        "smtpd_recipient_restrictions, specify at least one working instance of: "
+        "reject_unauth_destination, defer_unauth_destination, reject or check_relay_domains",
+        {
+            "service": "submission/smtpd",
+            "parameters": ("smtpd_relay_restrictions", "smtpd_recipient_restrictions"),
+        },
+    ),
+    (
+        "master[1] warning: /etc/postfix/main.cf, line 40: overriding earlier entry: relayhost=x",
+        {"file": "/etc/postfix/main.cf", "line": 40, "parameters": ("relayhost",)},
+    ),
+    (
+        "master[1] fatal: /etc/postfix/master.cf: line 20: bad field count",
+        {"level": "fatal", "file": "/etc/postfix/master.cf", "line": 20},
+    ),
+    (
+        "smtpd[1] error: open database /etc/postfix/x.db: No such file or directory",
+        {"level": "error", "file": "/etc/postfix/x.db", "line": 0},
+    ),
+    (
+        "smtpd[1] fatal: open lock file hash:/etc/postfix/y.lock: Permission denied",
+        {"file": "/etc/postfix/y.lock"},
+    ),
+    (
+        "master[1] warning: process /usr/lib/postfix/sbin/smtpd pid 12 exit status 1",
+        {"file": "/usr/lib/postfix/sbin/smtpd", "client": ""},
+    ),
+    (
+        "master[1] warning: /usr/lib/postfix/sbin/smtpd: bad command startup -- throttling",
+        {"service": "master", "file": "/usr/lib/postfix/sbin/smtpd"},
+    ),
+    (
+        "smtpd[1] fatal: parameter inet_interfaces: no local interface found for 192.0.2.1",
+        {"parameters": ("inet_interfaces",), "client": ""},
+    ),
+    ("smtpd[1] fatal: bad parameter value for x", {"parameters": ()}),
+    (
+        "trivial-rewrite[1] warning: relay_domains lookup failure",
+        {"parameters": ("relay_domains",)},
+    ),
+    ("local[1] warning: dict_nis_init: NIS domain name not set", {"parameters": ()}),
+    ("smtpd[1] panic: vstream_buf_get_ready: bad", {"level": "panic"}),
+    ("cleanup[1] 9BECF3F19D: warning: see http://example.com/x y", {"file": ""}),
+    (
+        "smtpd[1] NOQUEUE: reject: RCPT from a[192.0.2.1]: 451 4.3.5 <b@y>: Server configuration "
+        "error; from=<a@x> to=<b@y> proto=ESMTP helo=<c>",
+        {
+            "level": "error",
+            "text": "451 4.3.5 Server configuration error",
+            "client": "a[192.0.2.1]",
+        },
+    ),
+    (
+        "smtpd[1] warning: a[2001:db8::1]: SASL PLAIN authentication failed: x, sasl_username=b",
+        {"client": "a[2001:db8::1]", "parameters": ()},
+    ),
+    (
+        "smtpd[1] warning: hostname a.example does not resolve to address 192.0.2.1",
+        {"client": "192.0.2.1"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), COMPLAINTS)
+def test_complaint(line: str, expected: dict[str, Any]) -> None:
+    (found,) = maillog.complaints(log(line))
+    assert {name: getattr(found, name) for name in expected} == expected
+    assert (found.pid, found.time) == (1, "Oct 21 02:21:14")
+
+
+def test_what_is_no_complaint() -> None:
+    entries = log(
+        "smtpd[1] connect from a[192.0.2.1]",
+        "smtpd[1] NOQUEUE: reject: RCPT from a[192.0.2.1]: 554 5.7.1 <b@y>: Relay access denied",
+        "cleanup[1] 9BECF3F19D: message-id=<fatal: error: warning:@x>",
+        "master[1] daemon started -- version 3.7.2, configuration /etc/postfix",
+    )
+    assert maillog.complaints(entries) == []
+
+
+# -- anything at all -----------------------------------------------------------
+
+# FUZZ_LINES=100000 tries them in earnest.
+FUZZ = int(os.environ.get("FUZZ_LINES", "5000"))
+
+
+def garbled(number: int) -> list[str]:
+    """Lines of the recorded logs with parts put in, taken out, doubled and mixed."""
+    chance = random.Random(number)
+    lines = [line for path in LOGS for line in path.read_text().splitlines()]
+    texts = [text for text, _expected in COMPLAINTS]
+    bits = [*'<>[]():;,= /"\x00\x1c\x85\u2028\u0661\r\tÀ', "9" * 5000, "[" * 300, "_a" * 300]
+    bits += [
+        "to=<",
+        ">, ",
+        "relay=",
+        "delays=1/2",
+        "delay=1.2.3",
+        "status=",
+        "reject: ",
+        "NOQUEUE: ",
+    ]
+    bits += ["warning: ", "sasl_username=", "size=", "nrcpt=", "client=", ", size=x", "; from=<"]
+    made = []
+    for _count in range(number):
+        line = chance.choice(lines)
+        if chance.random() < 0.3:
+            line = f"Feb 29 02:21:14 relay postfix/{chance.choice(texts).replace(' ', ': ', 1)}"
+        for _change in range(chance.randrange(6)):
+            place, other = chance.randrange(len(line) + 1), chance.choice(lines)
+            end = place + chance.randrange(40)
+            line = chance.choice(
+                [
+                    line[:place] + chance.choice(bits) + line[place:],
+                    line[:place] + line[end:],
+                    line[:end] + line[place:],
+                    line[:place] + other[chance.randrange(len(other)) :],
+                ]
+            )
+        made.append(line)
+    return made
+
+
+def test_no_line_raises_an_error() -> None:
+    like = datetime.fromisoformat("2026-11-24T03:09:43+00:00")
+    entries = maillog.parse("\n".join(garbled(FUZZ)))
+    assert len(entries) > FUZZ / 4
+    maillog.messages(entries)
+    maillog.refusals(entries)
+    maillog.complaints(entries)
+    for entry in entries:
+        assert entry.clock and maillog.parse_line(entry.line) is not None
+        maillog.moment(entry, like)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from trying import CLIENT, DENIED, tried
 
-from handson.mail.log import Entry, parse
+from handson.mail.log import Entry, moment, parse
 from handson.mail.relay_matrix.expected import Cell, Facts
-from handson.mail.relay_matrix.log import Session, matched, moment, sessions, telling_line
+from handson.mail.relay_matrix.log import Session, matched, sessions, telling_line
 from handson.mail.relay_matrix.view import Matrix
 
 RECORDED = (Path(__file__).parent / "data" / "matrix-of-debian12.txt").read_text()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from handson.mail.log import Entry
+from handson.mail.log import Entry, moment
 from handson.mail.relay_matrix.expected import ACCEPTS, LOGIN_FAILS, REFUSED, RELAYS, Cell
 
 _ADDRESS = re.compile(r"\[([0-9a-fA-F.:]+)\](?::\d+)?(?:[:, ]|$)")
@@ -36,15 +36,6 @@ class Session:
     def names(self) -> set[str]:
         """The names that the client gave in EHLO, where the log tells them."""
         return {name for entry in self.entries for name in _HELO.findall(entry.text)}
-
-
-def moment(entry: Entry, like: datetime) -> datetime:
-    """Return when an entry was logged; syslog's stamps lack the year and zone that `like` has."""
-    try:
-        found = datetime.fromisoformat(entry.time)
-    except ValueError:
-        found = datetime.strptime(f"{like.year} {entry.time}", "%Y %b %d %H:%M:%S")
-    return found if found.tzinfo else found.replace(tzinfo=like.tzinfo)
 
 
 def sessions(entries: Iterable[Entry], began: datetime, ended: datetime) -> list[Session]:

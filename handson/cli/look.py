@@ -38,21 +38,27 @@ def status(name: str) -> None:
 def diagnose(name: str) -> int:
     """Say what is wrong on the hosts, with the evidence and the cure.
 
-    The surest cause stands first. Changes nothing. The status is 1 when something is found.
+    Tries what has to work and what has to be refused, and changes nothing. The status is 1
+    when something is wrong, whether the cause is known or not.
 
     \b
     Example: handson diagnose || handson break --hint
     """
     from handson.diagnosis import chain
+    from handson.diagnosis.verdict import judge
 
     with begun(PRACTICE, name) as step:
         chain.reach(step.scene())
-        found = chain.diagnose(step.scene())
-    for one in found:
-        print(f"{one.id}: {one.evidence}\n  {one.cause}\n  → {one.cure}\n  {one.manual}")
-    if not found:
-        print(_("Nothing that the diagnosis knows is wrong."))
-    return 1 if found else 0
+        found = judge(step.scene())
+    for one in found.tries:
+        print(f"{'✔' if one.is_well else '✘'} {one.what}: {one.seen}")
+    causes = [found.cause, *found.others] if found.cause else []
+    for known in causes:
+        evidence = known.evidence.replace("\n", "\n  ")
+        print(f"\n{known.id}: {evidence}\n  {known.cause}\n  → {known.cure}\n  {known.manual}")
+    if found.is_well:
+        print(_("Nothing is wrong that the diagnosis can see."))
+    return 0 if found.is_well else 1
 
 
 @click.command("break", cls=Command)

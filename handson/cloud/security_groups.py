@@ -31,13 +31,20 @@ class Rule:
     def is_inbound(self) -> bool:
         return self.direction == _("inbound")
 
+    def lets_out(self, port: int) -> bool:
+        """Tell whether the rule lets TCP out to that port."""
+        return not self.is_inbound and self._holds(port)
+
     def opens(self, port: int) -> bool:
         """Tell whether the rule lets TCP in at that port.
 
         >>> Rule("inbound", "tcp", "500-600", "10.87.0.0/16", "").opens(587)
         True
         """
-        if not self.is_inbound or self.protocol not in ("tcp", _("all")):
+        return self.is_inbound and self._holds(port)
+
+    def _holds(self, port: int) -> bool:
+        if self.protocol not in ("tcp", _("all")):
             return False
         first, _dash, last = self.port.partition("-")
         return self.port == _("all") or int(first) <= port <= int(last or first)

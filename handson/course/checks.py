@@ -7,9 +7,10 @@ Each step has a list of rules. A rule only reads. It tells what is *true now*
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from handson.diagnosis.chain import diagnose
+from handson.diagnosis import own_words
+from handson.diagnosis.verdict import UNKNOWN, Verdict, judge
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.mail.observation import Scene
@@ -79,8 +80,8 @@ class Rule:
         except HandsonError as error:
             found = bad(error.what, _("This could not be looked at."), error.cure)
         if not found.ok and self.causes:
-            scene.read_ahead(("survey", "submission"))  # what nearly every cause is known by
-            for known in diagnose(scene, self.causes, limit=1):
+            known = verdict(scene).cause
+            if known and known.id in (*self.causes, own_words.ID, UNKNOWN):
                 return Result(
                     self.id,
                     self.sentence,
@@ -136,7 +137,30 @@ class Rules(list[Rule]):
         return add
 
 
+def verdict(scene: Scene) -> Verdict:
+    """Return the verdict on what a scene shows; it is found once."""
+    found: Verdict = vars(scene).setdefault("verdict", None) or judge(scene)
+    vars(scene)["verdict"] = found
+    return found
+
+
 def run(rules: Rules, scene: Scene) -> list[Result]:
-    """Apply all rules of a step to what is there now."""
+    """Apply all rules of a step to what is there now.
+
+    One fault has one cause: it is told once, and where it lies behind another rule too, that
+    follows from it.
+    """
     scene.read_ahead(rules.needs)
-    return [rule.apply(scene) for rule in rules]
+    told: dict[str, str] = {}
+    results = []
+    for rule in rules:
+        result = rule.apply(scene)
+        if result.cause_id and result.cause_id in told:
+            text = _("This follows from the same cause as “{sentence}”").format(
+                sentence=told[result.cause_id]
+            )
+            result = replace(result, evidence="", cause=text, cure="")
+        elif result.cause_id:
+            told[result.cause_id] = result.sentence
+        results.append(result)
+    return results

@@ -53,17 +53,20 @@ class Cause:
     for what differs between systems (`systems` are the ids of those where it can arise).
     `recognise` looks, changes nothing, and returns the evidence: a line of the log, a mode,
     a value; '' when it is not this. `link` is where in the chain it stands, `port` the one
-    that it concerns (0: any), `fault` what brings it about for practice.
+    that it concerns (0: any), `fault` what brings it about for practice. `is_state` tells that
+    it is proven by what is there, also while a try still passes: a process may not have read
+    its files anew.
     """
 
     id: str
     seen: str
     cause: str
-    cure: str
+    cure: str | Callable[[Scene], str]
     manual: str
     recognise: Callable[[Scene], str]
     link: Link
     port: int = 0
+    is_state: bool = False
     systems: tuple[str, ...] = ALL
     fault: Fault | None = None
 
@@ -77,7 +80,8 @@ class Cause:
             "plain_package": plain_package(scene.server.system.id),
         }
         # Words of several words come quoted one by one; the restart is a command as it is.
-        text = self.cure.replace("{restart}", RESTART)
+        cure = self.cure if isinstance(self.cure, str) else self.cure(scene)
+        text = cure.replace("{restart}", RESTART)
         return fill(text, {**scene.server.words, **words})
 
 
@@ -135,7 +139,8 @@ def tried(scene: Scene, pattern: str) -> str:
     found, queued = "", ""
     for entry in scene.recent:
         if entry.program.endswith("/smtpd") and re.search(pattern, entry.text):
-            if not _OURS.search(entry.text):
+            # Another host's tries are not the learner's.
+            if client in entry.text and not _OURS.search(entry.text):
                 found = said(entry)
         elif entry.text.startswith("client=") and client in entry.text:
             queued = entry.queue_id if "sasl_username=" in entry.text else ""

@@ -100,6 +100,7 @@ CAUSES = (
         "https://www.rfc-editor.org/rfc/rfc4616",
         bad_base64,
         link=Link.MAIL_PROGRAM,
+        is_state=True,
         fault=Fault(
             _("a program that codes the login wrongly"),
             # Reloading parts the lines of the log that are of now from those of before.

@@ -123,5 +123,5 @@ def how_to_mend(scene: Scene, id: str) -> str:
     try:
         cure = known.cure_for(scene)
     except CommandFailed:
-        cure = known.cure
+        cure = known.cure if isinstance(known.cure, str) else ""
     return f"{known.cause}\n{cure}"

@@ -29,6 +29,38 @@ def port_closed(scene: Scene) -> str:
     )
 
 
+def egress_closed(scene: Scene) -> str:
+    if scene.talk(587, login=True).connected != "timed out":
+        return ""
+    group = scene.cloud.names.client_group
+    out = [rule for rule in scene.cloud.rules(group) if not rule.is_inbound]
+    for rule in out:
+        if rule.lets_out(587) and (
+            covers(rule.source, scene.settings.server_ip)
+            or rule.source == scene.cloud.names.server_group
+        ):
+            return ""
+    return _("{client} → {server}:587 is dropped; outbound rules of {group}: {rules}").format(
+        client=scene.settings.client_ip,
+        server=scene.settings.server_ip,
+        group=group,
+        rules=listed([f"{rule.port} → {rule.source}" for rule in out]),
+    )
+
+
+def ipv6_only(scene: Scene) -> str:
+    value = scene.survey.value("inet_protocols")
+    if scene.submission.connected != "refused" or value.split() != ["ipv6"]:
+        return ""
+    return f"inet_protocols = {value}"
+
+
+def postfix_stopped(scene: Scene) -> str:
+    if scene.survey.is_running or scene.submission.connected != "refused":
+        return ""
+    return _("no process of Postfix’s master runs on the server")
+
+
 def _named(scene: Scene) -> list[str]:
     return scene.survey.value("inet_interfaces").replace(",", " ").split()
 
@@ -75,6 +107,28 @@ CAUSES = (
         fault=Fault(_("the security group keeps port 587 shut"), server=Part(), closes_port=True),
     ),
     Cause(
+        "egress-closed",
+        _("A connection to port 587 times out, and the server's group lets it in."),
+        _("The client's own security group does not let it out to that port."),
+        _(
+            "In the outbound rules of the client's security group allow TCP 587 to the server "
+            "(or, as EC2 does by default, all traffic)."
+        ),
+        "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
+        egress_closed,
+        link=Link.PACKET,
+        port=587,
+    ),
+    Cause(
+        "ipv6-only",
+        _("Port 587 refuses the connection, while Postfix runs."),
+        _("Postfix listens on IPv6 only; the client comes over IPv4."),
+        "sudo postconf -e inet_protocols=all; {restart}",
+        f"{POSTCONF}#inet_protocols",
+        ipv6_only,
+        link=Link.LISTENS,
+    ),
+    Cause(
         "inet-interface-unknown",
         _("Postfix does not start; the log says that no local interface was found."),
         _(
@@ -85,6 +139,7 @@ CAUSES = (
         f"{POSTCONF}#inet_interfaces",
         inet_interface_unknown,
         link=Link.LISTENS,
+        is_state=True,
         fault=in_main_cf(
             _("inet_interfaces names an address that the host does not have"),
             # An address reserved for documentation (RFC 5737), as a public one would be.
@@ -105,5 +160,14 @@ CAUSES = (
             "inet_interfaces=loopback-only",
             RESTART,
         ),
+    ),
+    Cause(
+        "postfix-stopped",
+        _("Ports 25 and 587 refuse the connection."),
+        _("Postfix does not run."),
+        _("{restart}; where it ends again at once, its log tells why."),
+        "https://www.postfix.org/postfix.1.html",
+        postfix_stopped,
+        link=Link.LISTENS,
     ),
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
+from handson.cloud.security_groups import covers
 from handson.diagnosis.cause import SASL_README, Cause, Link, tried
 from handson.diagnosis.fault import in_mailrc, in_main_cf
 from handson.i18n import _
@@ -27,6 +29,42 @@ def relay_denied_authenticated(scene: Scene) -> str:
     return "\n".join([f"{found.auth and found.auth.code} … {found.rcpt}", *lists])
 
 
+def trust_logins(scene: Scene) -> str:
+    """Return the command that has the list that refuses trust logins."""
+    service = scene.survey.submission
+    for name in LISTS:
+        value = scene.survey.value(name)
+        if not value or "permit_sasl_authenticated" in value:
+            continue
+        words = [word for word in value.replace(",", " ").split()]
+        place = next(
+            (n for n, word in enumerate(words) if word.startswith(("reject", "defer"))), len(words)
+        )
+        words.insert(place, "permit_sasl_authenticated")
+        if service and name in service.parameters:
+            setting = f"{service.key}/{name}={','.join(words)}"
+            return f"sudo postconf -P {shlex.quote(setting)}; sudo postfix reload"
+        setting = f"{name} = {', '.join(words)}"
+        return f"sudo postconf -e {shlex.quote(setting)}; sudo postfix reload"
+    return _("Name permit_sasl_authenticated in {lists}, before what refuses.").format(
+        lists=" / ".join(LISTS)
+    )
+
+
+def relays_without_login(scene: Scene) -> str:
+    found = scene.anonymous
+    if not found.is_accepted:
+        return ""
+    names = ("smtpd_client_restrictions", *LISTS)
+    values = [f"{name} = {value}" for name in names if (value := scene.survey.value(name))]
+    trusted = [one for one in scene.survey.mynetworks if covers(one, scene.settings.client_ip)]
+    if trusted:
+        values.append(
+            _("mynetworks holds the client: {networks}").format(networks=" ".join(trusted))
+        )
+    return "\n".join([f"{found.port}: {found.rcpt}", *values])
+
+
 def client_rejected(scene: Scene) -> str:
     return _without_login(scene, "Client host rejected")
 
@@ -40,12 +78,14 @@ def _without_login(scene: Scene, reason: str) -> str:
     if not scene.submission.is_accepted:
         return ""  # with a login it does not work either: the cause lies before this one
     found = scene.mailrc
-    if found.is_there and not found.user and not found.is_v15 and found.dialogue:
-        refusal = found.dialogue.refusal
-        if refusal and reason in refusal.text:
-            return _("~/.mailrc holds no complete login; port {port}: {answer}").format(
-                port=found.port, answer=refusal
-            )
+    if found.is_there and found.user:
+        return ""
+    if found.is_there and scene.program.is_there:
+        if reason not in scene.program.output:
+            return ""
+        return _("the mail program, with its own settings, does not log in: {answer}").format(
+            answer=scene.program.answer
+        )
     return tried(scene, rf"reject: RCPT .* {reason}")
 
 
@@ -57,10 +97,7 @@ CAUSES = (
             "The list that decides about recipients does not name permit_sasl_authenticated: "
             "the login counts in another list only."
         ),
-        _(
-            "sudo postconf -e 'smtpd_recipient_restrictions = permit_mynetworks, "
-            "permit_sasl_authenticated, reject_unauth_destination'; sudo postfix reload"
-        ),
+        trust_logins,
         ACCESS,
         relay_denied_authenticated,
         link=Link.RESTRICTIONS,
@@ -69,6 +106,19 @@ CAUSES = (
             "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination",
             drop="smtpd_relay_restrictions",
         ),
+    ),
+    Cause(
+        "relays-without-login",
+        _("Port 587 takes mail for another domain without a login."),
+        _("No list of the service refuses a client that has not logged in, and one permits it."),
+        _(
+            "sudo postconf -P {service}/smtpd_client_restrictions=permit_sasl_authenticated,reject"
+            "; sudo postfix reload"
+        ),
+        ACCESS,
+        relays_without_login,
+        link=Link.RESTRICTIONS,
+        port=587,
     ),
     Cause(
         "client-rejected",

@@ -57,6 +57,28 @@ def unlisted(scene: Scene) -> list[str]:
     return [one for one in scene.submission.mechanisms if one.removesuffix("-PLUS") not in wanted]
 
 
+def mech_list_comma(scene: Scene) -> str:
+    value = scene.survey.configuration.get("mech_list", "")
+    if "," not in value or "PLAIN" in scene.submission.mechanisms:
+        return ""
+    return _("mech_list: {value}; EHLO lists {offered}").format(
+        value=value, offered=listed(scene.submission.mechanisms)
+    )
+
+
+def auth_waits_for_tls(scene: Scene) -> str:
+    found = scene.submission
+    if found.ehlo is None or found.mechanisms or "STARTTLS" in found.extensions:
+        return ""
+    if scene.survey.value("smtpd_tls_auth_only") != "yes":
+        return ""
+    level = scene.survey.value("smtpd_tls_security_level") or "none"
+    return _(
+        "smtpd_tls_auth_only = yes; smtpd_tls_security_level = {level}; EHLO lists neither "
+        "STARTTLS nor AUTH"
+    ).format(level=level)
+
+
 def no_mechanisms(scene: Scene) -> str:
     if scene.survey.lines("plugins") or "SCRAM" in " ".join(scene.survey.mechanisms):
         return ""
@@ -124,6 +146,8 @@ def auth_not_offered(scene: Scene) -> str:
     found, survey = scene.submission, scene.survey
     if found.ehlo is None:
         return ""
+    if auth_waits_for_tls(scene):
+        return ""
     if found.mechanisms:
         plain = scene.mailrc.dialogue
         if not plain or not plain.ehlo or plain.mechanisms or plain.port != 587:
@@ -159,6 +183,7 @@ CAUSES = (
         OPTIONS,
         smtpd_conf_syntax,
         link=Link.GREETS,
+        is_state=True,
         fault=in_smtpd_conf(
             _("smtpd.conf with = in place of a colon"),
             'sed -i "s/^pwcheck_method:/pwcheck_method =/" "$conf"',
@@ -173,6 +198,7 @@ CAUSES = (
         f"{SASL_README}#server_cyrus",
         no_mechanisms,
         link=Link.GREETS,
+        is_state=True,
         fault=Fault(
             _("the plug-in for PLAIN is not installed"),
             Part(
@@ -196,6 +222,31 @@ CAUSES = (
             "smtpd_sasl_security_options=noanonymous, noplaintext",
             RESTART,
         ),
+    ),
+    Cause(
+        "mech-list-comma",
+        _("EHLO lists AUTH without PLAIN, though mech_list names it."),
+        _("libsasl2 separates mechanisms by spaces: with a comma, “PLAIN,” is the name of none."),
+        _("Write “mech_list: PLAIN LOGIN”, without a comma, into {smtpd_conf}; {restart}"),
+        OPTIONS,
+        mech_list_comma,
+        link=Link.GREETS,
+        port=587,
+    ),
+    Cause(
+        "auth-waits-for-tls",
+        _("EHLO lists no AUTH and no STARTTLS."),
+        _("A login is offered over TLS only, and TLS is switched off or has no certificate."),
+        _(
+            "Give TLS a certificate (09_harden shows how): sudo postconf -e "
+            "smtpd_tls_cert_file=FILE smtpd_tls_key_file=FILE smtpd_tls_security_level=may; "
+            "{restart}. Or offer the login in clear: sudo postconf -e smtpd_tls_auth_only=no; "
+            "{restart}"
+        ),
+        f"{POSTCONF}#smtpd_tls_auth_only",
+        auth_waits_for_tls,
+        link=Link.GREETS,
+        port=587,
     ),
     Cause(
         "auth-not-offered",
@@ -266,6 +317,7 @@ CAUSES = (
         f"{SASL_README}#server_cyrus_location",
         smtpd_conf_ignored,
         link=Link.GREETS,
+        is_state=True,
         port=587,
         fault=Fault(
             _("smtpd.conf in a folder that nobody reads"),

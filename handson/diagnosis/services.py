@@ -117,6 +117,7 @@ CAUSES = (
         MASTER,
         option_in_column_1,
         link=Link.LISTENS,
+        is_state=True,
         fault=in_master_cf(
             _("an -o line that is not indented"),
             f'{_OWN},reject"\n'
@@ -138,6 +139,7 @@ CAUSES = (
         MASTER,
         submission_off,
         link=Link.LISTENS,
+        is_state=True,
         port=587,
         fault=in_master_cf(
             _("the line of the submission service is a remark"),
@@ -156,6 +158,7 @@ CAUSES = (
         MASTER,
         space_in_option,
         link=Link.GREETS,
+        is_state=True,
         port=587,
         fault=in_master_cf(
             _("a blank after the comma in an -o line"),

@@ -8,6 +8,8 @@ tells only whether there is one.
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,3 +85,57 @@ class Mailrc:
     def secret_mode(self) -> str:
         """The mode of the file that holds the password, '' when there is no password."""
         return {"~/.mailrc": self.mode, "~/.netrc": self.netrc_mode}.get(self.source, "")
+
+
+@dataclass(frozen=True)
+class ProgramTry:
+    """What the mail program itself met when it sent with its own settings, up to RCPT.
+
+    It sends to the recipient and to an address that no server can take ("a..b" is no domain,
+    RFC 5321, 4.1.2). A server that takes the first and refuses the second for its syntax would
+    relay; no mail is sent by it. `output` is what the program said, `command` how it was called.
+    """
+
+    command: str
+    status: int
+    output: str
+    token: str
+
+    @classmethod
+    def make(
+        cls, host: Host, found: Mailrc, server: str, sender: str, recipient: str
+    ) -> ProgramTry:
+        """Have the mail program of a host try; where its settings name no server, on `server`."""
+        token = f"handson-{secrets.token_hex(4)}"
+        target = "" if found.has_target else "-S smtp=smtp://{server}:587 "
+        command = (
+            "echo handson | DEAD=/dev/null timeout 15 {mail} -S sendwait -S nosave -s handson "
+            + target
+            + "-r {sender} {recipient} {probe} 2>&1"
+        )
+        values = {
+            "server": server,
+            "sender": sender,
+            "recipient": recipient,
+            "probe": f"{token}@a..b",
+        }
+        status, output = host.probe(command, **values)
+        return cls(host.fill(command, **values), status, output.strip(), token)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Tell whether the server took the recipient: then it was the other that it refused."""
+        return self.token in self.output or "501 5.1.3" in self.output
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether there is a mail program at all."""
+        return self.status != 127
+
+    @property
+    def answer(self) -> str:
+        """The server's answer in the program's words, or the last thing that it said."""
+        lines = [line.partition(": ")[2] or line for line in self.output.splitlines()]
+        coded = [line for line in lines if re.search(r"\b[45]\d\d[ -]", line)]
+        said = [line for line in lines if "message not sent" not in line]
+        return next(iter(coded or said[-1:]), "")

@@ -15,7 +15,7 @@ from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
 from handson.mail import server_log, smtp
 from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
-from handson.mail.mailrc import Mailrc
+from handson.mail.mailrc import Mailrc, ProgramTry
 from handson.mail.postfix import Postfix
 from handson.mail.sasl import Database, Sasl
 from handson.mail.survey import Survey
@@ -32,7 +32,7 @@ ANSWER = 0.5
 # after the other, for what an earlier one met tells a later one whether to wait.
 LANES = (
     ("relay",),
-    ("anonymous", "submission", "mailrc"),
+    ("anonymous", "submission", "mailrc", "program"),
     ("survey", "sasldb"),
     ("configuration",),
     ("postfix_check",),
@@ -108,6 +108,12 @@ class Scene:
         """The mail program's settings on the client, and how the server answers to them."""
         place = self.settings.server_ip, self.settings.sender, self.settings.recipient
         return Mailrc.take(self.client, *place, is_silent=is_silent(self.submission))
+
+    @cached_property
+    def program(self) -> ProgramTry:
+        """What the mail program itself meets with its own settings, up to RCPT."""
+        place = self.settings.server_ip, self.settings.sender, self.settings.recipient
+        return ProgramTry.make(self.client, self.mailrc, *place)
 
     # -- the log -------------------------------------------------------------
 

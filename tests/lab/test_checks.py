@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
+from changing import Change, changed, in_mailrc, on_server
 from finished import SLUGS, Finished
-from handson.diagnosis.faults_client import CERTIFICATE, FILES, LOGIN, _tls
 
 from handson.course import checks, outline
-from handson.diagnosis import injection
 from handson.diagnosis.chain import diagnose
-from handson.diagnosis.fault import AGED, RELOAD, RESTART, Part
+from handson.diagnosis.fault import LOGIN, MAIL_FILES, RESTART, Part
+from handson.diagnosis.tls import CERTIFICATE, _tls
 
-MAIN, MASTER = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
 TUTORIAL = "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination"
-
-
-@contextmanager
-def changed(
-    finished: Finished, *, server: Part | None = None, client: Part | None = None
-) -> Iterator[None]:
-    """Make a change, and put everything back as it was."""
-    step = finished.step
-    here = [(h, p) for h, p in ((step.server, server), (step.client, client)) if p]
-    for host, part in here:
-        injection.keep(host, "test", part)
-    try:
-        for host, part in here:
-            injection.change(step.scene(), host, part)
-        yield
-    finally:
-        for host, part in reversed(here):
-            injection.restore(step.scene(), host, "test", part)
-
-
-Change = Callable[[Finished], AbstractContextManager[None]]
-
-
-def on_server(script: str, *files: str, after: str = RELOAD) -> Change:
-    part = Part((MAIN, MASTER, *files), script + "\n" + AGED + after, after=after)
-    return lambda finished: changed(finished, server=part)
-
-
-def in_mailrc(text: str, netrc: str = "") -> Change:
-    script = f"umask 077; printf %s {netrc!r} > ~/.netrc" if netrc else ""
-    return lambda finished: changed(finished, client=Part(FILES, script, mailrc=text))
 
 
 @contextmanager
@@ -70,14 +38,14 @@ def netrc(finished: Finished) -> AbstractContextManager[None]:
     text = f"machine {step.settings.server_ip} login {step.settings.login} password {secret}"
     script = f"printf '%s\\n' {text!r} > ~/.netrc; chmod 600 ~/.netrc; chmod 644 ~/.mailrc"
     mailrc = "set v15-compat mta=smtp://{server_ip}:587 smtp-auth=plain netrc-lookup sendwait\n"
-    return changed(finished, client=Part(FILES, script, mailrc=mailrc))
+    return changed(finished, client=Part(MAIL_FILES, script, mailrc=mailrc))
 
 
 def hardened(finished: Finished) -> AbstractContextManager[None]:
     """TLS demanded, and a mail program that asks for it and trusts the certificate."""
     with_tls = _tls("encrypt", CERTIFICATE)
     mailrc = LOGIN + "set smtp-use-starttls tls-verify=ignore\n"
-    return changed(finished, server=with_tls, client=Part(FILES, mailrc=mailrc))
+    return changed(finished, server=with_tls, client=Part(MAIL_FILES, mailrc=mailrc))
 
 
 RIGHT: dict[str, Change] = {
@@ -166,7 +134,7 @@ def test_sasldb_that_everybody_can_read(finished: Finished) -> None:
 
 
 def test_mailrc_that_others_can_read(finished: Finished) -> None:
-    with changed(finished, client=Part(FILES, "chmod 644 ~/.mailrc")):
+    with changed(finished, client=Part(MAIL_FILES, "chmod 644 ~/.mailrc")):
         assert set(finished.failing()) == {"mailrc-private"}
 
 

@@ -4,6 +4,7 @@
 leaves the host: what is printed tells only whether there is one.
 """
 
+import contextlib
 import json
 import netrc
 import os
@@ -22,14 +23,21 @@ def mode(name: str) -> str:
 
 
 def read_settings() -> Dict[str, str]:
-    """Return what `~/.mailrc` sets, as Heirloom mailx or s-nail reads it."""
+    """Return what is set for Heirloom mailx or s-nail, by the system and by `~/.mailrc`."""
     known: Dict[str, str] = {}
-    try:
-        with open(os.path.join(HOME, ".mailrc"), errors="replace") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return known
-    for line in lines:
+    text = ""
+    for name in ("/etc/mail.rc", "/etc/nail.rc", "/etc/s-nail.rc", os.path.join(HOME, ".mailrc")):
+        with contextlib.suppress(OSError), open(name, errors="replace") as file:
+            text += file.read() + "\n"
+    is_in_force = True
+    for line in text.replace("\\\n", " ").splitlines():
+        # What stands in an account holds only where that account is chosen.
+        if line.split()[:1] == ["account"] and line.rstrip().endswith("{"):
+            is_in_force = False
+        if line.strip() == "}":
+            is_in_force = True
+        if not is_in_force:
+            continue
         try:
             words = shlex.split(line, comments=True)
         except ValueError:

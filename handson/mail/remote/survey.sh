@@ -15,7 +15,7 @@ if [ "$readable" ]; then
     smtpd_sasl_local_domain smtpd_recipient_restrictions smtpd_relay_restrictions \
     smtpd_client_restrictions smtpd_helo_restrictions smtpd_sender_restrictions \
     smtpd_tls_security_level smtpd_tls_auth_only smtpd_tls_cert_file smtpd_tls_key_file \
-    smtpd_tls_chain_files smtpd_discard_ehlo_keywords inet_interfaces mynetworks myhostname \
+    smtpd_tls_chain_files smtpd_discard_ehlo_keywords inet_interfaces inet_protocols maillog_file mynetworks myhostname \
     compatibility_level mail_version queue_directory mail_owner 2>/dev/null)
   section defaults; printf '%s\n' "$known"
   section types; postconf -m 2>/dev/null

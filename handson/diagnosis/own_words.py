@@ -1,0 +1,154 @@
+"""What Postfix itself says is wrong: its newest complaint that belongs to a try that failed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from handson.diagnosis.cause import POSTCONF, RESTART, Diagnosis, Link
+from handson.i18n import _
+from handson.mail.log import Complaint, Entry, complaint, moment
+
+if TYPE_CHECKING:
+    from handson.mail.observation import Scene
+
+ID = "postfix-complains"
+# A service that died at its start is started anew after a minute at most (master(8)).
+NOW = timedelta(seconds=100)
+RANKS = ("panic", "fatal", "error", "warning")
+# What Postfix says of a client's address or of one login is no fault of its own.
+NO_FAULT = re.compile(r"does not resolve to address|authentication failed|Illegal address syntax")
+# master's words about a process that ended: that process has said more.
+ECHO = re.compile(r"process .* (exit status|killed by signal)|bad command startup|throttling")
+# Names that stand in lists of restrictions (postconf(5)), to find the one that was meant.
+RESTRICTIONS = (
+    *("permit", "reject", "defer", "defer_if_permit", "defer_if_reject", "warn_if_reject"),
+    *("permit_mynetworks", "permit_sasl_authenticated", "permit_auth_destination"),
+    *("permit_inet_interfaces", "permit_tls_clientcerts", "permit_mx_backup"),
+    *("reject_unauth_destination", "defer_unauth_destination", "reject_unauth_pipelining"),
+    *("reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch"),
+    *("reject_unauthenticated_sender_login_mismatch", "reject_known_sender_login_mismatch"),
+    *("reject_non_fqdn_sender", "reject_non_fqdn_recipient", "reject_non_fqdn_helo_hostname"),
+    *("reject_unknown_sender_domain", "reject_unknown_recipient_domain"),
+    *("reject_unknown_client_hostname", "reject_unknown_helo_hostname"),
+    *("reject_invalid_helo_hostname", "reject_unlisted_recipient", "reject_unverified_recipient"),
+    *("reject_rbl_client", "check_client_access", "check_sender_access", "check_recipient_access"),
+    *("check_helo_access", "check_sasl_access", "check_policy_service"),
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A complaint, and the line of the log that holds it."""
+
+    line: str
+    complaint: Complaint
+
+
+def newest(scene: Scene, link: Link) -> Said | None:
+    """Return Postfix's gravest complaint of the time of this try, the newest of its kind.
+
+    Warnings count only from the server that the client spoke with.
+    """
+    entries = _of_now(scene.recent)
+    found: list[tuple[int, int, Said]] = []
+    for place, entry in enumerate(entries):
+        said = complaint(entry)
+        if said is None or NO_FAULT.search(said.text) or not _is_ours(scene, said):
+            continue
+        rank = RANKS.index(said.level) if said.level in RANKS else len(RANKS)
+        if ECHO.search(said.text):
+            rank = len(RANKS) + 1
+        found.append((-rank, place, Said(f"{entry.clock} {entry.program}: {entry.text}", said)))
+    return max(found, key=lambda one: one[:2])[2] if found else None
+
+
+def _of_now(entries: list[Entry]) -> list[Entry]:
+    if not entries:
+        return []
+    from datetime import UTC, datetime
+
+    like = datetime.now(UTC)
+    last = moment(entries[-1], like)
+    return [one for one in entries if last - moment(one, like) <= NOW]
+
+
+def _is_ours(scene: Scene, said: Complaint) -> bool:
+    return not said.client or scene.settings.client_ip in said.client
+
+
+def diagnosis(scene: Scene, link: Link) -> Diagnosis | None:
+    """Return what Postfix's complaint comes to, explained as far as it can be."""
+    said = newest(scene, link)
+    if said is None:
+        return None
+    cause, cure = explain(said.complaint)
+    name = said.complaint.parameter
+    return Diagnosis(ID, said.line, cause, cure, f"{POSTCONF}#{name}" if name else POSTCONF)
+
+
+def explain(said: Complaint) -> tuple[str, str]:
+    """Return in words what a complaint comes to, and what to do.
+
+    >>> explain(Complaint("", "smtpd", 1, "fatal", "bad boolean configuration: x = yess"))[0]
+    'Postfix cannot use the value of x: “yess”.'
+    """
+    text = said.text
+    if found := re.search(r"bad \w+(?: \w+)? configuration: (\w+) = (.*)", text):
+        name, value = found[1], found[2].strip()
+        if "#" in value:
+            return (
+                _("The comment behind the value of {name} counts as a part of it.").format(
+                    name=name
+                ),
+                _("Give the comment a line of its own in /etc/postfix/main.cf; {restart}").format(
+                    restart=RESTART
+                ),
+            )
+        return (
+            _("Postfix cannot use the value of {name}: “{value}”.").format(name=name, value=value),
+            _("sudo postconf -e {name}=VALUE with a right value; {restart}").format(
+                name=name, restart=RESTART
+            ),
+        )
+    if found := re.search(r"unknown smtpd restriction: \"([^\"]*)\"", text):
+        near = difflib.get_close_matches(found[1], RESTRICTIONS, 1)
+        hint = _(" Is {near} meant?").format(near=near[0]) if near else ""
+        return (
+            _("Postfix knows no restriction “{name}”.").format(name=found[1]) + hint,
+            _(
+                "Find it: postconf -n | grep {name}; sudo postconf -M -P shows the options of "
+                "services. Correct it with postconf -e; sudo postfix reload"
+            ).format(name=found[1]),
+        )
+    if "specify at least one working instance of" in text:
+        return (
+            _("smtpd ends at its start: no list refuses to relay, and it will be no open relay."),
+            _(
+                "sudo postconf -e 'smtpd_relay_restrictions = permit_mynetworks, "
+                "permit_sasl_authenticated, defer_unauth_destination'; {restart}"
+            ).format(restart=RESTART),
+        )
+    place = f"{said.file}:{said.line}" if said.line else said.file
+    if place and not said.parameters:
+        return (
+            _("Postfix names {place}.").format(place=place),
+            _("Look at that place, correct it; then {restart}").format(restart=RESTART),
+        )
+    if said.parameters:
+        names = ", ".join(said.parameters)
+        return (
+            _("Postfix names {names}.").format(names=names),
+            _("Look at it: postconf {names}; correct it with sudo postconf -e; {restart}").format(
+                names=" ".join(said.parameters), restart=RESTART
+            ),
+        )
+    return (
+        _("Postfix says so itself; what brought it about is not known."),
+        _("Read on around that line: {more}").format(
+            more="sudo grep -n postfix /var/log/mail.log | tail -n 40"
+        ),
+    )

@@ -1,0 +1,146 @@
+"""What works and what is refused at this moment, and why: one verdict for checks and command.
+
+It is judged by tries. The first link of the chain at which a try breaks off is where the cause
+lies: what the try has passed is in order, and what it has not reached can not be known. Where
+no cause is recognised there, the verdict says so, in the server's own words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handson.diagnosis import own_words
+from handson.diagnosis.cause import Diagnosis, Link
+from handson.diagnosis.chain import cause, diagnose
+from handson.errors import HandsonError
+from handson.i18n import _
+from handson.mail.smtp import Dialogue
+
+if TYPE_CHECKING:
+    from handson.mail.observation import Scene
+
+UNKNOWN = "cause-not-known"
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try: what was tried, what came of it, and at which link it broke off (None: well)."""
+
+    what: str
+    seen: str
+    broken: Link | None = None
+
+    @property
+    def is_well(self) -> bool:
+        return self.broken is None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The tries, the cause of the first that went wrong, and what else is recognised."""
+
+    tries: tuple[Try, ...]
+    cause: Diagnosis | None
+    others: tuple[Diagnosis, ...] = ()
+
+    @property
+    def wrong(self) -> list[Try]:
+        return [one for one in self.tries if not one.is_well]
+
+    @property
+    def is_well(self) -> bool:
+        return not self.wrong and self.cause is None
+
+
+def broken_at(dialogue: Dialogue) -> Link | None:
+    """Return the link at which a dialogue with a login broke off; None where it did not."""
+    if dialogue.connected == "refused":
+        return Link.LISTENS
+    if not dialogue.is_open:
+        return Link.PACKET
+    if not dialogue.ehlo or dialogue.ehlo.is_refusal or "PLAIN" not in dialogue.mechanisms:
+        return Link.GREETS
+    if not dialogue.is_logged_in:
+        return Link.LOGIN
+    return None if dialogue.is_accepted else Link.RESTRICTIONS
+
+
+def judge(scene: Scene, has_mail_program: bool = True) -> Verdict:
+    """Try what has to work and what has to be refused, and find the cause of what is wrong."""
+    scene.read_ahead(("anonymous", "submission", "mailrc", "survey", "relay"))
+    tries = _tries(scene, has_mail_program)
+    wrong = [one.broken for one in tries if one.broken]
+    link = min(wrong, default=None)
+    causes = diagnose(scene)
+    if link is None:
+        # All that was tried is right: what only a try could show is refuted.
+        causes = [one for one in causes if _is_state(one) or _link(one) >= Link.DELIVERY]
+        return Verdict(tries, causes[0] if causes else None, tuple(causes[1:]))
+    at_link = [one for one in causes if _link(one) == link]
+    before = [one for one in causes if _link(one) < link and _is_state(one)]
+    found = at_link or before
+    if not found:
+        said = own_words.diagnosis(scene, link)
+        found = [said] if said else [_unknown(scene, next(t for t in tries if t.broken == link))]
+    return Verdict(tries, found[0], tuple(found[1:]))
+
+
+def _tries(scene: Scene, has_mail_program: bool) -> tuple[Try, ...]:
+    login = scene.submission
+    tries = [Try(_("a login on port 587 relays"), login.outcome(), broken_at(login))]
+    anonymous = scene.anonymous
+    tries.append(
+        Try(
+            _("without a login port 587 relays for nobody"),
+            anonymous.outcome(),
+            Link.RESTRICTIONS if anonymous.is_accepted else None,
+        )
+    )
+    if has_mail_program and scene.mailrc.is_there and broken_at(login) is None:
+        program = scene.program
+        if program.is_there:
+            tries.append(
+                Try(
+                    _("the mail program relays with its own settings"),
+                    program.answer,
+                    None if program.is_accepted else Link.MAIL_PROGRAM,
+                )
+            )
+    return tuple(tries)
+
+
+def _link(one: Diagnosis) -> Link:
+    return cause(one.id).link
+
+
+def _is_state(one: Diagnosis) -> bool:
+    """Tell whether a cause is proven by state alone, whatever a try has met."""
+    return cause(one.id).is_state
+
+
+def _unknown(scene: Scene, wrong: Try) -> Diagnosis:
+    lines = [wrong.seen]
+    try:
+        if wrong.broken == Link.MAIL_PROGRAM:
+            lines.append(scene.program.command)
+        lines += [one for one in (_refusal(scene),) if one]
+    except HandsonError:
+        pass
+    log = scene.server.fill("{log} | tail -n 40")
+    return Diagnosis(
+        UNKNOWN,
+        "\n".join(dict.fromkeys(lines)),
+        _("The cause is not known. Above are the server's own words."),
+        _("Read more of them on the server: {command}").format(command=log),
+        "https://www.postfix.org/DEBUG_README.html",
+    )
+
+
+def _refusal(scene: Scene) -> str:
+    """Return the newest line of the log about a refusal of the client, or ''."""
+    client = f"[{scene.settings.client_ip}]"
+    for entry in reversed(scene.recent):
+        if client in entry.text and ("reject" in entry.text or "warning:" in entry.text):
+            return f"{entry.clock} {entry.program}: {entry.text}"
+    return ""

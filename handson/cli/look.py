@@ -49,7 +49,7 @@ def diagnose(name: str) -> int:
 
     with begun(PRACTICE, name) as step:
         chain.reach(step.scene())
-        found = judge(step.scene())
+        found = judge(step.scene(), with_stranger=True)
     for one in found.tries:
         print(f"{'✔' if one.is_well else '✘'} {one.what}: {one.seen}")
     causes = [found.cause, *found.others] if found.cause else []

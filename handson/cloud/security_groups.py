@@ -62,6 +62,18 @@ def covers(source: str, address: str) -> bool:
         return False
 
 
+def inside(source: str, network: str) -> bool:
+    """Tell whether a source lies within a network; a group's members do.
+
+    >>> inside("10.87.3.0/24", "10.87.0.0/16"), inside("0.0.0.0/1", "10.87.0.0/16")
+    (True, False)
+    """
+    try:
+        return ipaddress.IPv4Network(source).subnet_of(ipaddress.IPv4Network(network))
+    except ValueError:
+        return source.startswith("sg-") or (not source[:1].isdigit() and ":" not in source)
+
+
 class SecurityGroups:
     """The security groups with the course's tag in one region."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import POSTCONF, RESTART, Diagnosis, Link
+from handson.diagnosis.cause import POSTCONF, RESTART, Diagnosis
 from handson.i18n import _
 from handson.mail.log import Complaint, Entry, complaint, moment
 
@@ -42,35 +42,40 @@ RESTRICTIONS = (
 
 @dataclass(frozen=True)
 class Said:
-    """A complaint, and the line of the log that holds it."""
+    """A complaint, and what else the same process has complained of, as lines of the log."""
 
-    line: str
     complaint: Complaint
+    lines: tuple[str, ...]
 
 
-def newest(scene: Scene, link: Link) -> Said | None:
-    """Return Postfix's gravest complaint of the time of this try, the newest of its kind.
-
-    Warnings count only from the server that the client spoke with.
-    """
-    entries = _of_now(scene.recent)
-    found: list[tuple[int, int, Said]] = []
-    for place, entry in enumerate(entries):
+def newest(scene: Scene) -> Said | None:
+    """Return Postfix's gravest complaint of the time of this try, the newest of its kind."""
+    found: list[tuple[int, int, Complaint, str]] = []
+    for place, entry in enumerate(_of_now(scene.recent)):
         said = complaint(entry)
         if said is None or NO_FAULT.search(said.text) or not _is_ours(scene, said):
             continue
-        rank = RANKS.index(said.level) if said.level in RANKS else len(RANKS)
-        if ECHO.search(said.text):
-            rank = len(RANKS) + 1
-        found.append((-rank, place, Said(f"{entry.clock} {entry.program}: {entry.text}", said)))
-    return max(found, key=lambda one: one[:2])[2] if found else None
+        line = f"{entry.clock} {entry.program}: {entry.text}"
+        found.append((_rank(entry, said), place, said, line))
+    if not found:
+        return None
+    _best, _place, said, _line = min(found, key=lambda one: (one[0], -one[1]))
+    same = [one for one in found if one[2].pid == said.pid and one[2].service == said.service]
+    return Said(said, tuple(dict.fromkeys(one[3] for one in same))[-3:])
+
+
+def _rank(entry: Entry, said: Complaint) -> int:
+    """Return how little a complaint tells: a refusal's words are those of another line."""
+    if ECHO.search(said.text):
+        return len(RANKS) + 2
+    if not entry.text.startswith(RANKS):
+        return len(RANKS) + 1
+    return RANKS.index(said.level) if said.level in RANKS else len(RANKS)
 
 
 def _of_now(entries: list[Entry]) -> list[Entry]:
     if not entries:
         return []
-    from datetime import UTC, datetime
-
     like = datetime.now(UTC)
     last = moment(entries[-1], like)
     return [one for one in entries if last - moment(one, like) <= NOW]
@@ -80,14 +85,16 @@ def _is_ours(scene: Scene, said: Complaint) -> bool:
     return not said.client or scene.settings.client_ip in said.client
 
 
-def diagnosis(scene: Scene, link: Link) -> Diagnosis | None:
+def diagnosis(scene: Scene) -> Diagnosis | None:
     """Return what Postfix's complaint comes to, explained as far as it can be."""
-    said = newest(scene, link)
+    said = newest(scene)
     if said is None:
         return None
     cause, cure = explain(said.complaint)
     name = said.complaint.parameter
-    return Diagnosis(ID, said.line, cause, cure, f"{POSTCONF}#{name}" if name else POSTCONF)
+    return Diagnosis(
+        ID, "\n".join(said.lines), cause, cure, f"{POSTCONF}#{name}" if name else POSTCONF
+    )
 
 
 def explain(said: Complaint) -> tuple[str, str]:

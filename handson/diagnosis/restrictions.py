@@ -65,6 +65,14 @@ def relays_without_login(scene: Scene) -> str:
     return "\n".join([f"{found.port}: {found.rcpt}", *values])
 
 
+def open_relay(scene: Scene) -> str:
+    if "strangers" not in vars(scene) or not scene.strangers.is_accepted:
+        return ""
+    lists = [f"{name} = {value}" for name in LISTS if (value := scene.survey.main(name))]
+    networks = f"mynetworks = {' '.join(scene.survey.mynetworks)}"
+    return "\n".join([f"25: {scene.strangers.rcpt}", networks, *lists])
+
+
 def client_rejected(scene: Scene) -> str:
     return _without_login(scene, "Client host rejected")
 
@@ -119,6 +127,19 @@ CAUSES = (
         relays_without_login,
         link=Link.RESTRICTIONS,
         port=587,
+    ),
+    Cause(
+        "open-relay",
+        _("Port 25 takes mail for another domain from a host that nobody trusts."),
+        _("mynetworks holds more hosts than are to be trusted, or a list permits everybody."),
+        _(
+            "sudo postconf -e mynetworks=127.0.0.0/8; where a list names “permit” before "
+            "reject_unauth_destination, take it out; sudo postfix reload"
+        ),
+        ACCESS,
+        open_relay,
+        link=Link.RESTRICTIONS,
+        port=25,
     ),
     Cause(
         "client-rejected",

@@ -146,7 +146,7 @@ def auth_not_offered(scene: Scene) -> str:
     found, survey = scene.submission, scene.survey
     if found.ehlo is None:
         return ""
-    if auth_waits_for_tls(scene):
+    if auth_waits_for_tls(scene) or "smtpd_sasl_auth_enable" in survey.swallowed:
         return ""
     if found.mechanisms:
         plain = scene.mailrc.dialogue

@@ -29,6 +29,10 @@ _TABLE = re.compile(r"(?:^|[\s,])(?:check_\w+_access\s+)?([a-z]\w*):\S")
 _HOLDS_TABLES = ("_maps", "_map", "_database")
 
 
+def line_swallowed(scene: Scene) -> str:
+    return "\n".join(scene.survey.swallowed.values())
+
+
 def option_in_column_1(scene: Scene) -> str:
     found = re.search(r"line (\d+): bad field count", scene.survey.services_error)
     if not found:
@@ -109,6 +113,16 @@ _OWN = (
 
 
 CAUSES = (
+    Cause(
+        "line-swallowed",
+        _("A parameter of main.cf has no effect, and the one above it has a strange value."),
+        _("A line that begins with a blank continues the line above it: it is no parameter."),
+        _("In /etc/postfix/main.cf take away the blank at the start of that line; {restart}"),
+        "https://www.postfix.org/postconf.5.html",
+        line_swallowed,
+        link=Link.LISTENS,
+        is_state=True,
+    ),
     Cause(
         "option-in-column-1",
         _("Postfix commands fail with “bad field count”."),

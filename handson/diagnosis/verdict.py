@@ -66,10 +66,13 @@ def broken_at(dialogue: Dialogue) -> Link | None:
     return None if dialogue.is_accepted else Link.RESTRICTIONS
 
 
-def judge(scene: Scene, has_mail_program: bool = True) -> Verdict:
-    """Try what has to work and what has to be refused, and find the cause of what is wrong."""
+def judge(scene: Scene, with_stranger: bool = False) -> Verdict:
+    """Try what has to work and what has to be refused, and find the cause of what is wrong.
+
+    `with_stranger` tries port 25 from a host too that the server has no reason to trust.
+    """
     scene.read_ahead(("anonymous", "submission", "mailrc", "survey", "relay"))
-    tries = _tries(scene, has_mail_program)
+    tries = _tries(scene, with_stranger)
     wrong = [one.broken for one in tries if one.broken]
     link = min(wrong, default=None)
     causes = diagnose(scene)
@@ -81,12 +84,12 @@ def judge(scene: Scene, has_mail_program: bool = True) -> Verdict:
     before = [one for one in causes if _link(one) < link and _is_state(one)]
     found = at_link or before
     if not found:
-        said = own_words.diagnosis(scene, link)
+        said = own_words.diagnosis(scene)
         found = [said] if said else [_unknown(scene, next(t for t in tries if t.broken == link))]
     return Verdict(tries, found[0], tuple(found[1:]))
 
 
-def _tries(scene: Scene, has_mail_program: bool) -> tuple[Try, ...]:
+def _tries(scene: Scene, with_stranger: bool) -> tuple[Try, ...]:
     login = scene.submission
     tries = [Try(_("a login on port 587 relays"), login.outcome(), broken_at(login))]
     anonymous = scene.anonymous
@@ -97,7 +100,15 @@ def _tries(scene: Scene, has_mail_program: bool) -> tuple[Try, ...]:
             Link.RESTRICTIONS if anonymous.is_accepted else None,
         )
     )
-    if has_mail_program and scene.mailrc.is_there and broken_at(login) is None:
+    if with_stranger:
+        tries.append(
+            Try(
+                _("port 25 relays for no stranger"),
+                scene.strangers.outcome(),
+                Link.RESTRICTIONS if scene.strangers.is_accepted else None,
+            )
+        )
+    if scene.mailrc.is_there and broken_at(login) is None:
         program = scene.program
         if program.is_there:
             tries.append(

@@ -168,6 +168,21 @@ class Scene:
         return self.talk(587, login=False)
 
     @cached_property
+    def strangers(self) -> smtp.Dialogue:
+        """A dialogue of a host that the server has no reason to trust, with port 25."""
+        if is_silent(self.relay):
+            return self.relay
+        job = smtp.Job(
+            self.settings.server_ip,
+            25,
+            self.settings.sender,
+            self.settings.recipient,
+            timeout=CONNECTION,
+            patience=5,
+        )
+        return smtp.ask(self.hosts.stranger, job)
+
+    @cached_property
     def submission(self) -> smtp.Dialogue:
         """A dialogue from the client with port 587: login, sender, recipient, then goodbye.
 

@@ -101,6 +101,25 @@ class Survey:
         )
 
     @property
+    def warnings(self) -> list[str]:
+        """What postconf warns of: parameters that nothing uses, entries that override others."""
+        return [line.partition("warning: ")[2] for line in self.lines("warnings") if ":" in line]
+
+    @cached_property
+    def swallowed(self) -> dict[str, str]:
+        """Parameters that begin with a blank, so that they continue the line before: their lines.
+
+        postconf(5): a line that starts with whitespace continues a logical line.
+        """
+        found: dict[str, str] = {}
+        for line in self.lines("main"):
+            number, _colon, text = line.partition(":")
+            hit = re.match(r"\s+([a-z][a-z0-9]*(?:_[a-z0-9]+)+)\s*=(?!=)", text)
+            if hit:
+                found[hit[1]] = f"/etc/postfix/main.cf:{number}: {text}"
+        return found
+
+    @property
     def mynetworks(self) -> list[str]:
         """The networks whose hosts need no login to relay."""
         return self.main("mynetworks").replace(",", " ").split()

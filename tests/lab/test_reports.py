@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from changing import Change, in_mailrc, on_server
+from changing import Change, changed, in_mailrc, on_server
 from finished import Finished
 
 from handson.course import checks, outline
 from handson.diagnosis import own_words
-from handson.diagnosis.fault import LOGIN, RESTART
+from handson.diagnosis.fault import LOGIN, RESTART, Part
 from handson.diagnosis.verdict import UNKNOWN, judge
 
 WORDS = {UNKNOWN, own_words.ID}
@@ -99,12 +99,11 @@ REPORTS = {
         own_words.ID,
     ),
     "a line that continues another": report(
-        lines("'s/^smtpd_sasl_auth_enable/ smtpd_sasl_auth_enable/'"), ""
+        lines("'s/^smtpd_sasl_auth_enable/ smtpd_sasl_auth_enable/'"),
+        "main.cf:",
+        "line-swallowed",
     ),
     "a value misspelt": report(main("smtpd_sasl_auth_enable=yess"), "yess", own_words.ID),
-    "a bare name in another realm": report(
-        on_server("postconf -e 'smtpd_sasl_local_domain=$myhostname'"), "", ""
-    ),
     "no list on the port and a wide mynetworks": report(
         on_server(
             'postconf -PX "$service/smtpd_client_restrictions"\n'
@@ -114,7 +113,11 @@ REPORTS = {
         "relays-without-login",
     ),
     "Postfix is stopped": report(
-        on_server("systemctl stop postfix", after=RESTART), "", "postfix-stopped"
+        lambda finished: changed(
+            finished, server=Part((), "systemctl stop postfix\n", after=RESTART)
+        ),
+        "master",
+        "postfix-stopped",
     ),
     "TLS first, and no certificate": report(
         main("smtpd_tls_auth_only=yes smtpd_tls_security_level=none"),
@@ -127,7 +130,9 @@ REPORTS = {
         "relay-denied-authenticated",
     ),
     "settings in an account": report(
-        in_mailrc("account relay {{\n" + LOGIN + "}}\n"), "Client host rejected"
+        in_mailrc("account relay {{\n" + LOGIN + "}}\n"),
+        "Client host rejected",
+        "client-rejected",
     ),
     "no room in the queue": report(main("queue_minfree=900000000000000"), "452 4.3.1"),
     "a comma between mechanisms": report(
@@ -149,9 +154,6 @@ def test_what_is_said_is_so(finished: Finished, name: str) -> None:
     with expected.change(finished):
         scene = finished.step.scene()
         found = judge(scene)
-        if not expected.causes - {""}:
-            assert found.is_well, found
-            return
         assert found.cause and found.cause.id in expected.causes, found
         assert expected.shows in found.cause.evidence, found.cause.evidence
         told = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from handson.cloud.security_groups import covers
+from handson.cloud.security_groups import inside
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
 from handson.hosts import snapshot
@@ -65,15 +65,17 @@ class Harden(Step):
     def only_from_vpc(self) -> Note:
         """Let nobody outside the VPC reach port 587."""
         opened = self.cloud.open_port(587, self.settings.vpc_cidr, _("Submission"))
-        closed = self.cloud.close_port(587, "0.0.0.0/0")
+        vpc = self.settings.vpc_cidr
+        rules = [r for r in self.cloud.rules() if r.opens(587) and not inside(r.source, vpc)]
+        closed = [one.source for one in rules if self.cloud.close_port(587, one.source)]
         text = (
-            _("TCP 587 was open to everybody; only the VPC, {cidr}, may come in now.")
+            _("TCP 587 was open to {sources}; only the VPC, {cidr}, may come in now.")
             if closed
             else _("Only the VPC, {cidr}, may come in at TCP 587: nothing was to be closed.")
         )
         if opened and not closed:
             text = _("The VPC, {cidr}, may come in at TCP 587 now, and nobody else.")
-        return Note(text.format(cidr=self.settings.vpc_cidr), "good")
+        return Note(text.format(cidr=vpc, sources=", ".join(closed)), "good")
 
     def undo(self) -> list[View]:
         """Put main.cf and master.cf back as they were before; the certificate goes."""
@@ -154,16 +156,13 @@ def auth_on_submission_only(scene: Scene) -> Finding:
     "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
 )
 def submission_not_for_everybody(scene: Scene) -> Finding:
-    outside = [
-        rule.source
-        for rule in scene.cloud.rules()
-        if rule.opens(587) and covers(rule.source, "203.0.113.1")
-    ]
+    vpc = scene.settings.vpc_cidr
+    outside = [r.source for r in scene.cloud.rules() if r.opens(587) and not inside(r.source, vpc)]
     if not outside:
         return good(_("no such rule"))
     return bad(
         ", ".join(outside),
-        _("A rule of the whole Internet is left."),
+        _("Whoever is there can try to log in."),
         _("Delete the rule; step.only_from_vpc() does."),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from handson.cloud.security_groups import covers
@@ -18,9 +19,10 @@ from handson.mail.postfix import RELOAD, read_parameters
 from handson.mail.smtp import HELO
 from handson.ui.view import View
 
-RULES = Rules("relay", "anonymous", "submission", "mailrc", "survey")
+RULES = Rules("relay", "anonymous", "submission", "mailrc", "program", "survey")
 RECIPIENTS = "smtpd_recipient_restrictions"
 RESTRICTIONS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
+NO_LOGIN = re.compile(r"(Client host|Recipient address|Sender address) rejected: Access denied")
 RUN_ABOVE = _("Run the cells above in their order.")
 
 
@@ -84,14 +86,12 @@ def mailrc_private(scene: Scene) -> Finding:
     up_to(Link.MAIL_PROGRAM),
 )
 def mail_program_logs_in(scene: Scene) -> Finding:
-    found = scene.mailrc
-    if found.dialogue and found.dialogue.is_logged_in:
-        return good(f"{found.source}: {found.user}, AUTH {found.mechanism}")
-    return bad(
-        found.dialogue.outcome() if found.dialogue and found.is_there else "~/.mailrc",
-        _("The settings are missing, or what they say is not what the server takes."),
-        RUN_ABOVE,
-    )
+    program = scene.program
+    # While port 587 refuses whoever has not logged in, only a login can have got through.
+    if program.is_accepted and not scene.anonymous.is_accepted:
+        user = f"{scene.mailrc.source}: {scene.mailrc.user}, " if scene.mailrc.user else ""
+        return good(f"{user}{program.answer}")
+    return bad(f"{program.command}\n{program.answer}", "", RUN_ABOVE)
 
 
 @RULES.happened(
@@ -101,7 +101,8 @@ def mail_program_logs_in(scene: Scene) -> Finding:
     ("no-maillog",),
 )
 def refused_without_login(scene: Scene) -> Finding:
-    return _refusal(scene, lambda r: "Client host rejected" in r.reason)
+    # Which of the lists refuses is the server's choice.
+    return _refusal(scene, lambda r: bool(NO_LOGIN.search(r.reason)) and r.logged_in is not True)
 
 
 @RULES.happened(
@@ -149,6 +150,12 @@ def relay_denied_after_login(scene: Scene) -> Finding:
 )
 def client_not_trusted(scene: Scene) -> Finding:
     networks = scene.survey.mynetworks
+    if scene.relay.is_accepted:
+        return bad(
+            f"25: {scene.relay.rcpt}; mynetworks = {' '.join(networks)}",
+            _("Port 25 relays for the client without a login: its address is trusted."),
+            "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
+        )
     if not _trusts(networks, scene.settings.client_ip):
         return good(f"mynetworks = {' '.join(networks)}")
     return bad(
@@ -168,11 +175,7 @@ def relays_with_login(scene: Scene) -> Finding:
     dialogue = scene.submission
     if dialogue.is_logged_in and dialogue.is_accepted:
         return good(str(dialogue.rcpt))
-    return bad(
-        dialogue.outcome(),
-        _("smtpd_recipient_restrictions or smtpd_relay_restrictions does not trust logins."),
-        _("Name permit_sasl_authenticated before reject_unauth_destination."),
-    )
+    return bad(dialogue.outcome(), "", "")
 
 
 @RULES.now(
@@ -185,9 +188,12 @@ def port_25_refuses_client(scene: Scene) -> Finding:
     dialogue = scene.relay
     if dialogue.is_open and not dialogue.is_accepted and dialogue.refusal:
         return good(str(dialogue.refusal))
+    if not dialogue.is_accepted:
+        return bad(dialogue.outcome(), "", "")
+    networks = " ".join(scene.survey.mynetworks)
     return bad(
-        dialogue.outcome(),
-        _("The client's address is still trusted."),
+        f"{dialogue.rcpt}; mynetworks = {networks}",
+        _("Port 25 relays for the client's address alone."),
         "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
     )
 

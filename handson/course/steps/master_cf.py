@@ -56,8 +56,8 @@ def submission_defined(scene: Scene) -> Finding:
         return good(f"{service.key} {service.command}")
     return bad(
         _("services: {names}").format(names=", ".join(key for key in services if "inet" in key)),
-        _("The line is still a comment; its -o lines then belong to the service above."),
-        _("Take the # from the line “submission inet n - n - - smtpd”."),
+        _("No service of type inet is called submission or 587."),
+        _("Run the cells above: they add the service."),
     )
 
 
@@ -73,8 +73,8 @@ def submission_listens(scene: Scene) -> Finding:
     ports = scene.survey.ports
     return bad(
         _("listening: {ports}").format(ports=", ".join(map(str, ports))),
-        _("Postfix was not restarted, does not run, or listens on loopback only."),
-        "sudo systemctl restart postfix",
+        "",
+        "",
     )
 
 
@@ -82,20 +82,16 @@ def submission_listens(scene: Scene) -> Finding:
     "submission-needs-login",
     _("A client that has not logged in is refused on port 587."),
     "https://www.postfix.org/postconf.5.html#permit_sasl_authenticated",
-    up_to(Link.GREETS),
+    up_to(Link.RESTRICTIONS),
 )
 def submission_needs_login(scene: Scene) -> Finding:
     dialogue = scene.anonymous
     if dialogue.is_open and dialogue.refusal and not dialogue.is_accepted:
         return good(str(dialogue.refusal))
-    values = {name: scene.survey.value(name) for name in LISTS}
     return bad(
         dialogue.outcome(),
-        _("No list of the service ends with reject: {lists}").format(
-            lists="; ".join(f"{name}={value}" for name, value in values.items() if value)
-        ),
-        "sudo postconf -P "
-        "submission/inet/smtpd_client_restrictions=permit_sasl_authenticated,reject",
+        "",
+        "",
     )
 
 
@@ -106,8 +102,8 @@ def submission_offers_plain(scene: Scene) -> Finding:
         return good(f"AUTH {' '.join(offered)}")
     return bad(
         scene.submission.outcome(),
-        _("SMTP AUTH is off, the PLAIN plug-in is missing, or smtpd.conf was not read."),
-        _("Look at the checks of 02_sasl_install and 04_main_cf, then: sudo postfix reload"),
+        "",
+        "",
     )
 
 

@@ -10,6 +10,7 @@ value() { printf '%s\n' "$known" | sed -n "s/^$1 = //p"; }
 services=$(postconf -M 2>&1) && readable=yes || readable=
 section services; printf '%s\n' "$services"
 if [ "$readable" ]; then
+  section warnings; postconf -n 2>&1 > /dev/null
   section explicit; postconf -n 2>/dev/null
   known=$(postconf smtpd_sasl_auth_enable smtpd_sasl_type smtpd_sasl_security_options \
     smtpd_sasl_local_domain smtpd_recipient_restrictions smtpd_relay_restrictions \
@@ -26,6 +27,7 @@ fi
 owner=$(value mail_owner); owner=${owner:-postfix}
 queue=$(value queue_directory); queue=${queue:-/var/spool/postfix}
 section master; grep -n . /etc/postfix/master.cf
+section main; grep -n . /etc/postfix/main.cf
 section sockets; ss -Hnlt4
 section addresses; ip -4 -o addr show | sed -E 's/.* inet ([0-9.]+).*/\1/'
 section running

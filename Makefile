@@ -30,7 +30,7 @@ test: ## run all tests
 
 unit: ## run the unit tests and the examples of docstrings, on all cores: a minute
 	@scripts/setup.sh
-	@$(PYTHON_IN_VENV) -m pytest -n logical handson tests/unit
+	@$(PYTHON_IN_VENV) -m pytest -n logical -p no:nbval handson tests/unit
 
 lint: ## look over code, types and templates
 	@scripts/setup.sh

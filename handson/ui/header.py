@@ -76,7 +76,7 @@ class Header(View):
             "done": _("done"),
             "here": _("you are here"),
             "open": _("to come"),
-            "back": _("was done, and has fallen back since"),
+            "back": _("was done, and no longer passes"),
         }[step.state]
         inside = f'<span class="dot">{mark}</span> <span class="name">{escape(step.title)}</span>'
         hint = f"{step.title}: {words}"

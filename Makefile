@@ -28,7 +28,7 @@ test: ## run all tests
 	@echo "== the notebooks, cell by cell"
 	@$(PYTHON_IN_VENV) -m pytest --nbval notebooks
 
-unit: ## run the unit tests and the examples of docstrings, on all cores: a minute
+unit: ## run the unit tests and the examples of docstrings, on all cores
 	@scripts/setup.sh
 	@$(PYTHON_IN_VENV) -m pytest -n logical -p no:nbval handson tests/unit
 

@@ -5,7 +5,7 @@ PYTHON_IN_VENV := .venv/bin/python
 # How many tests run side by side: they wait for hosts more than they compute.
 WORKERS ?= 4
 .DEFAULT_GOAL := help
-.PHONY: help course learn setup test lint bench down clean
+.PHONY: help course learn setup test unit lint format record bench down clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ test: ## run all tests
 	@echo "== the notebooks, cell by cell"
 	@$(PYTHON_IN_VENV) -m pytest --nbval notebooks
 
+unit: ## run the unit tests and the examples of docstrings, on all cores
+	@scripts/setup.sh
+	@$(PYTHON_IN_VENV) -m pytest -n logical -p no:nbval handson tests/unit
+
 lint: ## look over code, types and templates
 	@scripts/setup.sh
 	@echo "== ruff"
@@ -42,6 +46,14 @@ lint: ## look over code, types and templates
 		$$(find handson scripts tests -name '*.sh')
 	@echo "== cfn-lint"
 	@.venv/bin/cfn-lint cfn/*.yml
+
+format: ## format code and notebooks, and fix what ruff can fix
+	@scripts/setup.sh
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+record: setup ## run the notebooks on a fresh lab and keep their outputs
+	@$(PYTHON_IN_VENV) tests/notebooks/record.py
 
 bench: setup ## measure how long lab, course and checks take
 	@$(PYTHON_IN_VENV) tests/bench/course.py

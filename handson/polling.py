@@ -38,6 +38,6 @@ def wait_for(look: Callable[[], Thing | None], seconds: float) -> Thing:
         if (found := look()) is not None:
             return found
     raise HandsonError(
-        _("Nothing was there after {seconds:.0f} s.").format(seconds=seconds),
+        _("Timed out after {seconds:.0f} s.").format(seconds=seconds),
         _("Look at the end of the server's mail log for a line with status=deferred."),
     )

@@ -92,12 +92,12 @@ def check_network(text: str) -> str:
 def check_password(text: str) -> str:
     """Return a password that every program of the course can carry; raise otherwise."""
     # The mail client's settings file, the SASL exchange and a terminal all have to
-    # carry it unchanged, hence no blanks, quotes, backslashes, '$', '`' or '#'.
+    # carry it unchanged, hence no spaces, quotes, backslashes, '$', '`' or '#'.
     if not re.fullmatch(r"[!%&()*+,./0-9:;<=>?@A-Z\[\]^_a-z{|}~-]{8,64}", text):
         raise InvalidInput(
             _("That password cannot be used."),
             _(
-                "Use 8 to 64 letters, digits and signs, without blanks, quotes, "
+                "Use 8 to 64 letters, digits and signs, without spaces, quotes, "
                 "backslash, dollar, backtick or number sign."
             ),
         )

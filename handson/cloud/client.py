@@ -131,7 +131,7 @@ def in_plain_words(error: Exception) -> CloudError:
                 "that it is up."
             ),
         )
-    return CloudError(str(error), _("Put right what the sentence names and run the cell again."))
+    return CloudError(str(error), _("Fix the problem named above and run the cell again."))
 
 
 def _cure(code: str) -> str:
@@ -141,4 +141,4 @@ def _cure(code: str) -> str:
         return _("Ask whoever runs the account to allow you that operation.")
     if code in BUSY:
         return _("Wait a minute and run the cell again.")
-    return _("Put right what the sentence names and run the cell again.")
+    return _("Fix the problem named above and run the cell again.")

@@ -250,7 +250,7 @@ class Stacks:
                 name=stack.name, status=stack.status, resource=resource, reason=reason
             ),
             _(
-                "Put right what the reason names and run the cell again; "
+                "Fix the problem named above and run the cell again; "
                 "what is left of the attempt is deleted then."
             ),
         )

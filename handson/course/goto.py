@@ -155,7 +155,7 @@ class Journey:
 
     @property
     def _again(self) -> str:
-        return _("Put right what it names; then `handson goto {slug}` goes on from there.").format(
+        return _("Fix the problem named above, then run `handson goto {slug}` again.").format(
             slug=self.step.slug
         )
 

@@ -1,4 +1,4 @@
-"""How the steps stand: done, open, or fallen back since."""
+"""How the steps stand: done, open, or no longer passing."""
 
 from __future__ import annotations
 

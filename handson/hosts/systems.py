@@ -19,6 +19,8 @@ Words = str | tuple[str, ...]
 class System:
     """An operating system as the course meets it.
 
+    `release` is what its `/etc/os-release` says: ID, and VERSION_ID as a whole or up to its
+    first dot.
     `sasldb_format` is the library that writes the database ('Berkeley DB' or 'GDBM'),
     `smtpd_chroot` the chroot column that the system's master.cf gives to smtpd ('y' or
     'n'), `log_file` the path of the mail log (empty: the log is in the journal only),
@@ -28,6 +30,7 @@ class System:
 
     id: str
     name: str
+    release: tuple[str, str]
     login_user: str
     install: tuple[str, ...]
     remove: tuple[str, ...]
@@ -83,6 +86,7 @@ class System:
 AMAZON_LINUX_2 = System(
     id="al2",
     name="Amazon Linux 2",
+    release=("amzn", "2"),
     login_user="ec2-user",
     install=("yum", "install", "-y"),
     remove=("yum", "remove", "-y"),
@@ -101,6 +105,7 @@ AMAZON_LINUX_2 = System(
 AMAZON_LINUX_2023 = System(
     id="al2023",
     name="Amazon Linux 2023",
+    release=("amzn", "2023"),
     login_user="ec2-user",
     install=("dnf", "install", "-y"),
     remove=("dnf", "remove", "-y"),
@@ -120,6 +125,7 @@ AMAZON_LINUX_2023 = System(
 DEBIAN_12 = System(
     id="debian12",
     name="Debian 12",
+    release=("debian", "12"),
     login_user="admin",
     # Without the variable debconf tells six lines a package about frontends it cannot use
     # where there is no terminal; sudo takes an assignment before its command. -q leaves
@@ -139,20 +145,18 @@ DEBIAN_12 = System(
     mailrc_lines=("set sendwait",),
 )
 
-SYSTEMS = (AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12)
+SYSTEMS = (
+    AMAZON_LINUX_2,
+    AMAZON_LINUX_2023,
+    DEBIAN_12,
+)
 ALL = tuple(system.id for system in SYSTEMS)
-
-_BY_RELEASE = {
-    ("amzn", "2"): AMAZON_LINUX_2,
-    ("amzn", "2023"): AMAZON_LINUX_2023,
-    ("debian", "12"): DEBIAN_12,
-}
 
 
 def read_os_release(text: str) -> dict[str, str]:
     """Return the fields of an os-release file (os-release(5)).
 
-    >>> read_os_release('ID="amzn"\\nVERSION_ID="2"\\n# a remark')
+    >>> read_os_release('ID="amzn"\\nVERSION_ID="2"\\n# a comment')
     {'ID': 'amzn', 'VERSION_ID': '2'}
     """
     fields = {}
@@ -177,9 +181,11 @@ def identify(os_release: str) -> System:
     'Debian 12'
     """
     fields = read_os_release(os_release)
-    system = _BY_RELEASE.get((fields.get("ID", ""), fields.get("VERSION_ID", "").split(".")[0]))
-    if system:
-        return system
+    version = fields.get("VERSION_ID", "")
+    releases = [(fields.get("ID", ""), text) for text in (version, version.split(".")[0])]
+    for system in SYSTEMS:
+        if system.release in releases:
+            return system
     codename = fields.get("DEBIAN_CODENAME") or fields.get("VERSION_CODENAME")
     # A derivative counts its versions as it likes; only the code name tells its origin.
     if "debian" in fields.get("ID_LIKE", "").split() and codename == "bookworm":

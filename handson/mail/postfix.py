@@ -62,7 +62,7 @@ def read_services(text: str) -> dict[str, Service]:
         if len(columns) < 8:
             raise HandsonError(
                 _("This line of master.cf has fewer than eight columns: {line}").format(line=line),
-                _("Start an option line with blanks, and fill every column, if only with “-”."),
+                _("Start an option line with spaces, and fill every column, if only with “-”."),
             )
         command, _blank, rest = columns[7].partition(" ")
         name, kind, private, unpriv, chroot, wakeup, maxproc = columns[:7]
@@ -102,7 +102,7 @@ def _logical_lines(text: str) -> list[str]:
 
 
 def _options(text: str) -> dict[str, str]:
-    # Postfix 3 also knows `-o { name = value with blanks }`.
+    # Postfix 3 also knows `-o { name = value with spaces }`.
     found = re.findall(r"(?:^|\s)-o\s+(?:\{\s*(.*?)\s*\}(?=\s|$)|(\S+))", text)
     pairs = ((braced or plain).partition("=") for braced, plain in found)
     return {name.strip(): value.strip() for name, _equals, value in pairs}

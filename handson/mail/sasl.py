@@ -54,7 +54,7 @@ def read_users(text: str) -> list[str]:
 def read_configuration(text: str) -> dict[str, str]:
     """Return the settings of an smtpd.conf, read as libsasl2 reads it.
 
-    Only `#` at the start of a line makes a remark: `//` and what follows belongs to the
+    Only `#` at the start of a line makes a comment: `//` and what follows belongs to the
     value. The first of two equal keys counts. Raise HandsonError where libsasl2 would give
     up the file (lib/config.c: a key of letters, digits, `-` and `_`, then a colon).
 
@@ -72,7 +72,7 @@ def read_configuration(text: str) -> dict[str, str]:
                 _("Line {number} of smtpd.conf cannot be read: {line}").format(
                     number=number, line=line
                 ),
-                _("Write “name: value”, with a colon, and no remarks but lines that start with #."),
+                _("Write “name: value”, with a colon; only lines that start with # are comments."),
             )
         settings.setdefault(found[1].lower(), found[2])
     return settings

@@ -29,6 +29,11 @@ class StepMark:
     def notebook(self) -> str:
         return f"{self.slug}.ipynb"
 
+    @property
+    def number(self) -> str:
+        """What its name begins with: '3' of '03_sasldb'."""
+        return self.slug.partition("_")[0].removeprefix("0")
+
 
 class Header(View):
     """The title and purpose of a step over the line of all steps.
@@ -56,7 +61,7 @@ class Header(View):
         return "\n".join([self.heading, self.purpose, line])
 
     def html(self) -> str:
-        steps = "".join(self._step(number, step) for number, step in enumerate(self.steps))
+        steps = "".join(map(self._step, self.steps))
         done = _("{done} of {all} steps done").format(done=self.done, all=len(self.steps))
         return (
             f'{HEADER_STYLE}<div class="header"><div class="what"><span class="number">'
@@ -65,13 +70,13 @@ class Header(View):
             f'<div class="count">{escape(done)}</div></div>'
         )
 
-    def _step(self, number: int, step: StepMark) -> str:
-        mark = MARKS[step.state] if step.state in ("done", "back") else str(number)
+    def _step(self, step: StepMark) -> str:
+        mark = MARKS[step.state] if step.state in ("done", "back") else step.number
         words = {
             "done": _("done"),
             "here": _("you are here"),
             "open": _("to come"),
-            "back": _("was done, and has fallen back since"),
+            "back": _("was done, and no longer passes"),
         }[step.state]
         inside = f'<span class="dot">{mark}</span> <span class="name">{escape(step.title)}</span>'
         hint = f"{step.title}: {words}"

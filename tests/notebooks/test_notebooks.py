@@ -17,12 +17,10 @@ from nbclient import NotebookClient
 from solving import assert_nothing_doubled, learner
 from waiting import own
 
-from handson.course.outline import STEPS
-from handson.lab.lab import Lab
-from handson.secret import Secret
-from handson.secret import encodings
-from handson.settings import Settings
 from handson.course.begin import begin
+from handson.course.outline import STEPS
+from handson.secret import Secret, encodings
+from handson.settings import Settings
 from handson.workspace import Workspace
 
 pytestmark = pytest.mark.lab

@@ -23,7 +23,7 @@ def test_a_refusal_names_the_operation_the_reason_and_the_code() -> None:
 
 @pytest.mark.parametrize(
     ("code", "cure"),
-    [("ExpiredToken", "Log in again"), ("Throttling", "Wait a minute"), ("VpcLimit", "Put right")],
+    [("ExpiredToken", "Log in again"), ("Throttling", "Wait a minute"), ("VpcLimit", "Fix the")],
 )
 def test_a_refusal_has_a_cure_that_fits(code: str, cure: str) -> None:
     assert cure in refusal(code).cure

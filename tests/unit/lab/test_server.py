@@ -32,6 +32,8 @@ from handson.lab.state import BOOKS, LabState
 from handson.settings import Settings
 
 KEY = Key.new()
+# boto3 takes half a second to read EC2's description: once is enough for all clients.
+SESSION = boto3.session.Session()
 
 
 class Hardware:
@@ -80,7 +82,7 @@ def endpoint(hardware: Hardware, connection: dict[str, Any]) -> Iterator[str]:
     api_server = make_server(
         "127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler
     )
-    thread = threading.Thread(target=api_server.serve_forever)
+    thread = threading.Thread(target=api_server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{api_server.server_port}"
     api_server.shutdown()
@@ -90,7 +92,7 @@ def endpoint(hardware: Hardware, connection: dict[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def ec2(endpoint: str, key: Key = KEY, service: str = "ec2") -> Iterator[Any]:
-    client: Any = boto3.session.Session().client(  # type: ignore[call-overload]
+    client: Any = SESSION.client(  # type: ignore[call-overload]
         service,
         region_name="eu-central-1",
         endpoint_url=endpoint,

@@ -44,5 +44,5 @@ def test_a_step_that_has_fallen_back_is_marked() -> None:
     header = Header(1, "Open <587>", "Let it in & on.", steps)
     assert header.text().splitlines()[-1] == "↶ Start  ▶ Open <587>  · Install"
     assert 'class="step back" href="00_start.ipynb"' in header.html()
-    assert "Start: was done, and has fallen back since" in header.html()
+    assert "Start: was done, and no longer passes" in header.html()
     assert header.done == 0

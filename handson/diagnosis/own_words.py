@@ -61,7 +61,9 @@ def newest(scene: Scene) -> Said | None:
         return None
     _best, _place, said, _line = min(found, key=lambda one: (one[0], -one[1]))
     same = [one for one in found if one[2].pid == said.pid and one[2].service == said.service]
-    return Said(said, tuple(dict.fromkeys(one[3] for one in same))[-3:])
+    # The newest line of each kind: some count bytes or name a queue id.
+    kinds = {re.sub(r"\d+", "", one[3]): one[3] for one in same}
+    return Said(said, tuple(kinds.values())[-3:])
 
 
 def _rank(entry: Entry, said: Complaint) -> int:
@@ -85,16 +87,15 @@ def _is_ours(scene: Scene, said: Complaint) -> bool:
     return not said.client or scene.settings.client_ip in said.client
 
 
-def diagnosis(scene: Scene) -> Diagnosis | None:
-    """Return what Postfix's complaint comes to, explained as far as it can be."""
+def diagnosis(scene: Scene, seen: str) -> Diagnosis | None:
+    """Return what Postfix complains of, explained as far as it can be; `seen` is the try."""
     said = newest(scene)
     if said is None:
         return None
     cause, cure = explain(said.complaint)
     name = said.complaint.parameter
-    return Diagnosis(
-        ID, "\n".join(said.lines), cause, cure, f"{POSTCONF}#{name}" if name else POSTCONF
-    )
+    manual = f"{POSTCONF}#{name}" if name else POSTCONF
+    return Diagnosis(ID, "\n".join([seen, *said.lines]), cause, cure, manual)
 
 
 def explain(said: Complaint) -> tuple[str, str]:

@@ -84,8 +84,9 @@ def judge(scene: Scene, with_stranger: bool = False) -> Verdict:
     before = [one for one in causes if _link(one) < link and _is_state(one)]
     found = at_link or before
     if not found:
-        said = own_words.diagnosis(scene)
-        found = [said] if said else [_unknown(scene, next(t for t in tries if t.broken == link))]
+        wrong_try = next(one for one in tries if one.broken == link)
+        said = own_words.diagnosis(scene, wrong_try.seen)
+        found = [said or _unknown(scene, wrong_try)]
     return Verdict(tries, found[0], tuple(found[1:]))
 
 

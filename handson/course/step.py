@@ -210,7 +210,7 @@ class Step(View):
             from IPython.display import display
 
             display(report)  # type: ignore[no-untyped-call]
-            failed = [result.sentence for result in report.results if not result.ok]
+            failed = [r.sentence for r in report.results if r.state is checks.State.FAILS]
             raise CheckFailed(
                 _("{summary}. Not yet: {failed}").format(
                     summary=report.summary, failed=" ".join(failed)

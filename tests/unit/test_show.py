@@ -74,3 +74,12 @@ def test_only_a_whole_course_has_passed() -> None:
     assert summary([record()] * 8, 1).startswith("Failed: 8 of 11 notebooks, 8 of 8 checks")
     assert summary([record()] * 11, 1).startswith("Passed: 11 of 11 notebooks, 11 of 11 checks")
     assert summary([record()] * 8 + [record(ok=False)], 1).startswith("Failed: 8 of 11")
+
+
+def test_what_does_not_apply_is_counted_nowhere() -> None:
+    checks = ({"id": "a", "sentence": "A.", "ok": True}, {"id": "b", "sentence": "B.", "ok": False})
+    away = Record(STEPS[0], Path("x"), 2.0, None, (checks[0], {**checks[1], "applies": False}))
+    assert away.passed and not Record(STEPS[0], Path("x"), 2.0, None, checks).passed
+    assert away.line.endswith("1 of 1 checks passed")
+    assert [row[0] for row in proven([away])][:2] == ["✔", "–"]
+    assert "1 of 1 checks passed" in summary([away], 1)

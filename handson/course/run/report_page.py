@@ -22,6 +22,7 @@ from handson.ui.view import STYLE
 
 STYLE_ELEMENT = re.compile(r"<style\b.*?</style>", re.S)
 SCRIPT_ELEMENT = re.compile(r"<script\b.*?</script>", re.S | re.I)
+TONES = {"✔": "good", "✘": "bad"}
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 
 PAGE_STYLE = files(__package__).joinpath("report_page.css").read_text("utf-8")
@@ -41,7 +42,7 @@ def page(records: Sequence[Record]) -> str:
         for record in records
     )
     rows = "".join(
-        f'<tr><td class="{"bad" if mark == "✘" else "good"}">{mark}</td>'
+        f'<tr><td class="{TONES.get(mark, "quiet")}">{mark}</td>'
         f"<td>{slug}</td><td>{escape(sentence)}</td></tr>"
         for mark, slug, sentence in proven(records)
     )

@@ -52,6 +52,7 @@ def build(options: argparse.Namespace) -> int:
 
 
 def down(options: argparse.Namespace) -> int:
+    from handson.cloud import targets
     from handson.lab.lab import Lab
     from handson.ui.progress import progress
 
@@ -62,8 +63,8 @@ def down(options: argparse.Namespace) -> int:
     with lab.hold("handson down"), progress(_("Removing the lab")) as shown:
         found = lab.down(shown.say)
     with _acting_for(owner):
-        is_on_aws = workspace.settings().target == "aws"
-        if not is_on_aws:
+        target = targets.of(workspace.settings(), workspace)
+        if target.needs_lab:
             # Those hosts are no more, and nothing of a step is done on the next ones.
             workspace.forget()
             workspace.unpin()
@@ -74,8 +75,8 @@ def down(options: argparse.Namespace) -> int:
         if found
         else _("There was no lab “{name}”.").format(name=workspace.name)
     )
-    if is_on_aws:
-        print(_("What the course made on AWS is still there: notebooks/10_teardown.ipynb."))
+    if not target.needs_lab:
+        print(target.kept)
     return 0
 
 
@@ -179,6 +180,7 @@ def _last_step(options: argparse.Namespace) -> Step:
 
 
 def run(options: argparse.Namespace) -> int:
+    from handson.cloud import targets
     from handson.course.run.runner import Plan, run_course, runs_folder
     from handson.workspace import default_path
 
@@ -195,7 +197,7 @@ def run(options: argparse.Namespace) -> int:
         take_over=options.take_over,
         since=options.since,
     )
-    if plan.take_over and plan.target == "lab":
+    if plan.take_over and targets.kind(plan.target).needs_lab:
         _ask_to_take_over(plan.name)
     return run_course(plan)
 
@@ -226,10 +228,11 @@ def _ask_to_take_over(name: str) -> None:
 
 def lab(options: argparse.Namespace) -> int:
     from handson.cli import jupyter
+    from handson.cloud import targets
 
     root = checkout(options.root)
     workspace = _workspace(options)
-    has_lab = workspace.settings().target == "lab"
+    has_lab = targets.of(workspace.settings(), workspace).needs_lab
     if has_lab:
         _start(workspace, workspace.public_key, options.base, os.getuid())
     arguments = [

@@ -12,6 +12,7 @@ from handson.cli import commands
 from handson.course.run.signals import stopping
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.settings import TARGETS
 from handson.workspace import default_name
 
 INTERRUPTED = 130
@@ -185,8 +186,8 @@ def parser() -> argparse.ArgumentParser:
     based(run)
     run.add_argument(
         "--target",
-        choices=("lab", "aws"),
-        default=os.environ.get("HANDSON_TARGET") or "lab",
+        choices=TARGETS,
+        default=os.environ.get("HANDSON_TARGET") or TARGETS[0],
         help=_("where to run it (default: %(default)s)"),
     )
     run.add_argument("--runs", type=Path, help=_("folder for what is made (default: runs)"))

@@ -45,8 +45,8 @@ def undo(step: Step) -> Undone:
     Raises HandsonError where a host cannot be asked; then run it once more.
     """
     # Without hosts there is nothing else to undo.
-    is_first = type(step) is outline.steps()[0]
-    steps = (type(step),) if is_first else outline.since(step.slug)
+    deletes_hosts = type(step) is outline.steps()[0] and step.target.makes_hosts
+    steps = (type(step),) if deletes_hosts else outline.since(step.slug)
     done = [(one, _undo(step, one)) for one in reversed(steps)]
     return Undone(step.slug, [(one, shown) for one, shown in done if shown])
 

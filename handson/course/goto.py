@@ -83,9 +83,6 @@ class Journey:
             else:
                 makes_hosts = self.step.target.makes_hosts
                 is_new = makes_hosts and not self.step.cloud.stacks()
-                if not makes_hosts:
-                    # What there was on them is recorded before anything is undone.
-                    _hosts = self.step.server, self.step.client
                 if not self._has_hosts():
                     self._execute_well(outline.steps()[0])
                     self.step = begin(self.step.slug, self.workspace)

@@ -1,14 +1,22 @@
-"""A run on AWS: seen to have an account before it begins, and nothing left at its end."""
+"""The targets: what they have in common; a run on AWS, with an account, and nothing left."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handson import settings
+from handson.cloud import targets
+from handson.cloud.targets import KINDS, kind, of
 from handson.cloud.targets.aws import AwsTarget
-from handson.errors import HandsonError
+from handson.course.run.runner import kernel_environment
+from handson.errors import HandsonError, LabDown
+from handson.settings import TARGETS, Settings
+from handson.ui.form import SettingsForm
+from handson.workspace import Workspace
 
 
 @pytest.fixture
@@ -58,3 +66,61 @@ def test_what_could_not_be_deleted_is_told(place: AwsTarget) -> None:
 
 def test_instances_that_are_kept_cost_money(place: AwsTarget) -> None:
     assert "cost money" in place.kept
+
+
+# -- all targets ---------------------------------------------------------------------
+
+
+def test_each_name_that_can_be_chosen_is_a_targets() -> None:
+    assert tuple(one.name for one in KINDS) == TARGETS
+    for name in TARGETS:
+        assert kind(name).name == name and kind(name).title
+
+
+def test_what_a_target_asks_for_is_in_the_form() -> None:
+    asked = [name for one in KINDS for name in one.asks]
+    assert len(asked) == len(set(asked)) and set(asked) <= set(
+        SettingsForm(Settings(), False, KINDS).fields
+    )
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_is_made_without_asking_anybody(name: str, tmp_path: Path) -> None:
+    """Neither a lab nor an account nor a host has to be there."""
+    target = of(Settings(target=name), Workspace("meadow", tmp_path))
+    assert target.name == name and set(target.hosts) >= {"server", "client"}
+    assert isinstance(target.kept, str) and isinstance(target.how_to_start, str)
+
+
+def test_a_lab_that_is_down_is_said_when_it_is_needed(tmp_path: Path) -> None:
+    target = of(Settings(), Workspace("meadow-that-is-down", tmp_path))
+    for ask in (lambda: target.connection, lambda: target.jump, lambda: target.apply(Settings())):
+        with pytest.raises(LabDown):
+            ask()
+
+
+def test_a_target_is_added_by_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Meadow(AwsTarget):
+        name, title, asks = "meadow", "a meadow", ()
+
+    kinds = (*KINDS, Meadow)
+    monkeypatch.setattr(targets, "KINDS", kinds)
+    monkeypatch.setitem(settings.CHECKS, "target", str)
+    found = of(Settings(target="meadow"), Workspace("meadow", tmp_path))
+    assert type(found) is Meadow
+    form = SettingsForm(Settings(target="meadow"), False, kinds)
+    assert ("A meadow", "meadow") in form.fields["target"].options
+    assert kernel_environment(found)["HANDSON_TARGET"] == "meadow"
+
+
+def test_no_target_is_compared_elsewhere() -> None:
+    names = "|".join(TARGETS)
+    comparison = re.compile(rf"""target\b.*(==|!=|\bin\b)\s*\(?["']({names})["']""")
+    folder = Path(settings.__file__).parent
+    found = [
+        f"{path}: {line}"
+        for path in folder.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if comparison.search(line)
+    ]
+    assert not found

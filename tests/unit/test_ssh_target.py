@@ -19,6 +19,7 @@ from handson.cloud.targets.ssh import SshTarget, keys_known_to_ssh
 from handson.course import outline
 from handson.course.begin import begin
 from handson.course.checks import State
+from handson.course.goto import Journey
 from handson.course.steps import security_group, teardown
 from handson.course.undo import undo
 from handson.errors import HandsonError, HostUnreachable, InvalidInput, NotHere
@@ -294,6 +295,32 @@ def test_what_was_there_is_recorded_before_anything_is_undone(
     assert done == ["server ('start',)", "client ('start',)", *reversed(slugs)]
     workspace.record("00_start", {"passed": True, "checks": []})
     assert step.undo() == [] and workspace.progress() == {}
+
+
+def test_on_the_way_to_a_step_no_hosts_are_made(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They are not new either: what stands on them is looked at, and what comes later undone."""
+    done: list[str] = []
+    for name in ("_undo", "_execute_well", "_do_what_is_missing"):
+        monkeypatch.setattr(
+            Journey, name, lambda self, *given, name=name: done.append(f"{name} {given}")
+        )
+    Journey(begun("04_main_cf", workspace), tmp_path).go()
+    assert done == ["_undo ()", "_do_what_is_missing (False,)"]
+
+
+def test_packets_are_read_on_the_host_itself(workspace: Workspace) -> None:
+    step, asked = begun("09_harden", workspace), []
+
+    def read(command: str, **values: str) -> str:
+        asked.append(command)
+        return ""
+
+    step.__dict__["server"] = SimpleNamespace(name="server", read=read)
+    with step.wiretap(587) as wire:
+        pass
+    assert len(asked) == 2 and wire.verdict == "No login was sent."
 
 
 def test_a_run_leaves_the_hosts_as_they_are(

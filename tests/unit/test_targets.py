@@ -13,7 +13,7 @@ from handson.cloud import targets
 from handson.cloud.targets import KINDS, kind, of
 from handson.cloud.targets.aws import AwsTarget
 from handson.course.run.runner import kernel_environment
-from handson.errors import HandsonError, LabDown
+from handson.errors import HandsonError, InvalidInput, LabDown
 from handson.settings import TARGETS, Settings
 from handson.ui.form import SettingsForm
 from handson.workspace import Workspace
@@ -75,6 +75,11 @@ def test_each_name_that_can_be_chosen_is_a_targets() -> None:
     assert tuple(one.name for one in KINDS) == TARGETS
     for name in TARGETS:
         assert kind(name).name == name and kind(name).title
+
+
+def test_a_name_that_is_no_targets_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="“moon” cannot be chosen"):
+        kind("moon")
 
 
 def test_what_a_target_asks_for_is_in_the_form() -> None:

@@ -6,7 +6,7 @@ from handson.cloud.targets.aws import AwsTarget
 from handson.cloud.targets.lab import LabTarget
 from handson.cloud.targets.ssh import SshTarget
 from handson.cloud.targets.target import Place, Tap, Target
-from handson.settings import Settings
+from handson.settings import CHECKS, Settings
 from handson.workspace import Workspace
 
 __all__ = ["KINDS", "Place", "Tap", "Target", "kind", "of"]
@@ -16,12 +16,13 @@ KINDS: tuple[type[Target], ...] = (LabTarget, AwsTarget, SshTarget)
 
 
 def kind(name: str) -> type[Target]:
-    """Return the class of the target of that name, one of `settings.TARGETS`.
+    """Return the class of the target of that name; InvalidInput for one not in `settings.TARGETS`.
 
     >>> kind("aws").title
     'AWS'
     """
-    return next(one for one in KINDS if one.name == name)
+    known = CHECKS["target"](name)
+    return next(one for one in KINDS if one.name == known)
 
 
 def of(settings: Settings, workspace: Workspace) -> Target:

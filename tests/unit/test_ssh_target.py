@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +26,7 @@ from handson.course.undo import undo
 from handson.errors import HandsonError, HostUnreachable, InvalidInput, NotHere
 from handson.hosts import snapshot
 from handson.hosts.inventory import Hosts
-from handson.hosts.ssh import way_to
+from handson.hosts.ssh import ssh_command, way_to
 from handson.hosts.systems import UBUNTU_2404
 from handson.mail.relay_matrix.expected import Origin
 from handson.mail.relay_matrix.probe import _reach as reach
@@ -128,6 +129,22 @@ def test_each_host_is_reached_directly(workspace: Workspace) -> None:
     assert [(name, place.user, place.port, jump) for name, (place, jump) in way.items()] == [
         ("client", "joe", 2222, "")
     ]
+
+
+def test_the_systems_own_ssh_goes_the_same_way(
+    port: int, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "TARGET": "ssh",
+        "SERVER": f"admin@127.0.0.1:{port}",
+        "CLIENT": "admin@192.0.2.20",
+        "SSH_KEY": own_key(tmp_path),
+        "SERVER_HOST_KEY": LINE,
+    }.items():
+        monkeypatch.setenv(f"HANDSON_{name}", value)
+    command = ssh_command("server", workspace, ["echo", "hello"])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
 
 
 def test_a_key_file_that_is_not_there_is_said(workspace: Workspace, tmp_path: Path) -> None:

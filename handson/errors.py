@@ -7,6 +7,7 @@
      ├── CommandFailed       a command on a host ended with the wrong status
      ├── NotRefused          a refusal was expected and did not come
      ├── HostUnreachable     a host does not answer over ssh
+     ├── NotHere             asked of what is not there where the course runs
      ├── CloudError          the AWS API said no
      │    └── StackFailed    a CloudFormation stack did not get there
      ├── LabError            the embedded lab cannot do what was asked
@@ -70,6 +71,13 @@ class NotRefused(HandsonError):
 
 class HostUnreachable(HandsonError):
     """A host does not answer over ssh."""
+
+
+class NotHere(HandsonError):
+    """What was asked for is not there where the course runs: a firewall of AWS, say.
+
+    Nothing is wrong then; what needs it is left out.
+    """
 
 
 class CloudError(HandsonError):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 
 import idna
@@ -15,8 +17,11 @@ from handson.errors import InvalidInput
 from handson.i18n import _
 from handson.secret import Secret
 
-TARGETS = ("lab", "aws")
-SYSTEMS = ("al2023", "al2")
+# Names only: what each target is stands in handson.cloud.targets, where the images of the
+# systems are in handson.cloud.stacks.
+TARGETS = ("lab", "aws", "ssh")
+SYSTEMS = {"al2023": "Amazon Linux 2023", "al2": "Amazon Linux 2"}
+HOSTS = ("server", "client", "stranger")
 SOURCES = ("vpc", "anywhere")
 
 
@@ -129,7 +134,52 @@ def check_date(text: str) -> str:
     )
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+def split_login(text: str) -> tuple[str, str, int]:
+    """Return user, address and port of 'user@address' or 'user@address:port'.
+
+    Raises InvalidInput otherwise.
+
+    >>> split_login("admin@192.0.2.10:2222")
+    ('admin', '192.0.2.10', 2222)
+    """
+    found = re.fullmatch(
+        r"([A-Za-z_][A-Za-z0-9._-]{0,31})@([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}))(?::([0-9]{1,5}))?",
+        text.strip(),
+    )
+    port = int(found[3] or 22) if found else 0
+    if not found or not 1 <= port <= 65535:
+        raise InvalidInput(
+            _("“{text}” does not say where to log in.").format(text=_shown(text)),
+            _("Write it as user@address or user@address:port, as in admin@192.0.2.10."),
+        )
+    return found[1], found[2], port
+
+
+def check_login(text: str) -> str:
+    """Return where to log in, as 'user@address:port'; raise InvalidInput otherwise."""
+    user, address, port = split_login(text)
+    return f"{user}@{address}" + (f":{port}" if port != 22 else "")
+
+
+def check_host_key(text: str) -> str:
+    """Return the public key of a host as 'TYPE BASE64'; raise InvalidInput otherwise."""
+    kind, _space, data = text.strip().partition(" ")
+    data = data.split(" ")[0]  # without the remark behind it
+    with contextlib.suppress(ValueError):
+        # The key begins with the length of its type's name, and that name (RFC 4253, 6.6).
+        if base64.b64decode(data, validate=True)[4:].startswith(kind.encode()) and kind:
+            return f"{kind} {data}"
+    raise InvalidInput(
+        _("“{text}” is not the public key of a host.").format(text=_shown(text)),
+        _("Write its type and the key, as ssh-keyscan shows them: ssh-ed25519 AAAA…"),
+    )
+
+
+def _if_any(check: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: check(text) if text.strip() else ""
+
+
+def _one_of(choices: Collection[str]) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text not in choices:
             raise InvalidInput(
@@ -154,10 +204,14 @@ CHECKS: dict[str, Callable[[str], str]] = {
     "user": check_user,
     "sender": check_address,
     "recipient": check_address,
-    "own_ip": lambda text: check_ip(text) if text.strip() else "",
+    "own_ip": _if_any(check_ip),
     "vpc_cidr": check_network,
     "date": check_date,
     "submission_source": _one_of(SOURCES),
+    **{name: _if_any(check_login) for name in HOSTS},
+    **{f"{name}_host_key": _if_any(check_host_key) for name in HOSTS},
+    **{f"{name}_address": _if_any(check_ip) for name in HOSTS},
+    "ssh_key": str.strip,
 }
 
 
@@ -165,10 +219,15 @@ CHECKS: dict[str, Callable[[str], str]] = {
 class Settings:
     """The choices of one learner. Every field is checked when the object is made.
 
-    `target` is where the course runs ('lab' or 'aws'), `system` the Amazon Linux of the
+    `target` is where the course runs (one of `TARGETS`), `system` the Amazon Linux of the
     instances on AWS ('al2023' or 'al2'), `own_ip` the learner's own IPv4 address (empty:
     found out by the target), `date` the day in the names of all resources (empty: today),
     `submission_source` who may reach port 587 ('vpc' or 'anywhere').
+
+    For hosts that the learner has already: `server`, `client` and, where there is one,
+    `stranger` say where to log in ('user@address:port'), `…_host_key` what key the host has
+    (empty: as ssh knows it), `…_address` at which IPv4 address the others reach it (empty:
+    the one to log in at), `ssh_key` the file of the private key (empty: the workspace's).
 
     >>> Settings(domain="Example.COM").login
     'smtp-auth@example.com'
@@ -185,6 +244,16 @@ class Settings:
     vpc_cidr: str = "10.87.0.0/16"
     date: str = ""
     submission_source: str = "vpc"
+    server: str = ""
+    client: str = ""
+    stranger: str = ""
+    server_host_key: str = ""
+    client_host_key: str = ""
+    stranger_host_key: str = ""
+    server_address: str = field(default="", metadata={"variable": "HANDSON_SERVER_IP"})
+    client_address: str = field(default="", metadata={"variable": "HANDSON_CLIENT_IP"})
+    stranger_address: str = field(default="", metadata={"variable": "HANDSON_STRANGER_IP"})
+    ssh_key: str = ""
 
     def __post_init__(self) -> None:
         if not self.date:
@@ -200,17 +269,17 @@ class Settings:
     @property
     def client_ip(self) -> str:
         """The client's private address: fixed, so that `mynetworks` can name it."""
-        return self._address(3, 20)
+        return self.client_address or self._address(3, 20)
 
     @property
     def stranger_ip(self) -> str:
         """The private address of the host next to the client that `mynetworks` never names."""
-        return self._address(3, 30)
+        return self.stranger_address or self._address(3, 30)
 
     @property
     def server_ip(self) -> str:
         """The server's private address."""
-        return self._address(2, 44)
+        return self.server_address or self._address(2, 44)
 
     @property
     def submission_cidr(self) -> str:
@@ -236,7 +305,10 @@ def from_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]
     {'domain': 'example.org'}
     """
     environ = os.environ if environ is None else environ
-    names = {f"HANDSON_{field.name.upper()}": field.name for field in fields(Settings)}
+    names = {
+        field.metadata.get("variable", f"HANDSON_{field.name.upper()}"): field.name
+        for field in fields(Settings)
+    }
     return {names[key]: value for key, value in environ.items() if key in names and value}
 
 

@@ -15,6 +15,7 @@ from handson.cli.options import Command, based, begun, named, rooted, stepped
 from handson.course.outline import checkout
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.settings import TARGETS
 from handson.workspace import Workspace, default_path
 
 
@@ -75,8 +76,8 @@ def reset(name: str, hard: bool) -> None:
 @rooted
 @click.option(
     "--target",
-    type=click.Choice(("lab", "aws")),
-    default="lab",
+    type=click.Choice(TARGETS),
+    default=TARGETS[0],
     envvar="HANDSON_TARGET",
     show_default=True,
     help=_("Where to run it."),
@@ -113,12 +114,13 @@ def run(name: str, root: Path | None, runs: Path | None, **choices: Any) -> int:
       handson run
       handson run --target aws --keep
     """
+    from handson.cloud import targets
     from handson.course.run.runner import Plan, run_course, runs_folder
 
     folder = checkout(root)
     runs = runs or runs_folder(folder, default_path(name))
     plan = Plan(root=folder, runs=runs.absolute(), name=name, **choices)
-    if plan.take_over and plan.target == "lab":
+    if plan.take_over and targets.kind(plan.target).needs_lab:
         _ask_to_take_over(name)
     return run_course(plan)
 

@@ -78,6 +78,7 @@ def down(name: str, owner: str, forget: bool) -> None:
       handson down
       handson down --name second --forget
     """
+    from handson.cloud import targets
     from handson.lab.lab import Lab
     from handson.ui.progress import progress
 
@@ -88,8 +89,8 @@ def down(name: str, owner: str, forget: bool) -> None:
     with lab.hold("handson down"), progress(_("Removing the lab")) as shown:
         found = lab.down(shown.say)
     with acting_as(uid):
-        is_on_aws = workspace.settings().target == "aws"
-        if not is_on_aws:
+        target = targets.of(workspace.settings(), workspace)
+        if target.needs_lab:
             # Those hosts are no more, and nothing of a step is done on the next ones.
             workspace.forget()
             workspace.unpin()
@@ -100,8 +101,8 @@ def down(name: str, owner: str, forget: bool) -> None:
         if found
         else _("There was no lab “{name}”.").format(name=name)
     )
-    if is_on_aws:
-        print(_("What the course made on AWS is still there: notebooks/10_teardown.ipynb."))
+    if not target.needs_lab:
+        print(target.kept)
 
 
 @click.command(cls=Command, context_settings={"allow_interspersed_args": False})
@@ -144,10 +145,11 @@ def lab(
       handson lab --no-browser --port 9000
     """
     from handson.cli import jupyter
+    from handson.cloud import targets
 
     folder = checkout(root)
     workspace = Workspace(name)
-    has_lab = workspace.settings().target == "lab"
+    has_lab = targets.of(workspace.settings(), workspace).needs_lab
     if has_lab:
         _start(workspace, workspace.public_key, base, os.getuid())
     arguments = [

@@ -1,10 +1,11 @@
-"""What `handson status` tells: the lab, its hosts, the steps, the instances on AWS."""
+"""What `handson status` tells: the lab, the hosts, the steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from handson.cloud import targets
 from handson.course import outline
 from handson.course import progress as standing
 from handson.course.begin import begin
@@ -19,8 +20,8 @@ from handson.workspace import Workspace
 def status(workspace: Workspace) -> Iterator[View]:
     """Yield what there is to see, piece by piece; raise HandsonError where AWS says no."""
     yield from _lab(workspace.name)
-    if workspace.settings().target == "aws":
-        yield _instances(workspace)
+    if hosts := targets.of(workspace.settings(), workspace).overview():
+        yield hosts
     yield from _steps(workspace)
 
 
@@ -65,27 +66,6 @@ def _hosts(state: LabState) -> Table:
         [row(host) for host in hosts],
         tones=["" if host["state"] == "running" else "warn" for host in hosts],
         title=title.format(name=state.name),
-    )
-
-
-def _instances(workspace: Workspace) -> Table:
-    from handson.cloud.cloud import Cloud
-    from handson.cloud.targets import of
-
-    settings = workspace.settings()
-    cloud = Cloud(settings, of(settings, workspace).connection)
-    found = [cloud.instance(name) for name in (cloud.names.server, cloud.names.client)]
-    rows = [
-        [instance.name, instance.id, instance.state, instance.private_ip, instance.public_ip]
-        for instance in found
-        if instance
-    ]
-    return Table(
-        [_("instance"), _("id"), _("state"), _("private address"), _("public address")],
-        rows,
-        empty=_("There are no instances of the course on AWS in {region}.").format(
-            region=settings.region
-        ),
     )
 
 

@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from handson.errors import CloudError
+from handson.errors import CloudError, NotHere
 from handson.i18n import _
 
 # An answer that is no AWS answer at all (a web page) is the third, and boto3's oddest.
@@ -103,6 +103,26 @@ class Aws:
             )
             self._clients[service] = self._session.client(service, config=config, **self.connection)
         return self._clients[service]
+
+
+class NoAws(Aws):
+    """Stands where there is no AWS API: each call raises NotHere."""
+
+    def __init__(self) -> None:
+        super().__init__("", {})
+
+    def call(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        raise _not_here()
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
+        raise _not_here()
+
+
+def _not_here() -> NotHere:
+    return NotHere(
+        _("The hosts are your own: there is no AWS that has stacks or security groups for them."),
+        _("What the notebook says about those does not apply; go on with the next cell."),
+    )
 
 
 def in_plain_words(error: Exception) -> CloudError:

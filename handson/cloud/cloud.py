@@ -6,23 +6,23 @@ The same code talks to AWS and to the lab; only the connection's arguments diffe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from handson.cloud import leftovers, security_groups
-from handson.cloud.client import Aws, Refused
+from handson.cloud.client import Aws, NoAws, Refused
 from handson.cloud.leftovers import Resource
 from handson.cloud.names import PROJECT, Names
 from handson.cloud.security_groups import Rule, SecurityGroups
 from handson.cloud.stacks import Say, Stack, StackPlan, Stacks, plan
-from handson.errors import CloudError
+from handson.errors import CloudError, NotHere
 from handson.i18n import _
 from handson.polling import patience
 from handson.settings import Settings
 from handson.ui.progress import progress
-from handson.ui.view import Table
+from handson.ui.view import Note, Table, View
 
 __all__ = ["Cloud", "Instance", "Resource", "Rule", "Stack", "StackPlan", "plan"]
 
@@ -50,14 +50,15 @@ class Cloud:
     """What the course does through the AWS API, for the choices in `settings`.
 
     `connection` holds further arguments of boto3's `Session.client`: none for AWS,
-    `endpoint_url`, `aws_access_key_id` and `aws_secret_access_key` for the lab. Every
-    method may raise CloudError.
+    `endpoint_url`, `aws_access_key_id` and `aws_secret_access_key` for the lab. It is
+    None where there is no such API. Every method may raise CloudError, or NotHere there;
+    what is shown says it in a note.
     """
 
-    def __init__(self, settings: Settings, connection: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Settings, connection: Mapping[str, Any] | None) -> None:
         self.settings = settings
         self.names = Names(settings.date)
-        self._aws = Aws(settings.region, connection)
+        self._aws = NoAws() if connection is None else Aws(settings.region, connection)
         self._stacks = Stacks(self._aws)
         self._groups = SecurityGroups(self._aws)
 
@@ -127,11 +128,14 @@ class Cloud:
         """Delete a stack and wait until it is gone; False when there was none."""
         return self._stacks.delete(name, say)
 
-    def delete_all(self) -> Table:
+    def delete_all(self) -> View:
         """Delete the stacks, the newest first, and the key pair; return what was deleted."""
-        rows = []
+        return _or_note(self._delete_all)
+
+    def _delete_all(self) -> Table:
+        rows, stacks = [], self.stacks()
         with progress(_("Deleting the stacks")) as shown:
-            for stack in reversed(self.stacks()):
+            for stack in reversed(stacks):
                 shown.say(stack.name)
                 self.delete_stack(stack.name, shown.say)
                 rows.append([stack.name, _("deleted")])
@@ -193,9 +197,10 @@ class Cloud:
         return self._groups.rules(group_name or self.names.server_group)
 
     @property
-    def rules_table(self) -> Table:
+    def rules_table(self) -> View:
         """The rules of the server's security group."""
-        return security_groups.rules_table(self.rules(), self.names.server_group)
+        group = self.names.server_group
+        return _or_note(lambda: security_groups.rules_table(self.rules(), group))
 
     def open_port(self, port: int, source: str, description: str = "") -> bool:
         """Let TCP in at the server's port from a CIDR or group; False when it was let in before."""
@@ -220,9 +225,16 @@ class Cloud:
         ]
 
     @property
-    def left_over_table(self) -> Table:
+    def left_over_table(self) -> View:
         """What is left, and what it costs."""
-        return leftovers.table(self.left_over())
+        return _or_note(lambda: leftovers.table(self.left_over()))
+
+
+def _or_note(make: Callable[[], View]) -> View:
+    try:
+        return make()
+    except NotHere as error:
+        return Note(error.what, "quiet")
 
 
 def keys_in_console(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from handson.course.checks import Result
+from handson.course.checks import Result, State
 from handson.i18n import _
 from handson.ui.view import View, escape
 
@@ -23,26 +23,34 @@ class Report(View):
 
     @property
     def passed(self) -> bool:
-        return all(result.ok for result in self.results)
+        """Whether nothing fails; what does not apply here is left out of account."""
+        return all(result.state is not State.FAILS for result in self.results)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is kept of it in the workspace."""
-        checks = [{"id": r.id, "sentence": r.sentence, "ok": r.ok} for r in self.results]
+        checks = [
+            {"id": r.id, "sentence": r.sentence, "ok": r.ok, "applies": r.applies}
+            for r in self.results
+        ]
         return {"passed": self.passed, "checks": checks}
 
     @property
     def summary(self) -> str:
         """How many checks pass, as in '5 of 6 checks pass'."""
-        good = sum(result.ok for result in self.results)
-        return _("{good} of {all} checks pass").format(good=good, all=len(self.results))
+        states = [result.state for result in self.results]
+        there = len(states) - states.count(State.NOT_HERE)
+        text = _("{good} of {all} checks pass").format(good=states.count(State.PASSES), all=there)
+        if there == len(states):
+            return text
+        return text + _(", {number} do not apply here").format(number=len(states) - there)
 
     def text(self) -> str:
         lines = [f"{self.title}: {self.summary}"]
         for result in self.results:
-            known = f" [{result.cause_id}]" if not result.ok and result.cause_id else ""
+            known = f" [{result.cause_id}]" if result.cause_id and not result.ok else ""
             lines.append(f"{_mark(result)} {result.sentence} ({_kind(result)}){known}")
             lines += [f"    {name}: {_indent(value)}" for name, value in _details(result)]
-            if not result.ok and result.manual:
+            if result.state is State.FAILS and result.manual:
                 lines.append(f"    {_('manual')}: {result.manual}")
         return "\n".join(lines)
 
@@ -70,7 +78,7 @@ class Report(View):
         elif result.manual:
             manual = f' <span class="quiet">{escape(result.manual)}</span>'
         return (
-            f'<div class="row {"good" if result.ok else "bad"}"><span class="mark">'
+            f'<div class="row {_TONES[result.state]}"><span class="mark">'
             f"{_mark(result)}</span> {escape(result.sentence)} "
             f'<span class="chip">{escape(_kind(result))}</span>{_cause(result)}{manual}'
             + (f"<dl>{details}</dl>" if details else "")
@@ -78,11 +86,17 @@ class Report(View):
         )
 
 
+_MARKS = {State.PASSES: "✔", State.FAILS: "✘", State.NOT_HERE: "–"}
+_TONES = {State.PASSES: "good", State.FAILS: "bad", State.NOT_HERE: "quiet"}
+
+
 def _mark(result: Result) -> str:
-    return "✔" if result.ok else "✘"
+    return _MARKS[result.state]
 
 
 def _kind(result: Result) -> str:
+    if result.state is State.NOT_HERE:
+        return _("does not apply here")
     return _("true now") if result.kind == "now" else _("happened")
 
 
@@ -94,7 +108,7 @@ def _cause(result: Result) -> str:
 
 
 def _details(result: Result) -> list[tuple[str, str]]:
-    if result.ok:
+    if result.state is not State.FAILS:
         return []
     found = [
         (_("seen"), result.evidence),

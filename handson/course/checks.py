@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from handson.diagnosis import own_words
 from handson.diagnosis.verdict import UNKNOWN, Verdict, judge
-from handson.errors import HandsonError
+from handson.errors import HandsonError, NotHere
 from handson.i18n import _
 from handson.mail.observation import Scene
 
-__all__ = ["Finding", "Result", "Rule", "Rules", "Scene", "bad", "good", "run"]
+__all__ = ["Finding", "Result", "Rule", "Rules", "Scene", "State", "bad", "good", "not_here", "run"]
+
+
+class State(Enum):
+    """What came of a check: one that does not apply has neither passed nor failed."""
+
+    PASSES = "passes"
+    FAILS = "fails"
+    NOT_HERE = "does not apply here"
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,9 @@ class Result:
     """What one check found.
 
     `kind` is 'now' (true at this moment, computed anew each time) or 'happened' (found in
-    the log). `cause` and `cure` are filled in when the check does not pass; `cause_id` is
-    that of the diagnosis, where it recognised the cause.
+    the log). `applies` is false where what it is about is not there. `cause` and `cure` are
+    filled in when the check does not pass; `cause_id` is that of the diagnosis, where it
+    recognised the cause.
     """
 
     id: str
@@ -36,6 +46,13 @@ class Result:
     cause: str = ""
     cure: str = ""
     cause_id: str = ""
+    applies: bool = True
+
+    @property
+    def state(self) -> State:
+        if not self.applies:
+            return State.NOT_HERE
+        return State.PASSES if self.ok else State.FAILS
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,7 @@ class Finding:
     evidence: str = ""
     cause: str = ""
     cure: str = ""
+    applies: bool = True
 
 
 def good(evidence: str = "") -> Finding:
@@ -54,6 +72,11 @@ def good(evidence: str = "") -> Finding:
 
 def bad(evidence: str, cause: str, cure: str) -> Finding:
     return Finding(False, evidence, cause, cure)
+
+
+def not_here(evidence: str) -> Finding:
+    """Return the finding of a rule that is about something that is not there."""
+    return Finding(False, evidence, applies=False)
 
 
 Look = Callable[[Scene], Finding]
@@ -73,13 +96,19 @@ class Rule:
     look: Look
     causes: tuple[str, ...] = ()
 
-    def apply(self, scene: Scene) -> Result:
-        """Look, and return the result; a host or an API that says no is a result too."""
+    def find(self, scene: Scene) -> Finding:
+        """Look, and return the finding; a host or an API that says no is one too."""
         try:
-            found = self.look(scene)
+            return self.look(scene)
+        except NotHere as error:
+            return not_here(error.what)
         except HandsonError as error:
-            found = bad(error.what, _("This could not be looked at."), error.cure)
-        if not found.ok and self.causes:
+            return bad(error.what, _("This could not be looked at."), error.cure)
+
+    def apply(self, scene: Scene) -> Result:
+        """Look, and return the result; where the rule does not hold, with the cause."""
+        found = self.find(scene)
+        if not found.ok and found.applies and self.causes:
             known = verdict(scene).cause
             if known and known.id in (*self.causes, own_words.ID, UNKNOWN):
                 return Result(
@@ -102,6 +131,7 @@ class Rule:
             found.evidence,
             found.cause,
             found.cure,
+            applies=found.applies,
         )
 
 

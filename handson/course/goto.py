@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from handson.cloud import targets
 from handson.course import outline, undo
 from handson.course import progress as standing
 from handson.course.begin import begin
@@ -19,9 +20,7 @@ from handson.course.run.signals import stopping
 from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.lab.lab import Lab
 from handson.lab.lock import hold
-from handson.ui.progress import progress
 from handson.ui.view import Note
 from handson.workspace import Workspace
 
@@ -39,8 +38,9 @@ def second() -> str:
 def goto(slug: str, workspace: Workspace | None = None, root: Path | None = None) -> Note:
     """Go to the start of a step, which may be named '05', 'master_cf' or '05_master_cf'.
 
-    Going to 00_start deletes the hosts. Executed copies of the notebooks that run go to a
-    folder of this moment under `runs`. Raises HandsonError when a notebook does not pass.
+    Going to 00_start deletes the hosts, where the course has made them. Executed copies of the
+    notebooks that run go to a folder of this moment under `runs`. Raises HandsonError when a
+    notebook does not pass.
 
     >>> goto("05")     # doctest: +SKIP
     ✔ You are at the start of 05_master_cf.
@@ -54,7 +54,8 @@ def goto(slug: str, workspace: Workspace | None = None, root: Path | None = None
 def reset(workspace: Workspace | None = None, hard: bool = False, root: Path | None = None) -> Note:
     """Go to the starting point: hosts as 00_start makes them, nothing done on them.
 
-    With `hard` the hosts are deleted and made anew; else every step is undone.
+    With `hard` the hosts are deleted and made anew, where the course has made them; else every
+    step is undone.
     """
     workspace = workspace or Workspace()
     with hold(workspace.name, "handson reset"):
@@ -75,12 +76,13 @@ class Journey:
         self._folder: Path | None = None
 
     def go(self) -> Note:
-        self._start_lab()
+        self.step.target.start()
         try:
             if self.step.slug == first():
                 self._undo()
             else:
-                is_new = not self.step.cloud.stacks()
+                makes_hosts = self.step.target.makes_hosts
+                is_new = makes_hosts and not self.step.cloud.stacks()
                 if not self._has_hosts():
                     self._execute_well(outline.steps()[0])
                     self.step = begin(self.step.slug, self.workspace)
@@ -95,15 +97,9 @@ class Journey:
 
     # -- the hosts -----------------------------------------------------------
 
-    def _start_lab(self) -> None:
-        if self.workspace.settings().target != "lab":
-            return
-        lab = Lab(self.workspace.name)
-        if not lab.is_up:
-            with progress(_("Starting the lab")) as shown:
-                lab.up(self.workspace.public_key, shown.say, workspace=str(self.workspace.path))
-
     def _has_hosts(self) -> bool:
+        if not self.step.target.makes_hosts:
+            return True
         names = self.step.cloud.names
         wanted = (names.server, names.client, names.stranger)
         return all(self.step.cloud.instance(name) for name in wanted)
@@ -169,12 +165,10 @@ class Journey:
             self._folder = new_folder(self.runs)
             if self.runs.parent != self.root:
                 self.show.say(_("The executed notebooks go to {path}.").format(path=self._folder))
-        target = self.workspace.settings().target
+        target = targets.of(self.workspace.settings(), self.workspace)
         source = self.root / "notebooks" / f"{which.slug}.ipynb"
         with self.show.running([source]):
             self.show.begin(which)
-            record = run_step(
-                which, source, self._folder, self.workspace, target, CELL_SECONDS, self.show
-            )
+            record = run_step(which, source, self._folder, target, CELL_SECONDS, self.show)
         self.show.done(record)
         return record

@@ -10,10 +10,16 @@ from handson.errors import HandsonError
 from handson.i18n import _
 from handson.mail.smtp import Dialogue
 from handson.ui.topology import Topology, Way
+from handson.ui.view import Table, View
 
 
-def draw(scene: Scene, target: Target, focus: str = "") -> Topology:
-    """Return the picture, with the ports as the client finds them; hosts may be missing."""
+def draw(scene: Scene, target: Target, focus: str = "") -> View:
+    """Return the picture, with the ports as the client finds them; hosts may be missing.
+
+    Of hosts whose network the course did not make it knows no picture: a table tells the rest.
+    """
+    if not target.makes_hosts:
+        return _table(scene)
     settings = scene.settings
     known: dict[str, Any] = {
         "pc": settings.own_ip,
@@ -46,6 +52,20 @@ def draw(scene: Scene, target: Target, focus: str = "") -> Topology:
         lets_in=", ".join(sorted(set(ports), key=_by_number)),
         trusts=trusts,
     )
+
+
+def _table(scene: Scene) -> Table:
+    def row(port: int, found: Way) -> list[str]:
+        ends = (scene.settings.client_ip, scene.settings.server_ip)
+        return [
+            _("client {client} → server {server}").format(client=ends[0], server=ends[1]),
+            str(port),
+            found.state,
+        ]
+
+    rows = [row(25, way(scene.relay)), row(587, way(scene.anonymous))]
+    title = _("mynetworks: {networks}").format(networks=" ".join(scene.postfix.mynetworks))
+    return Table([_("way"), _("port"), _("state")], rows, title=title)
 
 
 def way(dialogue: Dialogue) -> Way:

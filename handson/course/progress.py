@@ -86,7 +86,7 @@ def _look_within(seconds: float, step: Step, slugs: list[str]) -> dict[str, bool
 
 
 def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",)) -> dict[str, bool]:
-    """Return for each of these steps whether all its rules of those kinds hold.
+    """Return for each of these steps whether all its rules of those kinds hold that apply.
 
     Takes under a second: what all need is read first, the rest side by side.
     """
@@ -113,13 +113,14 @@ def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",))
         )
     results = dict.fromkeys(slugs, True)
     for (slug, _rule), ok in zip(rules, oks, strict=True):
-        results[slug] = results[slug] and ok
+        results[slug] = results[slug] and ok is not False
     return results
 
 
-def holds(rule: checks.Rule, scene: Scene) -> bool:
-    """Tell whether a rule holds; where it cannot be looked at it does not."""
-    try:
-        return rule.look(scene).ok
-    except HandsonError:
-        return False
+def holds(rule: checks.Rule, scene: Scene) -> bool | None:
+    """Tell whether a rule holds; where it cannot be looked at it does not. None: it does not apply.
+
+    No cause is looked for.
+    """
+    found = rule.find(scene)
+    return found.ok if found.applies else None

@@ -25,7 +25,6 @@ from handson.mail.relay_matrix.probe import Matrix
 from handson.secret import Secret
 from handson.settings import Settings
 from handson.ui.header import Header, StepMark
-from handson.ui.topology import Topology
 from handson.ui.view import View
 from handson.workspace import Workspace
 
@@ -107,8 +106,8 @@ class Step(View):
         return host
 
     @property
-    def stranger(self) -> Host:
-        """A host in the VPC that the server has no reason to trust."""
+    def stranger(self) -> Host | None:
+        """A host in the VPC that the server has no reason to trust, where there is one."""
         return self.hosts.stranger
 
     def disconnect(self) -> None:
@@ -192,7 +191,7 @@ class Step(View):
         """
         return probe.relay_matrix(self, stage)
 
-    def picture(self, focus: str = "") -> Topology:
+    def picture(self, focus: str = "") -> View:
         """Return the picture of where the learner is, drawn from what is there now."""
         return live_topology.draw(self.scene(), self.target, focus)
 
@@ -210,7 +209,7 @@ class Step(View):
             from IPython.display import display
 
             display(report)  # type: ignore[no-untyped-call]
-            failed = [result.sentence for result in report.results if not result.ok]
+            failed = [r.sentence for r in report.results if r.state is checks.State.FAILS]
             raise CheckFailed(
                 _("{summary}. Not yet: {failed}").format(
                     summary=report.summary, failed=" ".join(failed)

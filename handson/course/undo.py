@@ -5,6 +5,7 @@ from __future__ import annotations
 from handson.course import log_window, outline
 from handson.course.progress import holds
 from handson.course.step import Step
+from handson.hosts import snapshot
 from handson.i18n import _
 from handson.ui.view import Note, View, escape
 
@@ -45,8 +46,13 @@ def undo(step: Step) -> Undone:
     Raises HandsonError where a host cannot be asked; then run it once more.
     """
     # Without hosts there is nothing else to undo.
-    is_first = type(step) is outline.steps()[0]
-    steps = (type(step),) if is_first else outline.since(step.slug)
+    makes_hosts = step.target.makes_hosts
+    if not makes_hosts:
+        # Nothing of what is on hosts of the learner's own may be taken for the course's.
+        for host in (step.hosts.server, step.hosts.client):
+            snapshot.take(host, snapshot.START)
+    deletes_hosts = type(step) is outline.steps()[0] and makes_hosts
+    steps = (type(step),) if deletes_hosts else outline.since(step.slug)
     done = [(one, _undo(step, one)) for one in reversed(steps)]
     return Undone(step.slug, [(one, shown) for one, shown in done if shown])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from handson.diagnosis.fault import Fault
 from handson.hosts.host import fill
-from handson.hosts.systems import ALL
+from handson.hosts.systems import System, anywhere
 from handson.i18n import _
 from handson.mail.smtp import HELO
 
@@ -50,7 +50,7 @@ class Cause:
     """One way in which the course's server, client or network can be wrong.
 
     `seen` says what a learner sees, `cause` why, `cure` what to do, with words in braces
-    for what differs between systems (`systems` are the ids of those where it can arise).
+    for what differs between systems (`arises` tells on which it can arise).
     `recognise` looks, changes nothing, and returns the evidence: a line of the log, a mode,
     a value; '' when it is not this. `link` is where in the chain it stands, `port` the one
     that it concerns (0: any), `fault` what brings it about for practice. `is_state` tells that
@@ -67,7 +67,7 @@ class Cause:
     link: Link
     port: int = 0
     is_state: bool = False
-    systems: tuple[str, ...] = ALL
+    arises: Callable[[System], bool] = anywhere
     fault: Fault | None = None
 
     def cure_for(self, scene: Scene) -> str:
@@ -77,7 +77,7 @@ class Cause:
             "database": scene.survey.database,
             "service": service.key if service else "submission/inet",
             "restart": RESTART,
-            "plain_package": plain_package(scene.server.system.id),
+            "plain_package": scene.server.system.plain_package,
         }
         # Words of several words come quoted one by one; the restart is a command as it is.
         cure = self.cure if isinstance(self.cure, str) else self.cure(scene)
@@ -94,15 +94,6 @@ class Diagnosis:
     cause: str
     cure: str
     manual: str
-
-
-def plain_package(system: str) -> str:
-    """Return the package that carries the PLAIN mechanism.
-
-    >>> plain_package("debian12")
-    'libsasl2-modules'
-    """
-    return "libsasl2-modules" if system == "debian12" else "cyrus-sasl-plain"
 
 
 def logged(scene: Scene, pattern: str) -> str:

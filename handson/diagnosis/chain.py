@@ -77,7 +77,7 @@ def diagnose(
         if one.id not in wanted or len(found) == limit:
             continue
         try:
-            if scene.server.system.id not in one.systems:
+            if not one.arises(scene.server.system):
                 continue
             evidence = one.recognise(scene)
             if evidence:

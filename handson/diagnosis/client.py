@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, tried
-from handson.diagnosis.fault import DEBIAN, LOGIN, RELOAD, Fault, Part, in_mailrc
+from handson.diagnosis.fault import LOGIN, RELOAD, Fault, Part, in_mailrc
 from handson.hosts.script import read
 from handson.i18n import _
 
@@ -73,7 +73,7 @@ CAUSES = (
         fault=in_mailrc(
             _("the mail program ignores the variables that hold the login"),
             "set v15-compat\n" + LOGIN,
-            systems=DEBIAN,
+            arises=lambda system: system.mail_dialect == "s-nail",
         ),
     ),
     Cause(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import Cause, Link
-from handson.diagnosis.fault import DEBIAN, Fault, Part
+from handson.diagnosis.fault import Fault, Part
+from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ CAUSES = (
         "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-resource-limits.html#port-25-throttle",
         port_25_blocked,
         link=Link.DELIVERY,
-        systems=("al2", "al2023"),
+        # Elsewhere nobody has closed the port for all.
+        arises=lambda system: system in (AMAZON_LINUX_2, AMAZON_LINUX_2023),
     ),
     Cause(
         "no-maillog",
@@ -62,7 +64,7 @@ CAUSES = (
                 "rm -f /var/log/mail.log\n",
                 after="systemctl start rsyslog\n",
             ),
-            systems=DEBIAN,
+            arises=lambda system: system.log_file == "/var/log/mail.log",
         ),
     ),
 )

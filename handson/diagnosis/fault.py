@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handson.hosts.host import Host
-from handson.hosts.systems import ALL
+from handson.hosts.systems import System, anywhere
 from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
 
-# postconf -M, -F and -P, with which these faults edit master.cf, came with Postfix 2.11.
-EDITS_MASTER = ("al2023", "debian12")
-DEBIAN = ("debian12",)
+
+def edits_master(system: System) -> bool:
+    """Tell whether `postconf -M`, `-F` and `-P`, which these faults use, can be had there."""
+    return system.edits_master
+
 
 RELOAD = "postfix reload; sleep 0.3\n"
 # A Postfix program waits for two seconds when its files were changed just now.
@@ -46,12 +48,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Fault:
-    """What brings a cause about: a title that gives it away, and what it does where."""
+    """What brings a cause about: a title that gives it away, and what it does where.
+
+    `arises` tells on which systems it can be planted.
+    """
 
     title: str
     server: Part | None = None
     client: Part | None = None
-    systems: tuple[str, ...] = ALL
+    arises: Callable[[System], bool] = anywhere
     closes_port: bool = False
 
     def parts(self, scene: Scene) -> list[tuple[Host, Part]]:
@@ -72,13 +77,13 @@ def in_main_cf(title: str, setting: str, after: str = RELOAD, drop: str = "") ->
     name = setting.partition("=")[0]
     script = f"{DROP}drop {name}\n" + (f"drop {drop}\n" if drop else "")
     script += f"postconf -e '{setting}'\n{AGED}{after}"
-    return Fault(title, Part((MAIN_CF, MASTER_CF), script, after=after), systems=EDITS_MASTER)
+    return Fault(title, Part((MAIN_CF, MASTER_CF), script, after=after), arises=edits_master)
 
 
 def in_master_cf(title: str, edit: str, after: str = RELOAD) -> Fault:
     """Return the fault of a wrong line in master.cf."""
     part = Part((MASTER_CF,), f"{DROP}{edit}\n{AGED}{after}", after=RESTART)
-    return Fault(title, part, systems=EDITS_MASTER)
+    return Fault(title, part, arises=edits_master)
 
 
 def in_smtpd_conf(title: str, edit: str, after: str = RELOAD) -> Fault:

@@ -42,8 +42,8 @@ def fault(id: str) -> Fault:
 
 def here(scene: Scene) -> list[Cause]:
     """Return what can be planted on the server's system."""
-    system = scene.server.system.id
-    return [one for one in FAULTS if system in fault(one.id).systems and system in one.systems]
+    system = scene.server.system
+    return [one for one in FAULTS if fault(one.id).arises(system) and one.arises(system)]
 
 
 def draw(chance: random.Random, scene: Scene) -> str:

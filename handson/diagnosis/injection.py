@@ -6,7 +6,6 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import plain_package
 from handson.diagnosis.fault import Part
 from handson.errors import CommandFailed, HandsonError
 from handson.hosts import script
@@ -69,9 +68,9 @@ def _system(scene: Scene) -> dict[str, str]:
     system = scene.server.system
     return {
         "conf": system.smtpd_conf,
-        "ignored": "/etc/sasl2" if system.id == "debian12" else "/etc/postfix/sasl",
+        "ignored": system.ignored_folder,
         "install": " ".join(system.install),
-        "package": plain_package(system.id),
+        "package": system.plain_package,
     }
 
 
@@ -98,7 +97,6 @@ def _known(scene: Scene) -> dict[str, str]:
 def _paths(host: Host, part: Part) -> list[str]:
     """Return the files of a part as absolute paths of this host."""
     system = host.system
-    ignored = "/etc/sasl2" if system.id == "debian12" else "/etc/postfix/sasl"
     home = host.read("echo ~").strip() if any(one.startswith("~") for one in part.files) else ""
     database = host.read(
         "sudo -n sed -n 's/^sasldb_path:[[:space:]]*//p' {conf} | head -n 1", conf=system.smtpd_conf
@@ -106,7 +104,7 @@ def _paths(host: Host, part: Part) -> list[str]:
     words = {
         "$database": database or system.sasldb,
         "$conf": system.smtpd_conf,
-        "$ignored": ignored,
+        "$ignored": system.ignored_folder,
         "~": home,
     }
     paths = []

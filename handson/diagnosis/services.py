@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from handson.diagnosis.cause import MASTER, Cause, Link, listed, logged
 from handson.diagnosis.fault import (
     AGED,
-    DEBIAN,
     RELOAD,
     RESTART,
     Fault,
@@ -16,6 +15,7 @@ from handson.diagnosis.fault import (
     in_main_cf,
     in_master_cf,
 )
+from handson.hosts.systems import System
 from handson.i18n import _
 from handson.mail.postfix import MASTER_CF
 
@@ -107,6 +107,10 @@ def map_type(scene: Scene) -> str:
     return ""
 
 
+def _can_be_chrooted(system: System) -> bool:
+    return system.chroots_smtpd and system.edits_master
+
+
 _OWN = (
     'drop smtpd_client_restrictions\nline="-o smtpd_client_restrictions=permit_sasl_authenticated'
 )
@@ -188,11 +192,11 @@ CAUSES = (
         "https://www.postfix.org/DEBUG_README.html#no_chroot",
         chrooted_smtpd,
         link=Link.LOGIN,
-        systems=("debian12",),
+        arises=_can_be_chrooted,
         fault=Fault(
             _("the submission service runs in a chroot"),
             Part((MASTER_CF,), f'postconf -F "$service/chroot=y"\n{AGED}{RELOAD}', after=RELOAD),
-            systems=DEBIAN,
+            arises=_can_be_chrooted,
         ),
     ),
     Cause(

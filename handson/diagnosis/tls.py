@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import POSTCONF, S_NAIL, TLS_README, Cause, Link, logged
-from handson.diagnosis.fault import AGED, EDITS_MASTER, LOGIN, RELOAD, Part, in_mailrc
+from handson.diagnosis.fault import AGED, LOGIN, RELOAD, Part, edits_master, in_mailrc
 from handson.i18n import _
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ CAUSES = (
             _("TLS is switched on without a certificate"),
             LOGIN + "set smtp-use-starttls tls-verify=ignore\n",
             _tls("may", "/etc/postfix/none.pem"),
-            systems=EDITS_MASTER,
+            arises=edits_master,
         ),
     ),
     Cause(
@@ -112,7 +112,7 @@ CAUSES = (
             _("the server demands TLS, the mail program does not ask for it"),
             LOGIN,
             _tls("encrypt", CERTIFICATE),
-            systems=EDITS_MASTER,
+            arises=edits_master,
         ),
     ),
     Cause(
@@ -130,7 +130,7 @@ CAUSES = (
             _("the client does not trust the server's certificate"),
             LOGIN + "set smtp-use-starttls\n",
             _tls("may", CERTIFICATE),
-            systems=EDITS_MASTER,
+            arises=edits_master,
         ),
     ),
 )

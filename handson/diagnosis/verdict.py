@@ -101,7 +101,7 @@ def _tries(scene: Scene, with_stranger: bool) -> tuple[Try, ...]:
             Link.RESTRICTIONS if anonymous.is_accepted else None,
         )
     )
-    if with_stranger:
+    if with_stranger and scene.hosts.stranger:
         tries.append(
             Try(
                 _("port 25 relays for no stranger"),

@@ -24,7 +24,7 @@ SECONDS = 15
 
 
 class Connections:
-    """Opens ssh connections with a workspace's key, until it is closed.
+    """Opens ssh connections with a workspace's key (or a place's own), until it is closed.
 
     What is closed stays closed: whoever waits for a host, in whatever thread, is told
     HostUnreachable at once.
@@ -46,7 +46,7 @@ class Connections:
             connect_timeout=SECONDS,
             config=Config(overrides={"runners": {"remote": BulkRemote}, "load_ssh_configs": False}),
             connect_kwargs={
-                "key_filename": str(self._workspace.key_file),
+                "key_filename": place.key or str(self._workspace.key_file),
                 "look_for_keys": False,
                 "allow_agent": False,
             },

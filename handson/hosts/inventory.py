@@ -1,8 +1,8 @@
-"""The hosts of the course and the way to each: the server, and client and stranger behind it.
+"""The hosts of the course and the way to each: the server, the client, and the stranger.
 
-The server is reached at its public address (in the lab from the learner's place on the
-lab's Internet), the others through the server, which is their bastion. Host keys are
-pinned from the console output of the instance; an unknown key is refused.
+The target knows where they are. On an EC2 the server is reached at its public address (in the
+lab from the learner's place on the lab's Internet), the others through the server, which is
+their bastion. A host whose key is not known is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fabric import Connection
 
 from handson.cloud.cloud import Cloud
 from handson.cloud.targets import Place, Target
-from handson.errors import HandsonError, HostUnreachable
+from handson.errors import HandsonError
 from handson.hosts.connections import Connections
 from handson.hosts.host import Host
 from handson.hosts.local import Here
@@ -42,23 +42,28 @@ class Hosts:
 
     @cached_property
     def server(self) -> Host:
-        return self._host("server", self._to_server)
+        return self._host("server", self._way_to("server"))
 
     @cached_property
     def client(self) -> Host:
-        return self._host("client", self._to_client)
+        return self._host("client", self._way_to("client"))
 
     @cached_property
-    def stranger(self) -> Host:
-        """A host next to the client, which the server has no reason to trust."""
-        return self._host("stranger", self._to_stranger)
+    def stranger(self) -> Host | None:
+        """A host next to the client that the server has no reason to trust, where there is one."""
+        if "stranger" not in self.target.hosts:
+            return None
+        return self._host("stranger", self._way_to("stranger"))
 
     @cached_property
-    def internet(self) -> Runner:
-        """The learner's own place on the Internet, from which the server can be tried."""
+    def internet(self) -> Runner | None:
+        """The learner's own place on the Internet, from which the server can be tried.
+
+        None where it may as well be in the hosts' own network.
+        """
         jump = self.target.jump
         if jump is None:
-            return Here()
+            return Here() if self.target.is_outside else None
         return self._host("internet", lambda: self.connections.open(jump))
 
     @cached_property
@@ -101,40 +106,17 @@ class Hosts:
         pc = self.internet
         return pc.connection if isinstance(pc, Host) else None
 
-    def _to_server(self) -> Connection:
-        return self.connections.open(self.place("server"), self.gateway())
+    def _way_to(self, name: str) -> Callable[[], Connection]:
+        return lambda: self._connect(name)
 
-    def _to_client(self) -> Connection:
-        return self.connections.open(self.place("client"), self.server.connection)
-
-    def _to_stranger(self) -> Connection:
-        return self.connections.open(self.place("stranger"), self.server.connection)
+    def _connect(self, name: str) -> Connection:
+        place = self.place(name)
+        before = getattr(self, place.behind).connection if place.behind else self.gateway()
+        return self.connections.open(place, before)
 
     def place(self, name: str) -> Place:
         """Return where a host of the course is; raise HostUnreachable when it is not there."""
-        full = f"{self.settings.date}-smtp-handson-{name}"
-        instance = self.cloud.instance(full)
-        if instance is None:
-            raise HostUnreachable(
-                _("The instance {name} is not there.").format(name=full),
-                _("Run the notebook 00_start: it makes the hosts."),
-            )
-        if instance.state != "running":
-            raise HostUnreachable(
-                _("The instance {name} is {state}.").format(name=full, state=instance.state),
-                self.target.how_to_start,
-            )
-        keys = self.workspace.pinned(instance.id)
-        if not keys:
-            keys = self.cloud.host_keys(instance.id)
-            self.workspace.pin(instance.id, keys)
-        address = instance.public_ip if name == "server" else instance.private_ip
-        if not address:
-            raise HostUnreachable(
-                _("The instance {name} has no public address.").format(name=full),
-                _("Delete its stack and run 00_start once more."),
-            )
-        return Place(address, 22, self.target.login_user, tuple(keys))
+        return self.target.place(name, self.cloud)
 
 
 def wait_until_ready(host: Host, seconds: float = 600) -> None:

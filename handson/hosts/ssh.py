@@ -63,14 +63,17 @@ def way_to(name: str, target: Target, hosts: Hosts) -> dict[str, tuple[Place, st
     if name == "mailbox":
         if target.mailbox is None:
             raise HandsonError(
-                _("There is no mailbox host on AWS."),
+                _("There is no mailbox host that the course could open ({where}).").format(
+                    where=target.title
+                ),
                 _("Look into the recipient's own mailbox."),
             )
         places["mailbox"] = (target.mailbox, first)
         return places
-    places["server"] = (hosts.place("server"), first)
-    if name != "server":
-        places[name] = (hosts.place(name), "server")
+    place = hosts.place(name)
+    if place.behind:
+        places = way_to(place.behind, target, hosts)
+    places[name] = (place, place.behind or first)
     return places
 
 
@@ -88,7 +91,8 @@ def ssh_command(name: str, workspace: Workspace, arguments: list[str]) -> list[s
     places = way_to(name, target, hosts)
     pins, config = workspace.path / "known_hosts", workspace.path / "ssh_config"
     _write(pins, known_hosts(places))
-    _write(config, ssh_config(places, workspace.key_file.absolute(), pins.absolute()))
+    key = Path(places[name][0].key or workspace.key_file)
+    _write(config, ssh_config(places, key.absolute(), pins.absolute()))
     return [program, "-F", str(config.absolute()), name, *arguments]
 
 

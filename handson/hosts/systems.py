@@ -7,7 +7,8 @@ what stands in the braces.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from handson.errors import HandsonError
 from handson.i18n import _
@@ -17,34 +18,47 @@ Words = str | tuple[str, ...]
 
 @dataclass(frozen=True)
 class System:
-    """An operating system as the course meets it.
+    """An operating system as the course meets it; every difference is a field of it.
 
-    `release` is what its `/etc/os-release` says: ID, and VERSION_ID as a whole or up to its
-    first dot.
-    `sasldb_format` is the library that writes the database ('Berkeley DB' or 'GDBM'),
-    `smtpd_chroot` the chroot column that the system's master.cf gives to smtpd ('y' or
-    'n'), `log_file` the path of the mail log (empty: the log is in the journal only),
-    `mail_dialect` the family of the mail client ('heirloom' or 's-nail'), `mailrc_lines`
-    what `~/.mailrc` needs beside the login so that the client waits for the server's answer.
+    `release` is its ID and VERSION_ID in os-release, `codename` what a derivative names that
+    is made of it. `plain_package` carries the PLAIN mechanism; `smtpd_conf` is where libsasl2
+    reads Postfix's settings, `ignored_folder` where it does not and the tutorials of others
+    put them. `sasldb_format` is the library that writes the database ('Berkeley DB' or
+    'GDBM'), `log_file` the path of the mail log (empty: the log is in the journal only),
+    `mail_dialect` the family of the mail client ('heirloom' or 's-nail'). `chroots_smtpd`
+    tells whether master.cf comes with a chroot for smtpd, `edits_master` whether postconf
+    can edit that file (-M, -F and -P came with Postfix 2.11).
     """
 
     id: str
     name: str
     release: tuple[str, str]
-    login_user: str
     install: tuple[str, ...]
     remove: tuple[str, ...]
     sasl_packages: tuple[str, ...]
+    plain_package: str
     mail_packages: tuple[str, ...]
     smtpd_conf: str
+    ignored_folder: str
     sasldb: str
     sasldb_format: str
-    smtpd_chroot: str
+    chroots_smtpd: bool
     log_file: str
     mail_command: str
     mail_dialect: str
-    mailrc_lines: tuple[str, ...]
+    edits_master: bool = True
+    codename: str = ""
     python: str = "python3"
+
+    def is_named_by(self, fields: Mapping[str, str]) -> bool:
+        """Tell whether an os-release file (its fields) is this system's, or a derivative's."""
+        id, version = self.release
+        if fields.get("ID") == id:
+            return f"{fields.get('VERSION_ID', '')}.".startswith(f"{version}.")
+        # A derivative counts its versions as it likes; only the code name tells its origin.
+        codename = fields.get(f"{id.upper()}_CODENAME") or fields.get("VERSION_CODENAME")
+        is_derived = id in fields.get("ID_LIKE", "").split()
+        return is_derived and bool(self.codename) and codename == self.codename
 
     @property
     def log_command(self) -> tuple[str, ...]:
@@ -87,46 +101,46 @@ AMAZON_LINUX_2 = System(
     id="al2",
     name="Amazon Linux 2",
     release=("amzn", "2"),
-    login_user="ec2-user",
     install=("yum", "install", "-y"),
     remove=("yum", "remove", "-y"),
     sasl_packages=("cyrus-sasl", "cyrus-sasl-lib", "cyrus-sasl-plain"),
+    plain_package="cyrus-sasl-plain",
     mail_packages=("mailx",),
     smtpd_conf="/etc/sasl2/smtpd.conf",
+    ignored_folder="/etc/postfix/sasl",
     sasldb="/etc/sasldb2",
     sasldb_format="Berkeley DB",
-    smtpd_chroot="n",
+    chroots_smtpd=False,
     log_file="/var/log/maillog",
     mail_command="mail",
     mail_dialect="heirloom",
-    mailrc_lines=("set sendwait",),
+    edits_master=False,  # Postfix 2.10
 )
 
 AMAZON_LINUX_2023 = System(
     id="al2023",
     name="Amazon Linux 2023",
     release=("amzn", "2023"),
-    login_user="ec2-user",
     install=("dnf", "install", "-y"),
     remove=("dnf", "remove", "-y"),
     sasl_packages=("cyrus-sasl", "cyrus-sasl-lib", "cyrus-sasl-plain"),
+    plain_package="cyrus-sasl-plain",
     mail_packages=("mailx",),
     smtpd_conf="/etc/sasl2/smtpd.conf",
+    ignored_folder="/etc/postfix/sasl",
     sasldb="/etc/sasl2/sasldb2",
     sasldb_format="GDBM",
-    smtpd_chroot="n",
+    chroots_smtpd=False,
     log_file="",
     # Both packages that this system has, mailx and s-nail, install a `mailx`.
     mail_command="mailx",
     mail_dialect="heirloom",
-    mailrc_lines=("set sendwait",),
 )
 
 DEBIAN_12 = System(
     id="debian12",
     name="Debian 12",
     release=("debian", "12"),
-    login_user="admin",
     # Without the variable debconf tells six lines a package about frontends it cannot use
     # where there is no terminal; sudo takes an assignment before its command. -q leaves
     # out the percentages.
@@ -134,23 +148,39 @@ DEBIAN_12 = System(
     # What came with a package as its need goes with it, and so does /etc/sasldb2.
     remove=("DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-y", "-q", "--auto-remove"),
     sasl_packages=("sasl2-bin", "libsasl2-modules"),
+    plain_package="libsasl2-modules",
     mail_packages=("s-nail",),
     smtpd_conf="/etc/postfix/sasl/smtpd.conf",
+    ignored_folder="/etc/sasl2",
     sasldb="/etc/sasldb2",
     sasldb_format="Berkeley DB",
-    smtpd_chroot="y",
+    chroots_smtpd=True,
     log_file="/var/log/mail.log",
     mail_command="s-nail",
     mail_dialect="s-nail",
-    mailrc_lines=("set sendwait",),
+    codename="bookworm",
+)
+
+# As Debian in all that the course touches; its Postfix is 3.8.
+UBUNTU_2404 = replace(
+    DEBIAN_12,
+    id="ubuntu2404",
+    name="Ubuntu 24.04",
+    release=("ubuntu", "24.04"),
+    codename="noble",
 )
 
 SYSTEMS = (
     AMAZON_LINUX_2,
     AMAZON_LINUX_2023,
     DEBIAN_12,
+    UBUNTU_2404,
 )
-ALL = tuple(system.id for system in SYSTEMS)
+
+
+def anywhere(system: System) -> bool:
+    """Say yes to every system: what is the same on all of them."""
+    return True
 
 
 def read_os_release(text: str) -> dict[str, str]:
@@ -175,21 +205,15 @@ def read_os_release(text: str) -> dict[str, str]:
 def identify(os_release: str) -> System:
     """Return the system whose `/etc/os-release` this is; raise HandsonError for a stranger.
 
-    A derivative that says it is made of Debian 12 is taken for Debian 12.
+    A derivative that says it is made of one (of Debian 12, say) is taken for that one.
 
     >>> identify('ID=debian\\nVERSION_ID="12"').name
     'Debian 12'
     """
     fields = read_os_release(os_release)
-    version = fields.get("VERSION_ID", "")
-    releases = [(fields.get("ID", ""), text) for text in (version, version.split(".")[0])]
     for system in SYSTEMS:
-        if system.release in releases:
+        if system.is_named_by(fields):
             return system
-    codename = fields.get("DEBIAN_CODENAME") or fields.get("VERSION_CODENAME")
-    # A derivative counts its versions as it likes; only the code name tells its origin.
-    if "debian" in fields.get("ID_LIKE", "").split() and codename == "bookworm":
-        return DEBIAN_12
     raise HandsonError(
         _("This course does not know the system “{name}”.").format(
             name=fields.get("PRETTY_NAME") or fields.get("ID") or _("without a name")

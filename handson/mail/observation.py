@@ -10,9 +10,10 @@ from datetime import datetime
 from functools import cached_property
 
 from handson.cloud.cloud import Cloud
-from handson.errors import HandsonError
+from handson.errors import HandsonError, NotHere
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
+from handson.i18n import _
 from handson.mail import server_log, smtp
 from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
 from handson.mail.mailrc import Mailrc, ProgramTry
@@ -170,6 +171,8 @@ class Scene:
     @cached_property
     def strangers(self) -> smtp.Dialogue:
         """A dialogue of a host that the server has no reason to trust, with port 25."""
+        if self.hosts.stranger is None:
+            raise NotHere(_("There is no third host from which port 25 could be tried."))
         if is_silent(self.relay):
             return self.relay
         job = smtp.Job(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
 
 import ipywidgets as widgets
 
 from handson.errors import InvalidInput
 from handson.i18n import _
 from handson.secret import Secret
-from handson.settings import CHECKS, Settings, check_domain, check_password, check_user
+from handson.settings import CHECKS, SYSTEMS, Settings, check_domain, check_password, check_user
 from handson.ui.view import STYLE, Table, escape
 
-AWS_ONLY = ("region", "system")
+TEXTS = ("server", "client", "ssh_key", "domain", "user", "sender", "recipient", "own_ip")
 REGIONS = (
     "ap-northeast-1",
     "ap-northeast-3",
@@ -25,25 +26,39 @@ REGIONS = (
 LABEL_WIDTH, FIELD_WIDTH = "150px", "340px"
 
 
+class Choosable(Protocol):
+    """A place where the course can run, as far as the form shows it."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    asks: ClassVar[tuple[str, ...]]
+
+
 class SettingsForm:
     """A form, prefilled from `settings`; the next cell reads it.
 
     Every field is checked as one types; a sentence in red under it says what is wrong, and
-    nothing else happens. `password_is_set` says that a password is kept already.
+    nothing else happens. `password_is_set` says that a password is kept already; of `targets`
+    one is chosen, and the fields that it alone asks for are shown with it.
 
-    >>> form = SettingsForm(Settings(date="20251124"), password_is_set=False)
+    >>> from handson.cloud.targets import KINDS
+    >>> form = SettingsForm(Settings(date="20251124"), False, KINDS)
     >>> form.fields["domain"].value = "example.org"
     >>> form.values()["sender"], form.settings().login
     ('hello@example.org', 'smtp-auth@example.org')
     """
 
-    def __init__(self, settings: Settings, password_is_set: bool) -> None:
+    def __init__(
+        self, settings: Settings, password_is_set: bool, targets: Sequence[type[Choosable]]
+    ) -> None:
         self._given = settings
+        # Which target a field is for, where it is for one only.
+        self._only = {name: target.name for target in targets for name in target.asks}
         self._password_is_set = password_is_set
         self._derived_sender = f"hello@{settings.domain}"
         self.fields: dict[str, Any] = {
             "target": widgets.ToggleButtons(
-                options=[(_("Embedded lab"), "lab"), ("AWS", "aws")],
+                options=[(title(target), target.name) for target in targets],
                 value=settings.target,
                 style={"button_width": "165px"},
             ),
@@ -51,12 +66,12 @@ class SettingsForm:
                 options=REGIONS, value=settings.region, ensure_option=False, continuous_update=True
             ),
             "system": widgets.Dropdown(
-                options=[("Amazon Linux 2023", "al2023"), ("Amazon Linux 2", "al2")],
+                options=[(name, id) for id, name in SYSTEMS.items()],
                 value=settings.system,
             ),
             **{
                 name: widgets.Text(value=getattr(settings, name), continuous_update=True)
-                for name in ("domain", "user", "sender", "recipient", "own_ip")
+                for name in TEXTS
             },
         }
         self.password: Any = widgets.Password(value="", continuous_update=True)
@@ -84,8 +99,9 @@ class SettingsForm:
     def settings(self) -> Settings:
         """Return the choices, checked; raise InvalidInput naming the field otherwise."""
         values = self.values()
-        if values["target"] == "lab":
-            values.update({name: getattr(self._given, name) for name in AWS_ONLY})
+        values.update(
+            {name: getattr(self._given, name) for name in self._only if not self._is_shown(name)}
+        )
         for name, value in values.items():
             problem = _problem(name, value)
             if problem:
@@ -222,7 +238,7 @@ class SettingsForm:
         )
 
     def _show_target(self) -> None:
-        for name in AWS_ONLY:
+        for name in self._only:
             self._rows[name].layout.display = None if self._is_shown(name) else "none"
 
     def _show_login(self) -> None:
@@ -239,10 +255,20 @@ class SettingsForm:
             return "–"
 
     def _is_shown(self, name: str) -> bool:
-        return name not in AWS_ONLY or self.fields["target"].value == "aws"
+        chosen = str(self.fields["target"].value)
+        return self._only.get(name, chosen) == chosen
 
     def _make_words(self) -> str:
         return _("keep the one there is") if self._password_is_set else _("make one for me")
+
+
+def title(target: type[Choosable]) -> str:
+    """Return what stands on the button of a target.
+
+    >>> title(type("Meadow", (), {"title": "the meadow"}))
+    'The meadow'
+    """
+    return target.title[:1].upper() + target.title[1:]
 
 
 def labels() -> dict[str, str]:
@@ -251,6 +277,9 @@ def labels() -> dict[str, str]:
         "target": _("Where to run"),
         "region": _("AWS region"),
         "system": _("Amazon Linux"),
+        "server": _("Server"),
+        "client": _("Client"),
+        "ssh_key": _("Private key"),
         "domain": _("Mail domain"),
         "user": _("User"),
         "sender": _("Sender"),
@@ -264,6 +293,9 @@ def hints() -> dict[str, str]:
     """Return what stands under a field while nothing is wrong with it."""
     return {
         "target": _("The lab is free and leaves this machine alone; AWS costs a little."),
+        "server": _("Where to log in, as user@address; the user may use sudo with no password."),
+        "client": _("Likewise, for the host that sends."),
+        "ssh_key": _("Its file, without a passphrase. Leave it empty for the course's own."),
         "region": _("Its code, as the AWS console shows it."),
         "system": _("Amazon Linux 2 is no longer supported; take it only to compare."),
         "domain": _("The server relays for this domain, and it is the user's realm."),

@@ -8,10 +8,13 @@ from pathlib import Path
 import nbformat
 from nbformat import v4
 
+from handson.cloud.targets.lab import LabTarget
 from handson.errors import HandsonError
+from handson.settings import Settings
 from handson.workspace import Workspace
 
 RECORD = """
+from handson.settings import Settings
 from handson.workspace import Workspace
 Workspace().record("{slug}", {{
     "passed": {ok},
@@ -33,14 +36,14 @@ def write(path: Path, *codes: str, text: str = "# A step") -> Path:
     return path
 
 
-class Meadow:
+class Meadow(LabTarget):
     """A place without hosts, which remembers what was asked of it."""
 
-    name = "lab"
     kept = "Everything is kept."
 
     def __init__(self, workspace: Workspace, refuse: str = "") -> None:
-        self.workspace, self.refuse = workspace, refuse
+        super().__init__(workspace, Settings())
+        self.refuse = refuse
         self.is_torn_down = self.is_kept = False
 
     def prepare(self) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from handson.course import outline
+from typing import Any
+
+import pytest
+
+from handson.course import checks, outline
+from handson.course.checks import Finding, Rule, State, bad, good, not_here
 from handson.course.outline import STEPS
+from handson.course.progress import holds
 from handson.diagnosis.chain import CAUSES
+from handson.errors import HandsonError, NotHere
 from handson.mail.observation import LANES, Scene
 
 RULES = {step.slug: outline.step(step.slug).rules for step in STEPS}
@@ -41,3 +48,61 @@ def test_what_is_read_ahead_is_there_to_be_read() -> None:
     assert all(hasattr(Scene, name) for name in KNOWN)
     for slug, rules in RULES.items():
         assert set(rules.needs) <= KNOWN, slug
+
+
+def raises(error: Exception) -> Finding:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("look", "state", "stands"),
+    [
+        (lambda _: good(), State.PASSES, True),
+        (lambda _: bad("e", "c", "do"), State.FAILS, False),
+        (lambda _: not_here("no firewall"), State.NOT_HERE, None),
+        (lambda _: raises(HandsonError("gone")), State.FAILS, False),
+        (lambda _: raises(NotHere("no firewall")), State.NOT_HERE, None),
+    ],
+)
+def test_a_rule_passes_fails_or_does_not_apply(
+    look: checks.Look, state: State, stands: bool | None
+) -> None:
+    # The causes would be asked about a scene that is none.
+    causes = () if state is State.FAILS else ("port-closed",)
+    rule, nowhere = Rule("r", "It is.", "https://m", "now", look, causes), None
+    result = rule.apply(nowhere)  # type: ignore[arg-type]
+    assert result.state is state
+    assert holds(rule, nowhere) is stands  # type: ignore[arg-type]
+    assert result.ok is (state is State.PASSES)
+
+
+def test_a_step_stands_when_all_stands_that_applies(monkeypatch: pytest.MonkeyPatch) -> None:
+    from handson.course import progress
+
+    class Quiet:
+        def read(self, command: str) -> str:
+            return ""
+
+        def read_ahead(self, needs: Any) -> None:
+            pass
+
+    class Walk:
+        hosts: Any = type("Hosts", (), {"server": Quiet(), "client": Quiet()})
+
+        def scene(self, slug: str) -> Any:
+            return Quiet()
+
+    def rules(*looks: checks.Look) -> Any:
+        found = checks.Rules()
+        for number, look in enumerate(looks):
+            found.now(f"r{number}", "It is.", "https://m")(look)
+        return type("Step", (), {"rules": found})
+
+    known = {
+        "some": rules(lambda _: good(), lambda _: not_here("")),
+        "none": rules(lambda _: not_here("")),
+        "bad": rules(lambda _: not_here(""), lambda _: bad("", "", "")),
+    }
+    monkeypatch.setattr(outline, "step", known.__getitem__)
+    found = progress.look_at(Walk(), list(known))  # type: ignore[arg-type]
+    assert found == {"some": True, "none": True, "bad": False}

@@ -17,7 +17,8 @@ import psutil
 import pytest
 from waiting import wait_until
 
-from handson.cloud.targets import Place, Target
+from handson.cloud.targets import Place
+from handson.cloud.targets.lab import LabTarget
 from handson.course import progress
 from handson.course.begin import begin
 from handson.course.step import Step
@@ -157,10 +158,22 @@ def endless(login: Login) -> Iterator[Place]:
         transport.join()
 
 
+class Meadow(LabTarget):
+    """A lab whose way in is a place of the test's."""
+
+    jump: Place | None = None
+
+
+def meadow(place: Place, workspace: Workspace) -> Meadow:
+    found = Meadow(workspace, Settings())
+    found.jump = place
+    return found
+
+
 def with_jump(place: Place, workspace: Workspace) -> Step:
     """A step in a lab whose way in is that place."""
     step = begin("01_security_group", workspace)
-    step.target = Target("lab", "admin", jump=place)
+    step.target = meadow(place, workspace)
     step.settings = Settings()
     running = SimpleNamespace(id="i-1", state="running", public_ip="192.0.2.1", private_ip="")
     step.cloud = SimpleNamespace(  # type: ignore[assignment]
@@ -222,7 +235,7 @@ def test_after_a_look_that_was_ended_the_step_connects_anew(
     step = with_jump(silent, workspace)
     workspace.record("00_start", {"passed": True, "checks": []})
     progress.now(step, seconds=0.1)
-    step.target = Target("lab", "admin", jump=endless)
+    step.target = meadow(endless, workspace)
     with closing(step.hosts) as hosts:
         assert hosts.gateway() is not None
 

@@ -14,6 +14,8 @@ import pytest
 import small_notebooks as small
 from waiting import wait_until
 
+from handson.cloud.targets.aws import AwsTarget
+from handson.cloud.targets.lab import LabTarget
 from handson.course import outline
 from handson.course.outline import STEPS
 from handson.course.run import runner
@@ -21,6 +23,7 @@ from handson.course.run.kernel import run_notebook
 from handson.course.run.runner import Plan, kernel_environment, run_course
 from handson.errors import HandsonError
 from handson.lab.lock import hold
+from handson.settings import Settings
 from handson.workspace import Workspace
 
 CANARY = "Canary-7f3a9c"
@@ -204,12 +207,12 @@ def test_the_kernel_is_this_interpreter_whatever_the_home_folder_offers(
 
 def test_the_kernel_is_told_where_it_runs(tmp_path: Path) -> None:
     workspace = Workspace(NAME, tmp_path / "workspace")
-    given = kernel_environment(workspace, "lab")
+    given = kernel_environment(LabTarget(workspace, Settings()))
     assert given["HANDSON_HEADLESS"] == "1"
     assert given["HANDSON_NAME"] == NAME
     assert given["HANDSON_WORKSPACE"] == str(tmp_path / "workspace")
     assert given["AWS_EC2_METADATA_DISABLED"] == "true"
-    assert "AWS_EC2_METADATA_DISABLED" not in kernel_environment(workspace, "aws")
+    assert "AWS_EC2_METADATA_DISABLED" not in kernel_environment(AwsTarget(workspace, Settings()))
     code = f"import os; given = {given!r}; assert {{**given, **os.environ}} == dict(os.environ)"
     source = small.write(tmp_path / "a {b}.ipynb", code)
     assert run_notebook(source, tmp_path / "c {d}.ipynb", given, 10) is None

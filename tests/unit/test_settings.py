@@ -179,3 +179,50 @@ def test_password_from_environment() -> None:
     assert settings.password_from_environment({}) is None
     with pytest.raises(InvalidInput):
         settings.password_from_environment({"HANDSON_PASSWORD": "x"})
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("admin@192.0.2.10", "admin@192.0.2.10"),
+        (" admin@192.0.2.10:22 ", "admin@192.0.2.10"),
+        ("joe.doe@mail.example.com:2222", "joe.doe@mail.example.com:2222"),
+    ],
+)
+def test_where_to_log_in(typed: str, kept: str) -> None:
+    assert settings.check_login(typed) == kept
+    assert Settings(server=typed).server == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "192.0.2.10",
+        "a b@x",
+        "admin@",
+        "admin@x:0",
+        "admin@x:70000",
+        "admin@-oProxy",
+        "-l@x",
+        "a@x;id",
+    ],
+)
+def test_where_to_log_in_refused(typed: str) -> None:
+    with pytest.raises(InvalidInput):
+        settings.check_login(typed)
+
+
+def test_host_key() -> None:
+    data = "AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXOBSo2kNSJZrJo3J"
+    assert settings.check_host_key(f"ssh-ed25519 {data} root@x") == f"ssh-ed25519 {data}"
+    for typed in ("", "ssh-ed25519", data, f"ssh-rsa {data}", "ssh-ed25519 AAAA", "ssh-ed25519 %"):
+        with pytest.raises(InvalidInput):
+            settings.check_host_key(typed)
+
+
+def test_addresses_of_own_hosts_have_names_of_their_own() -> None:
+    environ = {"HANDSON_SERVER": "a@192.0.2.1", "HANDSON_SERVER_IP": "10.0.0.1"}
+    found = settings.from_environment(environ)
+    assert found == {"server": "a@192.0.2.1", "server_address": "10.0.0.1"}
+    assert Settings(**found).server_ip == "10.0.0.1"
+    assert Settings(**found).client_ip == "10.87.3.20"

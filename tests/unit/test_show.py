@@ -77,3 +77,12 @@ def test_only_a_whole_course_has_passed() -> None:
     assert summary([record()] * steps, 1).startswith(whole)
     short = summary([record()] * 8 + [record(ok=False)], 1)
     assert short.startswith(f"Failed: 8 of {steps}")
+
+
+def test_what_does_not_apply_is_counted_nowhere() -> None:
+    checks = ({"id": "a", "sentence": "A.", "ok": True}, {"id": "b", "sentence": "B.", "ok": False})
+    away = Record(STEPS[0], Path("x"), 2.0, None, (checks[0], {**checks[1], "applies": False}))
+    assert away.passed and not Record(STEPS[0], Path("x"), 2.0, None, checks).passed
+    assert away.line.endswith("1 of 1 checks passed")
+    assert [row[0] for row in proven([away])][:2] == ["✔", "–"]
+    assert "1 of 1 checks passed" in summary([away], 1)

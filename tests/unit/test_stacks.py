@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from handson.cloud.stacks import plan
+from handson.cloud.stacks import IMAGES, plan
 from handson.errors import CloudError
-from handson.settings import Settings
+from handson.settings import SYSTEMS, Settings
 
 SETTINGS = Settings(date="20250101", domain="example.org", vpc_cidr="10.99.0.0/16")
 
@@ -61,3 +61,7 @@ def test_templates_are_there() -> None:
     assert all(
         isinstance(p.template, Path) and p.template.is_file() for p in plan(SETTINGS, "", "")
     )
+
+
+def test_each_system_that_can_be_chosen_has_an_image() -> None:
+    assert set(IMAGES) == set(SYSTEMS)

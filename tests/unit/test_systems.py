@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from handson.diagnosis import faults, injection
 from handson.errors import HandsonError
+from handson.hosts import systems
 from handson.hosts.systems import (
     AMAZON_LINUX_2,
     AMAZON_LINUX_2023,
     DEBIAN_12,
     SYSTEMS,
+    UBUNTU_2404,
     System,
     identify,
     read_os_release,
@@ -34,6 +42,21 @@ VERSION_ID="12"
 VERSION_CODENAME=bookworm
 ID=debian
 """
+UBUNTU = """PRETTY_NAME="Ubuntu 24.04.3 LTS"
+NAME="Ubuntu"
+VERSION_ID="24.04"
+VERSION_CODENAME=noble
+ID=ubuntu
+ID_LIKE=debian
+UBUNTU_CODENAME=noble
+"""
+MINT = """PRETTY_NAME="Linux Mint 22"
+VERSION_ID="22"
+VERSION_CODENAME=wilma
+ID=linuxmint
+ID_LIKE="ubuntu debian"
+UBUNTU_CODENAME=noble
+"""
 RASPBIAN = """PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"
 VERSION_ID="12"
 VERSION_CODENAME=bookworm
@@ -49,6 +72,8 @@ ID_LIKE=debian
         (AL2023, AMAZON_LINUX_2023),
         (DEBIAN, DEBIAN_12),
         (RASPBIAN, DEBIAN_12),
+        (UBUNTU, UBUNTU_2404),
+        (MINT, UBUNTU_2404),
         ("ID=mint\nID_LIKE='ubuntu debian'\nVERSION_ID=6\nDEBIAN_CODENAME=bookworm", DEBIAN_12),
     ],
 )
@@ -61,6 +86,10 @@ def test_known_systems(os_release: str, system: System) -> None:
     [
         ('ID=debian\nVERSION_ID="13"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"', "13 (trixie)"),
         ('ID=debian\nPRETTY_NAME="Debian GNU/Linux forky/sid"', "forky/sid"),
+        (
+            'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.10"\nPRETTY_NAME="Ubuntu 24.10"',
+            "Ubuntu 24.10",
+        ),
         ('ID=ubuntu\nID_LIKE=debian\nVERSION_ID="12"\nPRETTY_NAME="Ubuntu 12"', "Ubuntu 12"),
         ('ID="amzn"\nVERSION_ID="2018.03"\nPRETTY_NAME="Amazon Linux AMI"', "Amazon Linux AMI"),
         ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"', "rocky"),
@@ -96,10 +125,41 @@ def test_what_differs() -> None:
     assert AMAZON_LINUX_2.log_command == ("sudo", "cat", "/var/log/maillog")
     assert AMAZON_LINUX_2023.log_source == "the journal"
     assert DEBIAN_12.log_source == "/var/log/mail.log"
-    systems = (AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12)
-    assert [system.smtpd_chroot for system in systems] == ["n", "n", "y"]
+    assert [system.chroots_smtpd for system in SYSTEMS] == [False, False, True, True]
+    assert [system.edits_master for system in SYSTEMS] == [False, True, True, True]
 
 
 def test_ids_are_unique() -> None:
     assert len({system.id for system in SYSTEMS}) == len(SYSTEMS)
     assert len({system.release for system in SYSTEMS}) == len(SYSTEMS)
+
+
+def test_a_system_is_added_by_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever tells systems apart asks its fields: an id that nobody knows is no matter."""
+    new = replace(AMAZON_LINUX_2023, id="fedora42", name="Fedora 42", release=("fedora", "42"))
+    with pytest.raises(HandsonError):
+        identify("ID=fedora\nVERSION_ID=42")
+    monkeypatch.setattr(systems, "SYSTEMS", (*SYSTEMS, new))
+    assert identify("ID=fedora\nVERSION_ID=42") is new
+
+    def arise(system: System) -> set[str]:
+        scene = SimpleNamespace(server=SimpleNamespace(system=system))
+        return {one.id for one in faults.here(scene)}  # type: ignore[arg-type]
+
+    assert arise(new) == arise(AMAZON_LINUX_2023)
+    known = injection._system(SimpleNamespace(server=SimpleNamespace(system=new)))  # type: ignore[arg-type]
+    assert known["package"] == "cyrus-sasl-plain" and known["ignored"] == "/etc/postfix/sasl"
+
+
+def test_no_id_is_compared_elsewhere() -> None:
+    folder = Path(systems.__file__).parents[1]
+    comparison = re.compile(
+        r"""(==|!=|\bin\b)\s*\(?["']({})["']""".format("|".join(s.id for s in SYSTEMS))
+    )
+    found = [
+        f"{path}: {line}"
+        for path in folder.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if comparison.search(line)
+    ]
+    assert not found

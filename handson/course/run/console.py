@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from handson.course import outline
-from handson.course.run.result import Record, is_code, read_notebook
+from handson.course.run.result import Record, applies, has_failed, is_code, read_notebook
 from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
@@ -84,8 +84,9 @@ def proven(records: Sequence[Record]) -> list[list[str]]:
     rows = []
     for record in records:
         for check in record.checks:
-            rows.append(["✔" if check["ok"] else "✘", record.step.slug, str(check["sentence"])])
-        if record.fault and not any(not check["ok"] for check in record.checks):
+            mark = ("✘" if has_failed(check) else "✔") if applies(check) else "–"
+            rows.append([mark, record.step.slug, str(check["sentence"])])
+        if record.fault and not any(map(has_failed, record.checks)):
             rows.append(["✘", record.step.slug, _("The notebook did not get to its end.")])
     reached = {record.step.slug for record in records}
     missed = [step for step in outline.steps() if step.slug not in reached]
@@ -121,6 +122,6 @@ def summary(records: Sequence[Record], seconds: float) -> str:
         passed=passed,
         all=len(outline.steps()),
         good=sum(record.good for record in records),
-        checks=sum(len(record.checks) for record in records),
+        checks=sum(len(record.applying) for record in records),
         seconds=seconds,
     )

@@ -45,11 +45,16 @@ class Record:
     @property
     def good(self) -> int:
         """How many checks passed."""
-        return sum(bool(check["ok"]) for check in self.checks)
+        return sum(bool(check["ok"]) for check in self.applying)
+
+    @property
+    def applying(self) -> list[Mapping[str, Any]]:
+        """The checks that apply where the course ran."""
+        return [check for check in self.checks if applies(check)]
 
     @property
     def passed(self) -> bool:
-        return self.fault is None and bool(self.checks) and self.good == len(self.checks)
+        return self.fault is None and bool(self.checks) and self.good == len(self.applying)
 
     @property
     def line(self) -> str:
@@ -60,8 +65,17 @@ class Record:
         '✔ 00_start               7.2 s   1 of 1 checks passed'
         """
         mark = "✔" if self.passed else "✘"
-        counted = _("{good} of {all} checks passed").format(good=self.good, all=len(self.checks))
+        counted = _("{good} of {all} checks passed").format(good=self.good, all=len(self.applying))
         return f"{mark} {self.step.slug:<20} {self.seconds:5.1f} s   {counted}"
+
+
+def applies(check: Mapping[str, Any]) -> bool:
+    """Tell whether a recorded check applied; one of an earlier release does not say, and did."""
+    return bool(check.get("applies", True))
+
+
+def has_failed(check: Mapping[str, Any]) -> bool:
+    return applies(check) and not check["ok"]
 
 
 def read_notebook(path: Path) -> Mapping[str, Any]:
@@ -110,7 +124,7 @@ def find_unmet(progress: Mapping[str, Any], slug: str) -> Fault | None:
     report = progress.get(slug)
     if not report or not report["checks"]:
         return Fault(0, _("no report"), _("The step has recorded no checks."))
-    failed = [check["sentence"] for check in report["checks"] if not check["ok"]]
+    failed = [check["sentence"] for check in report["checks"] if has_failed(check)]
     if failed:
         return Fault(0, _("checks"), " ".join(failed))
     return None

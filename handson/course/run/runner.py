@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handson.cloud.run_targets import AwsPlace, LabPlace, RunPlace
+from handson.cloud import targets
+from handson.cloud.targets import Target
 from handson.course import outline
 from handson.course.run.console import Show
 from handson.course.run.result import Record, find_unmet
@@ -18,7 +19,7 @@ from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.lab.lock import hold
-from handson.workspace import Workspace
+from handson.settings import TARGETS
 
 CELL_SECONDS = 180
 HEADLESS = "HANDSON_HEADLESS"
@@ -29,14 +30,14 @@ class Plan:
     """What to run, and where.
 
     `root` holds `notebooks/`; what is made goes to a folder of this moment under `runs`.
-    `target` is 'lab' or 'aws', `name` the lab's. With `keep` the hosts stay where
+    `target` is the name of one, `name` the lab's. With `keep` the hosts stay where
     something failed. With `take_over` a lab of that name that no run made is given up for
     this one. `since` (seconds of the epoch) is when the clock was started; when 0, now.
     """
 
     root: Path
     runs: Path
-    target: str = "lab"
+    target: str = TARGETS[0]
     name: str = "course"
     base: str = ""
     cell_seconds: int = CELL_SECONDS
@@ -45,7 +46,7 @@ class Plan:
     since: float = 0
 
 
-def run_course(plan: Plan, place: RunPlace | None = None) -> int:
+def run_course(plan: Plan, place: Target | None = None) -> int:
     """Run the course and return a status: 0 only if every cell ran and every check passed.
 
     `place` is made from the plan when none is given.
@@ -91,7 +92,7 @@ def find_notebooks(root: Path) -> list[tuple[type[Step], Path]]:
 def run_notebooks(
     notebooks: Sequence[tuple[type[Step], Path]],
     folder: Path,
-    place: RunPlace,
+    place: Target,
     cell_seconds: int,
     show: Show,
 ) -> Iterator[Record]:
@@ -99,7 +100,7 @@ def run_notebooks(
     with show.running([path for _step, path in notebooks]):
         for step, path in notebooks:
             show.begin(step)
-            record = run_step(step, path, folder, place.workspace, place.name, cell_seconds, show)
+            record = run_step(step, path, folder, place, cell_seconds, show)
             show.done(record)
             yield record
             if not record.passed:
@@ -110,58 +111,51 @@ def run_step(
     step: type[Step],
     source: Path,
     folder: Path,
-    workspace: Workspace,
-    target: str,
+    target: Target,
     cell_seconds: int,
     show: Show,
 ) -> Record:
     """Run one step's notebook and return its record."""
+    workspace = target.workspace
     # Imported here: the command's other parts need no kernel.
     from handson.course.run.kernel import run_notebook
 
     workspace.forget(step.slug)  # only a report of this run counts
     executed = folder / source.name
     started = time.monotonic()
-    fault = run_notebook(
-        source, executed, kernel_environment(workspace, target), cell_seconds, show.cell
-    )
+    fault = run_notebook(source, executed, kernel_environment(target), cell_seconds, show.cell)
     progress = workspace.progress()
     fault = fault or find_unmet(progress, step.slug)
     checks = progress.get(step.slug, {}).get("checks", ())
     return Record(step, executed, time.monotonic() - started, fault, tuple(checks))
 
 
-def kernel_environment(workspace: Workspace, target: str) -> dict[str, str]:
+def kernel_environment(target: Target) -> dict[str, str]:
     """Return the variables that a notebook's kernel gets besides this process's own."""
-    environment = {
+    return {
+        **target.environment,
         HEADLESS: "1",
         # Nobody is there to find it, so it is always the same fault that is planted.
         "HANDSON_FAULT": os.environ.get("HANDSON_FAULT") or "chrooted-smtpd",
-        "HANDSON_NAME": workspace.name,
-        "HANDSON_WORKSPACE": str(workspace.path.absolute()),
-        "HANDSON_TARGET": target,
+        "HANDSON_NAME": target.workspace.name,
+        "HANDSON_WORKSPACE": str(target.workspace.path.absolute()),
+        "HANDSON_TARGET": target.name,
         # A kernel finds this very package, wherever it was started from.
         "PYTHONPATH": os.pathsep.join(
             [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
         ),
     }
-    if target == "lab":
-        # Nothing of boto3 may look for an EC2 outside the lab.
-        environment["AWS_EC2_METADATA_DISABLED"] = "true"
-    return environment
 
 
 # -- the beginning and the end ------------------------------------------------
 
 
-def _place(plan: Plan, folder: Path) -> RunPlace:
-    if plan.target == "aws":
-        return AwsPlace(Workspace(plan.name))
-    return LabPlace(Workspace(plan.name, folder / "workspace"), plan.base, plan.take_over)
+def _place(plan: Plan, folder: Path) -> Target:
+    return targets.kind(plan.target).for_run(plan.name, folder, plan.base, plan.take_over)
 
 
 def _finish(
-    place: RunPlace,
+    place: Target,
     plan: Plan,
     records: Sequence[Record],
     complete: bool,
@@ -173,8 +167,7 @@ def _finish(
 
     def run_teardown() -> bool:
         step, source = find_notebooks(plan.root)[-1]
-        workspace, seconds = place.workspace, plan.cell_seconds
-        return run_step(step, source, folder, workspace, place.name, seconds, show).passed
+        return run_step(step, source, folder, place, plan.cell_seconds, show).passed
 
     left = False
     if plan.keep and not complete:

@@ -7,6 +7,7 @@ from itertools import groupby
 from handson.cloud.security_groups import inside
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
+from handson.errors import NotHere
 from handson.hosts import snapshot
 from handson.hosts.restore import put_back
 from handson.i18n import _
@@ -33,7 +34,13 @@ class Harden(Step):
     snapshots = ("server", "client")
 
     def guess(self, count: int) -> Table:
-        """Have the stranger try so many wrong passwords, and count the server's answers."""
+        """Have the stranger try so many wrong passwords, and count the server's answers.
+
+        Nobody does where there is no stranger: the client's own logins would be counted.
+        """
+        columns, stranger = [_("answer"), _("times in a row")], self.stranger
+        if stranger is None:
+            return Table(columns, [], empty=_("There is no stranger here who could guess."))
         job = smtp.Job(
             self.settings.server_ip,
             587,
@@ -45,27 +52,31 @@ class Harden(Step):
         )
         answers = [
             str(dialogue.auth or dialogue.refusal or dialogue.outcome())
-            for dialogue in smtp.ask_all(self.hosts.stranger, [job] * count)
+            for dialogue in smtp.ask_all(stranger, [job] * count)
         ]
         rows = [[answer, str(len(list(same)))] for answer, same in groupby(answers)]
-        return Table([_("answer"), _("times in a row")], rows)
+        return Table(columns, rows)
 
     def wiretap(self, port: int) -> Wiretap:
         """Listen on a port of the server while a `with` block runs; see `Wiretap`."""
-        server, instance = self.server, self.cloud.instance(self.cloud.names.server)
+        server, tap = self.server, self.target.tap
+        instance = self.cloud.instance(self.cloud.names.server) if tap else None
         users = (self.settings.login, self.settings.user)
         return Wiretap(
             port,
-            self.target.tap
-            or OnHost(lambda script: server.read("sudo sh -c {script}", script=script)),
+            tap or OnHost(lambda script: server.read("sudo sh -c {script}", script=script)),
             instance.id if instance else "",
             lambda text: scrub(text, self.password, users),
         )
 
     def only_from_vpc(self) -> Note:
         """Let nobody outside the VPC reach port 587."""
-        opened = self.cloud.open_port(587, self.settings.vpc_cidr, _("Submission"))
         vpc = self.settings.vpc_cidr
+        try:
+            opened = self.cloud.open_port(587, vpc, _("Submission"))
+        except NotHere as error:
+            own = _("See that your own firewall lets in at TCP 587 whom you mean to let in.")
+            return Note(f"{error.what} {own}", "quiet")
         rules = [r for r in self.cloud.rules() if r.opens(587) and not inside(r.source, vpc)]
         closed = [one.source for one in rules if self.cloud.close_port(587, one.source)]
         text = (

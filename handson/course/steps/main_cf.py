@@ -100,9 +100,9 @@ def strangers_refused(scene: Scene) -> Finding:
         return good(str(refusal))
     names = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
     values = {name: scene.survey.main(name) for name in names}
+    is_open = scene.strangers.is_accepted
     return bad(
-        f"{scene.strangers.outcome()} "
-        + "; ".join(f"{name} = {value}" for name, value in values.items()),
-        "",
+        "\n".join([scene.strangers.outcome(), *(f"{n} = {v}" for n, v in values.items())]),
+        _("A host that nobody trusts may relay: this is an open relay.") if is_open else "",
         _("End one of the lists with reject_unauth_destination."),
     )

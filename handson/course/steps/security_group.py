@@ -5,6 +5,7 @@ from __future__ import annotations
 from handson.cloud.security_groups import covers
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
+from handson.errors import NotHere
 from handson.i18n import _
 from handson.mail.observation import Scene
 from handson.ui.choice import Choice, Option
@@ -51,7 +52,11 @@ class SecurityGroup(Step):
 
     def open_submission(self, source: str) -> Note:
         """Open TCP 587 in the server's security group for a source (a CIDR)."""
-        opened = self.cloud.open_port(587, source, _("Submission"))
+        try:
+            opened = self.cloud.open_port(587, source, _("Submission"))
+        except NotHere as error:
+            own = _("A firewall of your own has to let the client in at TCP 587.")
+            return Note(f"{error.what} {own}", "quiet")
         group = self.cloud.names.server_group
         if opened:
             text = _("{group} lets in TCP 587 from {source} now.")
@@ -63,7 +68,11 @@ class SecurityGroup(Step):
         """Close port 587."""
         shown: list[View] = []
         group = self.cloud.names.server_group
-        for rule in self.cloud.rules():
+        try:
+            rules = self.cloud.rules()
+        except NotHere:
+            return []
+        for rule in rules:
             # A range that holds 587 too is not what the step makes.
             is_ours = rule.is_inbound and rule.protocol == "tcp" and rule.port == "587"
             if is_ours and self.cloud.close_port(587, rule.source):

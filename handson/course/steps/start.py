@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handson.cloud import targets
 from handson.cloud.stacks import plan
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import forget_hosts
@@ -27,11 +28,13 @@ class Start(Step):
 
     def form(self) -> SettingsForm:
         """Return the form for the choices, filled in with what is known."""
-        return SettingsForm(self.workspace.settings(), self.workspace.password is not None)
+        known = self.workspace.settings()
+        return SettingsForm(known, self.workspace.password is not None, targets.KINDS)
 
     def save(self, form: SettingsForm) -> Table:
         """Check the form's values and remember them; raise InvalidInput and change nothing else."""
         chosen = form.settings()
+        targets.of(chosen, self.workspace).check_choices()
         password = form.take_password()
         self.workspace.save(chosen)
         if password is not None or self.workspace.password is None:
@@ -39,7 +42,7 @@ class Start(Step):
         self.choose_anew()
         known = self.settings
         rows = [
-            [_("where"), {"lab": _("the embedded lab"), "aws": "AWS"}[known.target]],
+            [_("where"), self.target.title],
             [_("mail domain"), known.domain],
             [_("login"), known.login],
             [_("password"), str(self.password)],
@@ -51,7 +54,12 @@ class Start(Step):
         return Table([_("choice"), _("value")], rows)
 
     def create(self) -> Table:
-        """Create the five stacks that are not there yet, and wait until all hosts are ready."""
+        """Create the five stacks that are not there yet, and wait until all hosts are ready.
+
+        Hosts of the learner's own are there already: see that they answer.
+        """
+        if not self.target.makes_hosts:
+            return self._meet()
         rows = []
         if self.cloud.instance(self.cloud.names.server) is None:
             forget_hosts(self.workspace)  # whatever was done was done on others
@@ -61,13 +69,24 @@ class Start(Step):
                 shown.say(stack.name)
                 made = self.cloud.create(stack, shown.say)
                 rows.append([made.name, f"cfn/{stack.template.name}", made.status])
-            for host in (self.hosts.server, self.hosts.client, self.stranger):
+            for host in filter(None, (self.hosts.server, self.hosts.client, self.stranger)):
                 shown.say(_("waiting for {host}").format(host=host.name))
                 wait_until_ready(host)
         return Table([_("stack"), _("template"), _("status")], rows)
 
+    def _meet(self) -> Table:
+        hosts = [host for host in (self.server, self.client, self.stranger) if host]
+        rows = [
+            [host.name, self.hosts.place(host.name).address, host.system.name] for host in hosts
+        ]
+        title = _("The hosts are there already: nothing was made.")
+        return Table([_("host"), _("address"), _("system")], rows, title=title)
+
     def undo(self) -> list[View]:
         """Delete the stacks, and with them all that was done on the hosts."""
+        if not self.target.makes_hosts:
+            self.workspace.forget(self.slug)
+            return []
         there = bool(self.cloud.stacks())
         known = bool(self.workspace.progress())
         shown: list[View] = []
@@ -91,7 +110,7 @@ def server_answers(scene: Scene) -> Finding:
 
 @RULES.now(
     "client-answers",
-    _("The client, which has no public address, answers through the server as its bastion."),
+    _("The client answers; with no public address, through the server as its bastion."),
     "https://man.openbsd.org/ssh#J",
 )
 def client_answers(scene: Scene) -> Finding:

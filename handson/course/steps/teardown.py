@@ -6,7 +6,7 @@ from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
 from handson.i18n import _
 from handson.mail.observation import Scene
-from handson.ui.view import Table
+from handson.ui.view import View
 
 RULES = Rules()
 
@@ -19,7 +19,7 @@ class Teardown(Step):
     purpose = _("Delete everything that was made, and prove that nothing is left.")
     rules = RULES
 
-    def delete(self) -> Table:
+    def delete(self) -> View:
         """Delete the stacks, the newest first, and the key pair."""
         self.disconnect()
         return self.cloud.delete_all()

@@ -166,7 +166,7 @@ def expect(
     if not _reaches(stage, facts, origin, port):
         return NO_ANSWER, _unreached(stage, port)
     if stage == "start" and port == 587:
-        return CLOSED, _("The security group lets the packets in, and nothing listens yet.")
+        return CLOSED, _("The packets get there, and nothing listens yet.")
     if login != "none":
         return _expect_login(stage, facts, port, login, recipient)
     if port == 587:

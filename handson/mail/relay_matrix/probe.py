@@ -11,7 +11,7 @@ from typing import Protocol
 
 from handson.cloud.cloud import Cloud
 from handson.cloud.security_groups import covers
-from handson.errors import HostUnreachable, InvalidInput
+from handson.errors import HostUnreachable, InvalidInput, NotHere
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
 from handson.hosts.runner import Runner
@@ -79,9 +79,9 @@ def relay_matrix(ground: Ground, stage: str) -> Matrix:
     """Try all ways to hand mail to the server, and compare with what is right at a stage.
 
     `stage` is 'start', 'after_login' (as notebook 06 leaves it) or 'hardened'. From the
-    client, the stranger and the Internet, each port is asked with each login for each
-    recipient, up to RCPT: no mail is sent. Where STARTTLS is offered it is used, so that a
-    password does not go in clear where it need not.
+    client, and from the stranger and the Internet where there are such, each port is asked with
+    each login for each recipient, up to RCPT: no mail is sent. Where STARTTLS is offered it is
+    used, so that a password does not go in clear where it need not.
 
     Takes 3 to 4 s, and some 14 s at most. Raises InvalidInput for another stage,
     HandsonError where a host cannot be asked.
@@ -117,21 +117,26 @@ def relay_matrix(ground: Ground, stage: str) -> Matrix:
 
 
 def places(ground: Ground) -> list[Place]:
-    """Return from where the server is tried; HostUnreachable when it has no public address."""
+    """Return from where the server is tried: from the client, and whatever else there is.
+
+    Raises HostUnreachable when it has no public address for those on the Internet.
+    """
     settings, hosts, names = ground.settings, ground.hosts, ground.cloud.names
+    client = Origin("client", settings.client_ip, names.client_group)
+    found = [Place(client, hosts.client, settings.server_ip)]
+    if hosts.stranger:
+        stranger = Origin("stranger", settings.stranger_ip, names.stranger_group)
+        found.append(Place(stranger, hosts.stranger, settings.server_ip))
+    if not hosts.internet:
+        return found
     instance = ground.cloud.instance(names.server)
     if instance is None or not instance.public_ip:
         raise HostUnreachable(
             _("The instance {name} has no public address.").format(name=names.server),
             _("00_start makes it; a stopped one is started in the EC2 console."),
         )
-    client = Origin("client", settings.client_ip, names.client_group)
-    stranger = Origin("stranger", settings.stranger_ip, names.stranger_group)
-    return [
-        Place(client, hosts.client, settings.server_ip),
-        Place(stranger, hosts.stranger, settings.server_ip),
-        Place(Origin("internet", settings.own_ip), hosts.internet, instance.public_ip),
-    ]
+    internet = Origin("internet", settings.own_ip)
+    return [*found, Place(internet, hosts.internet, instance.public_ip)]
 
 
 def tries_of(
@@ -205,31 +210,41 @@ def _cell(stage: str, facts: Facts, origin: Origin, one: Try, dialogue: Dialogue
 
 def read_facts(ground: Ground, origins: list[Origin]) -> Facts:
     """Read from the server and the cloud what the expectation depends on."""
-    postfix, rules = Postfix(ground.hosts.server), ground.cloud.rules()
+    postfix = Postfix(ground.hosts.server)
     services = postfix.services()
     submission = find_submission(services)
     offers = "smtp/inet" in services and postfix.service_parameter(
         "smtp/inet", "smtpd_sasl_auth_enable"
     )
-    reach = {
-        (origin.name, port)
-        for origin in origins
-        for port in PORTS
-        for rule in rules
-        if rule.opens(port) and (rule.source == origin.group or covers(rule.source, origin.address))
-    }
     local_domain, hostname = ground.hosts.server.read(
         "sudo -n postconf -xh smtpd_sasl_local_domain myhostname"
     ).splitlines()
     return Facts(
         mynetworks=tuple(postfix.mynetworks),
-        reach=frozenset(reach),
+        reach=_reach(ground, origins),
         source=ground.settings.submission_source,
         domain=ground.settings.domain,
         realm=local_domain.strip() or hostname.strip(),
         offers_25=offers == "yes",
         chroot_25="smtp/inet" in services and postfix.is_chrooted("smtp/inet"),
         chroot_587=submission is not None and postfix.is_chrooted(submission.key),
+    )
+
+
+def _reach(ground: Ground, origins: list[Origin]) -> frozenset[tuple[str, int]]:
+    """Return which places the security group lets in at which ports; all, where there is none."""
+    everywhere = frozenset((origin.name, port) for origin in origins for port in PORTS)
+    try:
+        rules = ground.cloud.rules()
+    except NotHere:
+        return everywhere
+    by_name = {origin.name: origin for origin in origins}
+    return frozenset(
+        (name, port)
+        for name, port in everywhere
+        for rule in rules
+        if rule.opens(port)
+        and (rule.source == by_name[name].group or covers(rule.source, by_name[name].address))
     )
 
 

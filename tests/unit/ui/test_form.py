@@ -9,6 +9,7 @@ import ipywidgets
 import pytest
 from ipywidgets.widgets.widget import _instances
 
+from handson.cloud.targets import KINDS
 from handson.errors import InvalidInput
 from handson.settings import Settings
 from handson.ui.form import SettingsForm, hints, labels
@@ -19,7 +20,7 @@ CANARY = "canary-7f3a-XYZ"
 
 @pytest.fixture
 def form() -> Iterator[SettingsForm]:
-    yield SettingsForm(Settings(date="20251124"), password_is_set=False)
+    yield SettingsForm(Settings(date="20251124"), False, KINDS)
     ipywidgets.Widget.close_all()
 
 
@@ -32,12 +33,16 @@ def test_it_is_prefilled() -> None:
         target="aws", region="eu-west-1", system="al2", domain="example.org", user="joe",
         sender="a@example.org", recipient="b@example.net", own_ip="203.0.113.5", date="20251124",
     )  # fmt: skip
-    form = SettingsForm(given, password_is_set=False)
+    form = SettingsForm(given, False, KINDS)
     assert form.settings() == given
-    assert set(form.values()) == set(given.as_dict()) - {
+    # The rest is for variables: few need it, and what is in it is not typed by hand.
+    rest = set(given.as_dict()) - set(form.values())
+    assert set(form.values()) < set(given.as_dict())
+    assert {name for name in rest if not name.endswith(("_host_key", "_address"))} == {
         "vpc_cidr",
         "date",
         "submission_source",
+        "stranger",
     }
 
 
@@ -153,7 +158,7 @@ def test_no_password_at_all_is_refused(form: SettingsForm) -> None:
 
 
 def test_a_password_kept_already_stays() -> None:
-    form = SettingsForm(Settings(), password_is_set=True)
+    form = SettingsForm(Settings(), True, KINDS)
     assert "keep" in form.make_password.description
     form.make_password.value = False
     assert form.take_password() is None
@@ -171,7 +176,7 @@ def test_the_password_is_in_no_face(form: SettingsForm) -> None:
 
 
 def test_the_text_face_is_the_same_each_time(form: SettingsForm) -> None:
-    again = SettingsForm(Settings(date="20251124"), password_is_set=False)
+    again = SettingsForm(Settings(date="20251124"), False, KINDS)
     assert form._repr_mimebundle_()["text/plain"] == again._repr_mimebundle_()["text/plain"]
     assert form.widget.model_id not in form.text()
     assert form.text().splitlines()[2] == "Where to run      lab"
@@ -185,3 +190,13 @@ def test_it_is_shown_as_a_widget(form: SettingsForm) -> None:
 def test_it_has_no_button_that_does_work(form: SettingsForm) -> None:
     kinds = {type(widget) for widget in _instances.values()}
     assert ipywidgets.Button not in kinds
+
+
+def test_where_to_log_in_is_asked_for_hosts_of_ones_own(form: SettingsForm) -> None:
+    assert "Private key" not in form.text()
+    form.fields["target"].value = "ssh"
+    assert "AWS region" not in form.text() and "Private key" in form.text()
+    form.fields["server"].value = "192.0.2.10"
+    assert list(form.errors) == ["server"]
+    form.fields["server"].value = "admin@192.0.2.10"
+    assert form.settings().server == "admin@192.0.2.10"

@@ -68,3 +68,19 @@ def test_id_of_the_cause_is_shown_small() -> None:
     )
     assert '<code class="quiet">sasldb-permission</code>' in Report("x", [known]).html()
     assert "sasldb-permission" not in Report("x", [replace(known, ok=True)]).html()
+
+
+def test_what_does_not_apply_is_neither_good_nor_bad() -> None:
+    away = replace(BAD, applies=False)
+    report = Report("x", [GOOD, away])
+    assert report.passed and Report("x", [away]).passed
+    assert not Report("x", [away, BAD]).passed
+    assert report.text().splitlines() == [
+        "x: 1 of 1 checks pass, 1 do not apply here",
+        "✔ Port 587 is open. (true now)",
+        "– smtpd can read <sasldb>. (does not apply here)",
+    ]
+    html = report.html()
+    assert '<div class="row quiet"><span class="mark">–</span>' in html
+    assert 'class="row bad"' not in html and "chmod" not in html
+    assert [check["applies"] for check in report.as_dict()["checks"]] == [True, False]

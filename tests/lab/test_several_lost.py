@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from looking import WORKER
+from waiting import NEVER
 
 from handson import cli
 from handson.errors import HostUnreachable
@@ -53,7 +54,7 @@ def handson(workspace: Workspace, command: str) -> tuple[int, str]:
         env={**kept, "HANDSON_WORKSPACE": str(workspace.path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=NEVER,
         check=False,
     )
     assert "Traceback" not in ended.stderr

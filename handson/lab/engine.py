@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import docker
@@ -68,8 +69,6 @@ class Engine:
         self.name = name
         self.client = client
         self.owner = os.getuid() if owner is None else owner
-        components = client.version().get("Components", [])
-        self.is_podman = any("Podman" in component["Name"] for component in components)
         self.label = {LABEL: name, OWNER: str(self.owner)}
         self.marks = dict(marks or {})
 
@@ -113,7 +112,7 @@ class Engine:
             "tmpfs": {"/run": "", "/run/lock": "", "/tmp": ""},
             "stop_signal": "SIGRTMIN+3" if command is None else "SIGTERM",
             **rights.of(rights.HOST),
-            **rights.control_groups(self.is_podman, self._control_groups),
+            **self._control_groups,
         }
         if self.is_podman:
             # Docker takes it from the interface, and refuses to be told.
@@ -272,9 +271,16 @@ class Engine:
 
     # -- files and scripts ---------------------------------------------------
 
-    @property
-    def _control_groups(self) -> str:
-        return str(self.client.info().get("CgroupVersion") or "1")
+    @cached_property
+    def is_podman(self) -> bool:
+        return engine_service.is_podman(self.client)
+
+    @cached_property
+    def _control_groups(self) -> dict[str, Any]:
+        if self.is_podman:  # which needs no telling, and is slow to tell
+            return rights.control_groups(True, "")
+        version = str(self.client.info().get("CgroupVersion") or "1")
+        return rights.control_groups(False, version)
 
     def _not_started(self, name: str, error: APIError) -> LabError:
         reason = str(error.explanation or error)

@@ -14,8 +14,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
+import docker.constants
 import psutil
 from docker.errors import DockerException
 
@@ -72,19 +74,33 @@ def _addresses() -> Iterator[str | None]:
 def _client(address: str | None) -> docker.DockerClient | None:
     if not _listens(address):
         return None
-    with contextlib.suppress(DockerException, OSError):
-        if address is None:
-            client = docker.from_env(timeout=SOON, use_context=True)
-        else:
-            client = docker.DockerClient(base_url=address, timeout=SOON)
-        try:
-            client.ping()
-            client.api.timeout = LONG
-            return client
-        except BaseException:
-            client.close()
-            raise
+    with contextlib.suppress(DockerException, OSError, KeyError):
+        # Not the SDK's own "auto": it asks for the engine's whole version, for which Podman
+        # looks up each of its programs in the machine's packages. That takes a second.
+        with contextlib.closing(_sdk(address, docker.constants.MINIMUM_DOCKER_API_VERSION)) as one:
+            version = _ping(one)["API-Version"]
+        client = _sdk(address, version)
+        client.api.timeout = LONG
+        return client
     return None
+
+
+def _sdk(address: str | None, version: str) -> docker.DockerClient:
+    if address is None:
+        return docker.from_env(timeout=SOON, use_context=True, version=version)
+    return docker.DockerClient(base_url=address, timeout=SOON, version=version)
+
+
+def _ping(client: docker.DockerClient) -> Any:
+    """Return the headers of an engine's answer: it need not be spoken to in its own version."""
+    answer = client.api.get(f"{client.api.base_url}/_ping", timeout=client.api.timeout)
+    answer.raise_for_status()
+    return answer.headers
+
+
+def is_podman(client: docker.DockerClient) -> bool:
+    """Tell whether it is Podman that speaks Docker's API."""
+    return "Libpod-API-Version" in _ping(client)
 
 
 def _listens(address: str | None) -> bool:

@@ -19,7 +19,7 @@ import psutil
 import pytest
 import users
 from looking import connect, connect_program, listener
-from waiting import own
+from waiting import NEVER, own
 
 from handson.cloud.cloud import Cloud
 from handson.course.step import Step
@@ -80,7 +80,7 @@ def ask(guest: users.User, state: LabState, data: bytes) -> bytes:
         ["/usr/bin/python3", "-c", SEND, str(urlsplit(state.endpoint).port)],
         input=data,
         capture_output=True,
-        timeout=60,
+        timeout=NEVER,
         check=True,
         user=guest.uid,
         group=guest.uid,
@@ -237,7 +237,7 @@ def test_no_process_of_a_lab_has_the_learners_secrets(tmp_path: Path) -> None:
             [sys.executable, "-c", program, name],
             env={**os.environ, **secrets, "PYTHONPATH": root},
             check=True,
-            timeout=300,
+            timeout=NEVER,
         )
         servers = processes.find("handson.lab.api_server", str(lab_folder(name)))
         assert len(servers) == 1

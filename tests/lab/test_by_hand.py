@@ -10,6 +10,7 @@ import pytest
 from finished import SLUGS
 from looking import WORKER
 from solving import at_start
+from waiting import NEVER
 
 from handson.course import checks, outline
 from handson.course.step import Step
@@ -74,7 +75,12 @@ def test_typed_in_a_terminal(step: Step) -> None:
         known = f"password={password}\nserver={step.settings.server_ip}\n"
         command = [sys.executable, "-m", "handson.cli.main", "ssh", "--name", NAME, host, "sh"]
         ended = subprocess.run(
-            command, input=known + script, text=True, capture_output=True, timeout=120, check=False
+            command,
+            input=known + script,
+            text=True,
+            capture_output=True,
+            timeout=NEVER,
+            check=False,
         )
         print(ended.stdout, ended.stderr)
         return ended.returncode

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from waiting import own
+from waiting import NEVER, own
 
 from handson.cli import main
 from handson.course.begin import begin
@@ -45,7 +45,7 @@ def handson(
         env=environment(workspace.path),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=NEVER,
         check=False,
     )
 
@@ -135,7 +135,7 @@ def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Sig
             if "00_start" in line:
                 break
         process.send_signal(number)
-        said, errors = process.communicate(timeout=90)
+        said, errors = process.communicate(timeout=NEVER)
     finally:
         process.kill()
         process.wait()

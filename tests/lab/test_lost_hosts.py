@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from looking import WORKER
+from waiting import NEVER
 
 from handson.cli import main
 from handson.course.begin import begin
@@ -58,7 +59,7 @@ def handson(workspace: Workspace, command: str, *arguments: str) -> str:
         env={**kept, "HANDSON_WORKSPACE": str(workspace.path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=NEVER,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

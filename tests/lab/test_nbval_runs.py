@@ -16,7 +16,7 @@ import nbformat
 import pytest
 from looking import traces
 from nbformat import v4
-from waiting import wait_until
+from waiting import NEVER, wait_until
 
 from handson.cli import main
 from handson.lab.lab import Lab
@@ -54,7 +54,7 @@ def nbval(path: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=120)
+        process.communicate(timeout=NEVER)
 
 
 def nothing_is_left(process: subprocess.Popen[str]) -> bool:
@@ -79,9 +79,9 @@ def test_a_signal_takes_the_lab_down(
     with nbval(notebook(folder / "slow.ipynb", code)) as process:
         mine = Path.home() / ".handson" / ".labs" / f"nbval-{process.pid}" / "server.json"
         there = begun if moment == "in a cell" else mine
-        wait_until(lambda: there.exists() or process.poll() is not None, 120)
+        wait_until(lambda: there.exists() or process.poll() is not None)
         process.send_signal(number)
-        said, _errors = process.communicate(timeout=120)
+        said, _errors = process.communicate(timeout=NEVER)
     assert process.returncode == status, said
     assert "Traceback" not in said
     assert nothing_is_left(process)
@@ -94,7 +94,7 @@ def test_two_runs_do_not_meet(folder: Path, lab: Lab) -> None:
         nbval(notebook(folder / "two.ipynb", code)) as second,
     ):
         for process in (first, second):
-            said, _errors = process.communicate(timeout=240)
+            said, _errors = process.communicate(timeout=NEVER)
             assert process.returncode == 0, said
             assert "1 passed" in said
     assert nothing_is_left(first) and nothing_is_left(second)
@@ -103,7 +103,7 @@ def test_two_runs_do_not_meet(folder: Path, lab: Lab) -> None:
 def test_a_learners_lab_is_not_taken(folder: Path, lab: Lab, workspace: Workspace) -> None:
     path = notebook(folder / "one.ipynb", "1")
     with nbval(path, HANDSON_NAME=lab.name) as process:
-        said, _errors = process.communicate(timeout=120)
+        said, _errors = process.communicate(timeout=NEVER)
     assert process.returncode != 0
     assert f"The lab “{lab.name}” was not made by nbval" in said
     assert "Traceback" not in said

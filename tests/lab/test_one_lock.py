@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from looking import traces
-from waiting import own, wait_until
+from waiting import NEVER, own, wait_until
 
 from handson.cli import main
 from handson.lab.lab import Lab
@@ -47,7 +47,7 @@ def handson(home: Path, command: str, *arguments: str) -> Iterator[subprocess.Po
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, errors = process.communicate(timeout=300)
+    said, errors = process.communicate(timeout=NEVER)
     return process.returncode, said + errors
 
 
@@ -68,7 +68,7 @@ def test_two_ups_at_once(tmp_path: Path) -> None:
 def test_down_waits_for_up(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with handson(home, "up") as up:
-        wait_until(is_at_it, 120)
+        wait_until(is_at_it)
         with handson(home, "down") as down:
             status, said = end(down)
             assert f"Waiting for handson up (process {up.pid}, since " in said
@@ -81,7 +81,7 @@ def test_down_waits_for_up(tmp_path: Path) -> None:
 def test_up_that_is_ended_half_way(number: signal.Signals, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with handson(home, "up") as up:
-        wait_until(is_at_it, 120)
+        wait_until(is_at_it)
         up.send_signal(number)
         status, said = end(up)
     if number == signal.SIGTERM:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import users
 from users import Checkout, User
-from waiting import own
+from waiting import NEVER, own
 
 from handson.lab.api import LabApi
 from handson.lab.state import LabState
@@ -52,10 +52,10 @@ def handson(
     """Run the command as this user, or as root."""
     words = checkout.handson(command, "--name", NAME, *arguments)
     if user:
-        return user.run(words, timeout=300)
+        return user.run(words, timeout=NEVER)
     environment = {"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8"}
     return subprocess.run(
-        words, env=environment, cwd="/", capture_output=True, text=True, timeout=300, check=False
+        words, env=environment, cwd="/", capture_output=True, text=True, timeout=NEVER, check=False
     )
 
 
@@ -124,7 +124,7 @@ def test_a_lab_that_root_made_for_somebody(checkout: Checkout, guest: User) -> N
         learnt = guest.run(
             [str(checkout.python), "-c", LEARN],
             env={"HANDSON_NAME": NAME, "HANDSON_HEADLESS": "1", "PYTHONPATH": str(checkout.root)},
-            timeout=240,
+            timeout=NEVER,
         )
         assert learnt.returncode == 0, said(learnt)
         assert learnt.stdout.splitlines()[-1] == "timed out"

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 from looking import WORKER
 from solving import NOTEBOOKS, assert_nothing_doubled, learner
+from waiting import LONG, NEVER
 
 from handson.course import progress
 from handson.course.begin import begin
@@ -27,7 +28,7 @@ from handson.course.outline import STEPS
 from handson.course.undo import undo
 from handson.workspace import Workspace
 
-NAME, KILLS = f"killed{WORKER}", 30
+NAME, KILLS = f"killed{WORKER}", 30 if LONG else 10
 # Read here: the tests take such variables out of the way before they begin.
 SEED = int(os.environ.get("HANDSON_SEED") or random.SystemRandom().randrange(10**6))
 SLUGS = [step.slug for step in STEPS]
@@ -70,7 +71,7 @@ class Run:
 
     def succeeds(self) -> bool:
         """Wait for the end, and tell whether it was a good one."""
-        return self.process.wait(600) == 0
+        return self.process.wait(NEVER) == 0
 
     def kernel(self) -> psutil.Process | None:
         """Return the kernel that runs a notebook, once it is there."""
@@ -95,7 +96,7 @@ class Run:
                 self.process.send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             was_running = False
-        self.process.wait(120)
+        self.process.wait(NEVER)
         return was_running
 
 

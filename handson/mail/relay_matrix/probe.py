@@ -250,7 +250,8 @@ def _reach(ground: Ground, origins: list[Origin]) -> frozenset[tuple[str, int]]:
 
 def read_certificate(server: Host) -> str:
     """Return the server's own certificate in PEM, as it lies there; empty where there is none."""
-    path = server.read("sudo -n postconf -xh smtpd_tls_cert_file").strip()
+    # Where Postfix cannot read its files, postconf says why instead.
+    path = server.probe("sudo -n postconf -xh smtpd_tls_cert_file")[1].strip()
     if not path.startswith("/"):
         return ""
     _status, text = server.probe("sudo -n cat {path}", path=path)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+import requests
 from docker.errors import APIError
 
 from handson.errors import LabError
@@ -19,6 +18,14 @@ def test_hardware_addresses() -> None:
 class OldDockersApi:
     """The part of the SDK that asks: there is nothing yet."""
 
+    base_url = "http+docker://localhost"
+    timeout = 1
+
+    def get(self, _address: str, **_options: object) -> requests.Response:
+        answer = requests.Response()
+        answer.status_code = 200
+        return answer
+
     def containers(self, **_filters: object) -> list[object]:
         return []
 
@@ -33,9 +40,6 @@ class OldDocker:
         self.refusal = refusal
         self.containers = self
         self.api = OldDockersApi()
-
-    def version(self) -> dict[str, Any]:
-        return {"Version": "27.5.1+dev", "Components": [{"Name": "Engine"}]}
 
     def info(self) -> dict[str, str]:
         return {"CgroupVersion": "2"}

@@ -33,7 +33,7 @@ def up_to(link: Link, port: int = 587) -> tuple[str, ...]:
     """Return the ids of what may be wrong with a port up to a link of the chain.
 
     >>> up_to(Link.PACKET)
-    ('port-closed',)
+    ('port-closed', 'egress-closed')
     """
     return tuple(one.id for one in CAUSES if one.link <= link and one.port in (0, port))
 

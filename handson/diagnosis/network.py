@@ -30,7 +30,7 @@ def port_closed(scene: Scene) -> str:
 
 
 def egress_closed(scene: Scene) -> str:
-    if scene.talk(587, login=True).connected != "timed out":
+    if scene.talk(587, login=True).connected != "timed out" or port_closed(scene):
         return ""
     group = scene.cloud.names.client_group
     out = [rule for rule in scene.cloud.rules(group) if not rule.is_inbound]
@@ -58,6 +58,8 @@ def ipv6_only(scene: Scene) -> str:
 def postfix_stopped(scene: Scene) -> str:
     if scene.survey.is_running or scene.submission.connected != "refused":
         return ""
+    if inet_interface_unknown(scene) or scene.survey.services_error:
+        return ""  # that is why
     return _("no process of Postfix’s master runs on the server")
 
 

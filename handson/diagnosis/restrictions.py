@@ -86,7 +86,7 @@ def _without_login(scene: Scene, reason: str) -> str:
     if not scene.submission.is_accepted:
         return ""  # with a login it does not work either: the cause lies before this one
     found = scene.mailrc
-    if found.is_there and found.user:
+    if found.is_there and (found.user or found.is_v15):
         return ""
     if found.is_there and scene.program.is_there:
         if reason not in scene.program.output:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from recorded import Recorded
 
-from handson.course.checks import Finding, Rule
+from handson.cloud.security_groups import Rule
+from handson.course import checks
+from handson.course.checks import Finding
 from handson.diagnosis.chain import CAUSES, cause, diagnose, reach
 from handson.errors import HandsonError, HostUnreachable
 from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12, SYSTEMS, System
@@ -56,6 +58,13 @@ class Server(Recorded):
         return 0, self.log
 
 
+REJECTED = Reply(554, "5.7.1 <unknown[10.87.3.20]>: Client host rejected: Access denied")
+RULES = {
+    "server": [Rule("inbound", "tcp", "587", SETTINGS.vpc_cidr, "")],
+    "client": [Rule("outbound", "all", "all", "0.0.0.0/0", "")],
+}
+
+
 def dialogue(auth: Reply | None = GOOD, rcpt: Reply | None = None, ehlo: str = "") -> Dialogue:
     return Dialogue(
         SETTINGS.server_ip,
@@ -81,6 +90,9 @@ def scene(
     log: list[str] | None = None,
     found: Dialogue | None = None,
     mailrc: Mailrc | None = None,
+    anonymous: Dialogue | None = None,
+    strangers: Dialogue | None = None,
+    rules: dict[str, list[Rule]] | None = None,
     **sections: str,
 ) -> Scene:
     """Return a scene in which everything is right, but for what is given."""
@@ -102,12 +114,19 @@ def scene(
     }
     server = Server(system, {**right, **sections}, log or [])
     hosts: Any = SimpleNamespace(server=server, client=None)
+    known = {**RULES, **(rules or {})}
     cloud: Any = SimpleNamespace(
-        rules=lambda *_: [], names=SimpleNamespace(server_group="server", client_group="client")
+        rules=lambda group: known[group],
+        names=SimpleNamespace(server_group="server", client_group="client"),
     )
     made = Scene(SETTINGS, hosts, cloud, None)
     made.__dict__["submission"] = found or dialogue()
     made._dialogues[587, True] = made.submission
+    refused = dialogue(None, rcpt=REJECTED)
+    made._dialogues[587, False] = anonymous or refused
+    made._dialogues[25, False] = refused
+    if strangers:
+        made.__dict__["strangers"] = strangers
     made.__dict__["mailrc"] = mailrc or Mailrc()
     return made
 
@@ -354,7 +373,25 @@ def mail_program(auth: Reply | None = GOOD, **settings: Any) -> Mailrc:
 
 # The id of a cause, and in what the scene differs from one in which everything is right.
 ROWS: dict[str, dict[str, Any]] = {
-    "port-closed": {"found": silence("timed out")},
+    "port-closed": {"found": silence("timed out"), "rules": {"server": []}},
+    "egress-closed": {"found": silence("timed out"), "rules": {"client": []}},
+    "ipv6-only": {
+        "found": silence("refused"),
+        "explicit": "inet_protocols = ipv6",
+        "sockets": "",
+    },
+    "postfix-stopped": {"found": silence("refused"), "running": "", "sockets": ""},
+    "line-swallowed": {"main": "7: smtpd_sasl_auth_enable = yes"},
+    "mech-list-comma": {
+        "found": dialogue(NO_MECHANISM, ehlo="AUTH LOGIN"),
+        "conf": "pwcheck_method: auxprop\nmech_list: PLAIN, LOGIN",
+    },
+    "auth-waits-for-tls": {
+        "found": dialogue(None, ehlo="SIZE 10240000"),
+        "explicit": "smtpd_tls_auth_only = yes",
+    },
+    "relays-without-login": {"anonymous": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
+    "open-relay": {"strangers": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
     "inet-interface-unknown": {
         "found": silence("refused"),
         "explicit": "inet_interfaces = 203.0.113.10",
@@ -484,8 +521,10 @@ def test_unknown_cause() -> None:
         cause("x")
 
 
-def rule(*causes: str, ok: bool = False) -> Rule:
-    return Rule("r", "It is.", "https://m", "now", lambda _: Finding(ok, "e", "c", "do"), causes)
+def rule(*causes: str, ok: bool = False) -> checks.Rule:
+    return checks.Rule(
+        "r", "It is.", "https://m", "now", lambda _: Finding(ok, "e", "c", "do"), causes
+    )
 
 
 def test_rule_asks_the_diagnosis() -> None:

@@ -125,8 +125,8 @@ def test_what_differs() -> None:
     assert AMAZON_LINUX_2.log_command == ("sudo", "cat", "/var/log/maillog")
     assert AMAZON_LINUX_2023.log_source == "the journal"
     assert DEBIAN_12.log_source == "/var/log/mail.log"
-    assert [system.chroots_smtpd for system in SYSTEMS] == [False, False, True, True]
-    assert [system.edits_master for system in SYSTEMS] == [False, True, True, True]
+    assert [system.chroots_smtpd for system in SYSTEMS[:4]] == [False, False, True, True]
+    assert [system.edits_master for system in SYSTEMS[:4]] == [False, True, True, True]
 
 
 def test_ids_are_unique() -> None:

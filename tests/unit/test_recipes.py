@@ -114,7 +114,7 @@ def test_add_a_step(tmp_path: Path) -> None:
     written = json.loads((checkout.path / "notebooks" / "09b_dkim.ipynb").read_text())
     nbformat.validate(written)
     checkout.lint()
-    checkout.pytest("test_course.py", "test_checks.py", "test_show.py")
+    checkout.pytest("test_course.py", "test_checks.py", "test_console.py")
 
 
 def test_add_a_cause_with_its_fault(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ CAUSES: tuple[Cause, ...] = tuple(
 _BY_ID = {one.id: one for one in CAUSES}
 
 
+LOG = tuple(one.id for one in CAUSES if one.link == Link.LOG)
+
+
 def up_to(link: Link, port: int = 587) -> tuple[str, ...]:
     """Return the ids of what may be wrong with a port up to a link of the chain.
 

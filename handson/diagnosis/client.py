@@ -50,6 +50,13 @@ def bad_base64(scene: Scene) -> str:
     )
 
 
+def how_to_code(scene: Scene) -> str:
+    """Return how a login is coded for the mechanism that was tried (RFC 4616; AUTH LOGIN)."""
+    if "SASL LOGIN" in bad_base64(scene):
+        return _("Code name and password each by itself: printf %s USER@DOMAIN | base64")
+    return _("Code it so: printf '\\0%s\\0%s' USER@DOMAIN PASSWORD | base64")
+
+
 # Written by a colleague who knew AUTH PLAIN by half: the NUL before the name is missing.
 _BY_HAND = (
     "cat > ~/login-by-hand.py <<'PROGRAM'\n"
@@ -95,8 +102,8 @@ CAUSES = (
     Cause(
         "bad-base64",
         _("535 bad protocol / cancel, when AUTH PLAIN is typed or written by hand."),
-        _("What follows AUTH PLAIN is no base64, or does not begin with a NUL."),
-        _("Code it so: printf '\\0%s\\0%s' USER@DOMAIN PASSWORD | base64"),
+        _("What was sent to log in is not coded as the mechanism wants it."),
+        how_to_code,
         "https://www.rfc-editor.org/rfc/rfc4616",
         bad_base64,
         link=Link.MAIL_PROGRAM,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import Cause, Link
 from handson.diagnosis.fault import Fault, Part
 from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023
 from handson.i18n import _
+from handson.mail.log import moment
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -20,6 +22,34 @@ def port_25_blocked(scene: Scene) -> str:
             blocked = last.status == "deferred" and ":25: Connection timed out" in last.reason
             return f"{message.queue_id}: status=deferred ({last.reason})" if blocked else ""
     return ""
+
+
+def log_not_written(scene: Scene) -> str:
+    """Look for the dialogue that was just held: where it is not in the log, nothing can be."""
+    if not scene.submission.banner or no_maillog(scene):
+        return ""
+    client = f"[{scene.settings.client_ip}]"
+    now = datetime.fromisoformat(scene.server.read("date --iso-8601=seconds").strip())
+    for entry in reversed(scene.recent):
+        if client in entry.text and abs(now - moment(entry, now)) < timedelta(minutes=3):
+            return ""
+    source = scene.server.system.log_source
+    text = _("the dialogue that was held just now is not in {log}").format(log=source)
+    elsewhere = scene.survey.value("maillog_file")
+    return f"{text}; maillog_file = {elsewhere}" if elsewhere else text
+
+
+def read_elsewhere(scene: Scene) -> str:
+    """Return where the log can be read meanwhile."""
+    if elsewhere := scene.survey.value("maillog_file"):
+        return _(
+            "Read it there: sudo tail -n 40 {file}. For the course: sudo postconf -X maillog_file; "
+            "{restart}"
+        ).format(file=elsewhere, restart="sudo systemctl restart postfix")
+    return _(
+        "Read the journal: sudo journalctl --no-pager -t postfix/smtpd -t postfix/smtp | tail. "
+        "Have the file written again: sudo systemctl restart rsyslog"
+    )
 
 
 def no_maillog(scene: Scene) -> str:
@@ -44,6 +74,16 @@ CAUSES = (
         link=Link.DELIVERY,
         # Elsewhere nobody has closed the port for all.
         arises=lambda system: system in (AMAZON_LINUX_2, AMAZON_LINUX_2023),
+    ),
+    Cause(
+        "log-not-written",
+        _("What was done just now is not in the mail log."),
+        _("The log is written to another place, or its daemon (rsyslog) does not run."),
+        read_elsewhere,
+        "https://www.postfix.org/MAILLOG_README.html",
+        log_not_written,
+        link=Link.LOG,
+        is_state=True,
     ),
     Cause(
         "no-maillog",

@@ -51,9 +51,15 @@ class Said:
 def newest(scene: Scene) -> Said | None:
     """Return Postfix's gravest complaint of the time of this try, the newest of its kind."""
     found: list[tuple[int, int, Complaint, str]] = []
-    for place, entry in enumerate(_of_now(scene.recent)):
+    entries = _of_now(scene.recent)
+    client = f"[{scene.settings.client_ip}]"
+    spoke = {entry.program for entry in entries if client in entry.text}
+    for place, entry in enumerate(entries):
         said = complaint(entry)
         if said is None or NO_FAULT.search(said.text) or not _is_ours(scene, said):
+            continue
+        # What other processes warn of need not be about this client at all.
+        if said.level == "warning" and entry.program not in spoke:
             continue
         line = f"{entry.clock} {entry.program}: {entry.text}"
         found.append((_rank(entry, said), place, said, line))

@@ -7,18 +7,16 @@ no cause is recognised there, the verdict says so, in the server's own words.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from handson.diagnosis import own_words
 from handson.diagnosis.cause import Diagnosis, Link
 from handson.diagnosis.chain import cause, diagnose
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.mail.smtp import Dialogue
-
-if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+from handson.mail.observation import LOGIN_HELO, Scene
+from handson.mail.smtp import HELO, Dialogue
 
 UNKNOWN = "cause-not-known"
 
@@ -136,7 +134,8 @@ def _unknown(scene: Scene, wrong: Try) -> Diagnosis:
     try:
         if wrong.broken == Link.MAIL_PROGRAM:
             lines.append(scene.program.command)
-        lines += [one for one in (_refusal(scene),) if one]
+        if line := _line_of(scene, wrong):
+            lines.append(line)
     except HandsonError:
         pass
     log = scene.server.fill("{log} | tail -n 40")
@@ -149,10 +148,15 @@ def _unknown(scene: Scene, wrong: Try) -> Diagnosis:
     )
 
 
-def _refusal(scene: Scene) -> str:
-    """Return the newest line of the log about a refusal of the client, or ''."""
+def _line_of(scene: Scene, wrong: Try) -> str:
+    """Return the newest line of the log about a refusal in this very try, or ''."""
     client = f"[{scene.settings.client_ip}]"
     for entry in reversed(scene.recent):
-        if client in entry.text and ("reject" in entry.text or "warning:" in entry.text):
+        if client not in entry.text or not re.search(r"reject|warning:", entry.text):
+            continue
+        named = re.search(r" helo=<(.*?)>", entry.text)
+        is_programs = named is None or not named[1].endswith(HELO)
+        is_logins = named is None or named[1] == LOGIN_HELO
+        if is_programs if wrong.broken == Link.MAIL_PROGRAM else is_logins:
             return f"{entry.clock} {entry.program}: {entry.text}"
     return ""

@@ -26,6 +26,7 @@ from handson.settings import Settings
 # How long a check waits for a connection, in seconds: TCP asks again after one, so that a
 # single lost packet does not count.
 CONNECTION = 1.05
+LOGIN_HELO = f"login.{smtp.HELO}"
 # How long it waits for an answer before it looks whether waiting makes sense.
 ANSWER = 0.5
 
@@ -226,6 +227,8 @@ class Scene:
             self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,
+            # The log tells by this name to which try a line belongs.
+            name=LOGIN_HELO if login else smtp.HELO,
             certificate=certificate,
             timeout=CONNECTION,
             patience=ANSWER,

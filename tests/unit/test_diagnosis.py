@@ -39,10 +39,12 @@ CONNECT = HEAD + "postfix/smtpd[11]: connect from unknown[10.87.3.20]"
 class Server(Recorded):
     """A recorded server: what the survey printed, and the log."""
 
-    def __init__(self, system: System, sections: dict[str, str], log: list[str]) -> None:
+    def __init__(
+        self, system: System, sections: dict[str, str], log: list[str], clock: str
+    ) -> None:
         survey = "".join(f"\n== {name}\n{text}\n" for name, text in sections.items())
         lines = "\n".join([START, CONNECT, *(HEAD + line for line in log)])
-        super().__init__({"sudo -n sh -s": survey})
+        super().__init__({"sudo -n sh -s": survey, "date --iso-8601=seconds": f"{clock}\n"})
         self.log = lines
         self.system = system
         self.words: dict[str, Any] = {
@@ -93,6 +95,7 @@ def scene(
     anonymous: Dialogue | None = None,
     strangers: Dialogue | None = None,
     rules: dict[str, list[Rule]] | None = None,
+    clock: str = "2026-11-24T03:09:30+00:00",
     **sections: str,
 ) -> Scene:
     """Return a scene in which everything is right, but for what is given."""
@@ -112,7 +115,7 @@ def scene(
         "users": f"{LOGIN}: userPassword",
         "logs": "/var/log/maillog",
     }
-    server = Server(system, {**right, **sections}, log or [])
+    server = Server(system, {**right, **sections}, log or [], clock)
     hosts: Any = SimpleNamespace(server=server, client=None)
     known = {**RULES, **(rules or {})}
     cloud: Any = SimpleNamespace(
@@ -340,7 +343,7 @@ def test_bad_base64_until_a_mail_gets_through() -> None:
 
 
 def test_lines_from_before_the_last_reload_do_not_count() -> None:
-    assert names(scene(log=[BAD, REJECT.format("client"), RELOADED])) == []
+    assert names(scene(log=[BAD, REJECT.format("client"), RELOADED, CONNECT[len(HEAD) :]])) == []
 
 
 # --- each cause by the least that shows it ---
@@ -478,6 +481,7 @@ ROWS: dict[str, dict[str, Any]] = {
         )
     },
     "port-25-blocked": {"log": TIMED_OUT},
+    "log-not-written": {"clock": "2026-11-24T03:19:30+00:00"},
     "no-maillog": {"system": AMAZON_LINUX_2, "logs": ""},
 }
 

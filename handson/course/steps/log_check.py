@@ -5,7 +5,7 @@ from __future__ import annotations
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import let_count
 from handson.course.step import Step
-from handson.diagnosis.chain import Link, up_to
+from handson.diagnosis.chain import LOG, Link, up_to
 from handson.i18n import _
 from handson.mail.log import Message, Refusal
 from handson.mail.observation import Scene
@@ -13,7 +13,7 @@ from handson.mail.timeline import MessageTimeline, RefusalTable
 from handson.polling import wait_for
 
 RULES = Rules()
-LOG = "https://www.postfix.org/postconf.5.html#maillog_file"
+MANUAL = "https://www.postfix.org/postconf.5.html#maillog_file"
 
 
 class LogCheck(Step):
@@ -51,7 +51,7 @@ class LogCheck(Step):
 @RULES.happened(
     "message-complete",
     _("The log shows a message from its login on port 587 to its removal from the queue."),
-    LOG,
+    MANUAL,
     up_to(Link.LOG),
 )
 def message_complete(scene: Scene) -> Finding:
@@ -72,7 +72,7 @@ def message_complete(scene: Scene) -> Finding:
     "message-handed-on",
     _("The relay tried to hand that message to the recipient's mail host."),
     "https://www.postfix.org/smtp.8.html",
-    ("no-maillog", "port-25-blocked"),
+    (*LOG, "port-25-blocked"),
 )
 def message_handed_on(scene: Scene) -> Finding:
     for message in reversed(scene.messages):
@@ -85,8 +85,8 @@ def message_handed_on(scene: Scene) -> Finding:
                 # has done its part when the next host cannot be reached from there.
                 last.status == "deferred" and "timed out" in last.reason,
                 f"status={last.status} ({last.reason})",
-                _("The recipient's mail host was not reached or said no."),
-                _("Read the reason: on EC2, outbound port 25 is closed until AWS opens it."),
+                "",
+                _("The reason is in the words of the next server, or of the resolver."),
             )
     return bad(
         _("no delivery of such a message"),
@@ -98,8 +98,8 @@ def message_handed_on(scene: Scene) -> Finding:
 @RULES.happened(
     "refusals-found",
     _("The log shows the refused attempts, and why each was refused."),
+    MANUAL,
     LOG,
-    ("no-maillog",),
 )
 def refusals_found(scene: Scene) -> Finding:
     kinds = sorted({f"{refusal.code} {refusal.dsn}" for refusal in scene.refusals})

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from handson.cloud.security_groups import covers
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
-from handson.diagnosis.chain import Link, up_to
+from handson.diagnosis.chain import LOG, Link, up_to
 from handson.hosts import snapshot
 from handson.hosts.host import Host
 from handson.hosts.restore import remove_new
@@ -98,7 +98,7 @@ def mail_program_logs_in(scene: Scene) -> Finding:
     "refused-without-login",
     _("A mail without login was refused on port 587."),
     RESTRICTIONS,
-    ("no-maillog",),
+    LOG,
 )
 def refused_without_login(scene: Scene) -> Finding:
     # Which of the lists refuses is the server's choice.
@@ -109,7 +109,7 @@ def refused_without_login(scene: Scene) -> Finding:
     "refused-wrong-password",
     _("A login with a wrong password was refused."),
     "https://www.rfc-editor.org/rfc/rfc4954",
-    ("no-maillog",),
+    LOG,
 )
 def refused_wrong_password(scene: Scene) -> Finding:
     return _refusal(scene, lambda r: r.stage == "AUTH")
@@ -119,7 +119,7 @@ def refused_wrong_password(scene: Scene) -> Finding:
     "relayed-with-login",
     _("A mail was relayed to another domain after a login."),
     "https://www.postfix.org/SASL_README.html",
-    ("no-maillog", *up_to(Link.MAIL_PROGRAM)),
+    (*LOG, *up_to(Link.MAIL_PROGRAM)),
 )
 def relayed_with_login(scene: Scene) -> Finding:
     for message in reversed(scene.messages):
@@ -137,7 +137,7 @@ def relayed_with_login(scene: Scene) -> Finding:
     "relay-denied-after-login",
     _("With the tutorial's own restrictions a login was not enough: relay access denied."),
     RESTRICTIONS,
-    ("no-maillog",),
+    LOG,
 )
 def relay_denied_after_login(scene: Scene) -> Finding:
     return _refusal(scene, lambda r: "Relay access denied" in r.reason and r.logged_in is not False)

@@ -7,7 +7,7 @@ from handson.cloud.stacks import plan
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import forget_hosts
 from handson.course.step import Step
-from handson.diagnosis.chain import Link, up_to
+from handson.diagnosis.chain import LOG, Link, up_to
 from handson.hosts.inventory import wait_until_ready
 from handson.i18n import _
 from handson.mail.observation import Scene
@@ -138,7 +138,7 @@ def relay_answers(scene: Scene) -> Finding:
     "relayed-without-login",
     _("A mail from the client was relayed with no login at all, for its address alone."),
     "https://www.postfix.org/postconf.5.html#mynetworks",
-    ("no-maillog",),
+    LOG,
 )
 def relayed_without_login(scene: Scene) -> Finding:
     here = f"[{scene.settings.client_ip}]"

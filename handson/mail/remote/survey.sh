@@ -10,7 +10,7 @@ value() { printf '%s\n' "$known" | sed -n "s/^$1 = //p"; }
 services=$(postconf -M 2>&1) && readable=yes || readable=
 section services; printf '%s\n' "$services"
 if [ "$readable" ]; then
-  section warnings; postconf -n 2>&1 > /dev/null
+  section warnings; { postconf -n > /dev/null; } 2>&1
   section explicit; postconf -n 2>/dev/null
   known=$(postconf smtpd_sasl_auth_enable smtpd_sasl_type smtpd_sasl_security_options \
     smtpd_sasl_local_domain smtpd_recipient_restrictions smtpd_relay_restrictions \

@@ -19,6 +19,7 @@ from handson.course.goto import goto
 from handson.course.outline import STEPS
 from handson.course.run.console import Show
 from handson.course.run.runner import find_notebooks, run_step
+from handson.course.steps.security_group import SecurityGroup
 from handson.hosts.ssh import ssh_command
 from handson.lab.lab import Lab
 from handson.ui import terminal
@@ -82,7 +83,7 @@ def _bare(lab: Lab, folder: Path) -> float:
     lab.up(workspace.public_key)
     step = begin("00_start", workspace)
     step.create()
-    step.open_submission(step.settings.vpc_cidr)
+    step.as_step(SecurityGroup).open_submission(step.settings.vpc_cidr)
     config = ssh_command("client", workspace, [])[2]
     command = [str(Path(__file__).parent / "bare.sh"), config, step.settings.server_ip]
     step.hosts.close()

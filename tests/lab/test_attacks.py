@@ -23,6 +23,7 @@ from waiting import NEVER, own
 
 from handson.cloud.cloud import Cloud
 from handson.course.step import Step
+from handson.course.steps.harden import Harden
 from handson.hosts.host import Host
 from handson.lab import processes
 from handson.lab.access import Key
@@ -228,7 +229,7 @@ def test_no_process_of_a_lab_has_the_learners_secrets(tmp_path: Path) -> None:
     """The password and the keys of AWS stay with the process that starts a lab."""
     canary = "Kanarien-Vogel7"
     name = own("secrets")
-    program = "import sys; from handson.lab import Lab; Lab(sys.argv[1]).up('ssh-ed25519 AAAA')"
+    program = "import sys; from handson.lab.lab import Lab; Lab(sys.argv[1]).up('ssh-ed25519 AAAA')"
     secrets = {"HANDSON_PASSWORD": canary, "AWS_SECRET_ACCESS_KEY": canary, "AWS_PROFILE": canary}
     before = {process.pid for process in psutil.process_iter()}
     try:
@@ -323,7 +324,7 @@ def test_a_tampered_host_has_no_hand_in_its_firewall(
         assert connect(client, ip, 2999) == "refused"
         cloud.close_port(2999, step.settings.vpc_cidr)
         assert connect(client, ip, 2999) == "timed out"
-        with step.wiretap(25) as wire:
+        with step.as_step(Harden).wiretap(25) as wire:
             step.talk(25)
         assert "QUIT" in wire.text()
         marks = engine.run(host, "cat /tmp/marks").split("\n")

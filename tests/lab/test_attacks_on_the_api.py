@@ -522,7 +522,7 @@ SECRETS = {
     "AWS_SESSION_TOKEN": CANARY,
     "AWS_ACCESS_KEY_ID": CANARY,
 }
-UP = "import sys; from handson.lab import Lab; Lab(sys.argv[1]).up('ssh-ed25519 AAAA')"
+UP = "import sys; from handson.lab.lab import Lab; Lab(sys.argv[1]).up('ssh-ed25519 AAAA')"
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ def test_the_engines_service_is_killed(
     no_trace(T2)
 
 
-UP = "import sys; from handson.lab import Lab; Lab(sys.argv[1]).up(sys.argv[2])"
+UP = "import sys; from handson.lab.lab import Lab; Lab(sys.argv[1]).up(sys.argv[2])"
 
 
 @pytest.mark.parametrize("file", ["", "server.json", "endpoint"])

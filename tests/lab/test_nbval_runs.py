@@ -88,7 +88,9 @@ def test_a_signal_takes_the_lab_down(
 
 
 def test_two_runs_do_not_meet(folder: Path, lab: Lab) -> None:
-    code = "import os; from handson.lab import Lab; assert Lab(os.environ['HANDSON_NAME']).is_up"
+    code = (
+        "import os; from handson.lab.lab import Lab; assert Lab(os.environ['HANDSON_NAME']).is_up"
+    )
     with (
         nbval(notebook(folder / "one.ipynb", code)) as first,
         nbval(notebook(folder / "two.ipynb", code)) as second,

@@ -109,7 +109,7 @@ def test_what_a_dead_run_left_is_swept_away(tmp_path: Path) -> None:
     """Its process is gone, and a learner's lab and the tests' own stay."""
     program = (
         "import os, signal, sys\n"
-        "from handson.lab import Lab\n"
+        "from handson.lab.lab import Lab\n"
         "Lab(sys.argv[1]).up(sys.argv[2], purpose=sys.argv[3])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -25,10 +25,11 @@ NAME = own("shared")
 # What a learner does in notebooks 00 and 09, without a browser.
 LEARN = """
 from handson import begin
+from handson.course.steps.harden import Harden
 step = begin("00_start")
 step.save(step.form())
 step.create()
-with step.wiretap(25) as wire:
+with step.as_step(Harden).wiretap(25) as wire:
     step.talk(25)
 assert "QUIT" in wire.text(), wire.text()
 print(step.talk(587).connected)

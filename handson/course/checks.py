@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from handson.diagnosis import own_words
+from handson.diagnosis.chain import diagnose
 from handson.diagnosis.verdict import UNKNOWN, Verdict, judge
 from handson.errors import HandsonError, NotHere
 from handson.i18n import _
@@ -110,7 +111,10 @@ class Rule:
         found = self.find(scene)
         if not found.ok and found.applies and self.causes:
             known = verdict(scene).cause
-            if known and known.id in (*self.causes, own_words.ID, UNKNOWN):
+            if not known or known.id not in (*self.causes, own_words.ID, UNKNOWN):
+                # The rule is about something of its own: a file, a package, a rule of a group.
+                known = next(iter(diagnose(scene, self.causes, limit=1)), None)
+            if known:
                 return Result(
                     self.id,
                     self.sentence,

@@ -92,6 +92,7 @@ CAUSES = (
         f"{TLS_README}#server_cert_key",
         tls_unavailable,
         link=Link.GREETS,
+        is_state=True,
         port=587,
         fault=in_mailrc(
             _("TLS is switched on without a certificate"),

@@ -84,7 +84,7 @@ def test_the_api_is_killed(lab: Lab, own_lab: OwnLab, home: Callable[[str], Work
     assert crashed.down()
     no_trace(T1)
     with pytest.raises(LabDown):
-        _ = begin("00_start", workspace).target
+        _ = begin("00_start", workspace).target.connection
 
 
 def test_the_engines_service_is_killed(

@@ -46,7 +46,7 @@ def test_up_from_another_workspace_is_refused(
     with pytest.raises(LabError, match="lets another key in than yours"):
         lab.up(other.public_key)
     with pytest.raises(LabError, match="lets another key in than yours"):
-        _ = begin("00_start", other).target
+        _ = begin("00_start", other).target.connection
     place = step.target.jump
     assert place is not None
     with pytest.raises(HostUnreachable, match="Authentication failed"):

@@ -88,7 +88,6 @@ def test_planting_is_not_told_in_the_command_log(finished: Finished) -> None:
     step = finished.step
     log = step.workspace.path / "commands.log"
     before = log.read_text()
-    fault = faults.draw(random.Random(7), step.scene())
-    faults.plant(step.scene(), fault.id)
+    faults.plant(step.scene(), faults.draw(random.Random(7), step.scene()))
     faults.mend(step.scene())
     assert log.read_text() == before

@@ -130,7 +130,11 @@ def test_the_steps_pass_by_their_notebooks(own: Workspace) -> None:
     for slug in STEPS:
         solve(slug)
         assert own.progress()[slug]["passed"], slug
-        assert all(check["applies"] and check["ok"] for check in own.progress()[slug]["checks"])
+        # Without a third host nobody can tell what a stranger meets.
+        checks = {check["id"]: check for check in own.progress()[slug]["checks"]}
+        away = {id for id, check in checks.items() if not check["applies"]}
+        assert away == ({"strangers-refused"} if slug == "04_main_cf" else set())
+        assert all(check["ok"] for id, check in checks.items() if id not in away)
     assert {states(own)[slug] for slug in ("00_start", "01_security_group", *STEPS)} == {"done"}
 
 

@@ -91,7 +91,7 @@ def test_sudo_is_for_one_and_not_for_the_other(admin: User, guest: User) -> None
 def test_a_user_can_run_the_course_and_not_change_it(checkout: Checkout, guest: User) -> None:
     said = guest.run(checkout.handson("--help"))
     assert said.returncode == 0, said.stderr
-    assert "usage: handson" in said.stdout
+    assert "Usage: handson" in said.stdout
     assert_complete(guest, checkout, packages_of=checkout)
     assert "Permission denied" in refused(guest, "touch", str(checkout.root / "handson/new.py"))
 

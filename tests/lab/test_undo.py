@@ -125,7 +125,8 @@ def test_an_earlier_step_that_was_done_again(home: Workspace, step: Step) -> Non
 def test_the_header_tells_what_has_fallen_back(
     home: Workspace, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "HEADER_SECONDS", 30)  # this machine may be busy
+    # This machine may be busy.
+    monkeypatch.setattr("handson.course.step.HEADER_SECONDS", 30)
     server = step.hosts.server
     assert marks(home)["05_master_cf"] == "done"
     server.run("sudo chmod 0600 {sasldb}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from handson.diagnosis import own_words
-from handson.diagnosis.chain import diagnose
+from handson.diagnosis.chain import Link, diagnose, up_to
 from handson.diagnosis.verdict import UNKNOWN, Verdict, judge
 from handson.errors import HandsonError, NotHere
 from handson.i18n import _
@@ -81,6 +81,7 @@ def not_here(evidence: str) -> Finding:
 
 
 Look = Callable[[Scene], Finding]
+FIRST_LINKS = set(up_to(Link.LISTENS, 25))
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,14 @@ class Rule:
     look: Look
     causes: tuple[str, ...] = ()
 
+    @property
+    def _in_words(self) -> tuple[str, ...]:
+        """A try that failed for a cause that has no name explains rules about tries alone.
+
+        Such a rule names all that may lie behind it, from the first links on.
+        """
+        return (own_words.ID, UNKNOWN) if set(self.causes) >= FIRST_LINKS else ()
+
     def find(self, scene: Scene) -> Finding:
         """Look, and return the finding; a host or an API that says no is one too."""
         try:
@@ -111,7 +120,7 @@ class Rule:
         found = self.find(scene)
         if not found.ok and found.applies and self.causes:
             known = verdict(scene).cause
-            if not known or known.id not in (*self.causes, own_words.ID, UNKNOWN):
+            if not known or known.id not in (*self.causes, *self._in_words):
                 # The rule is about something of its own: a file, a package, a rule of a group.
                 known = next(iter(diagnose(scene, self.causes, limit=1)), None)
             if known:
@@ -173,8 +182,9 @@ class Rules(list[Rule]):
 
 def verdict(scene: Scene) -> Verdict:
     """Return the verdict on what a scene shows; it is found once."""
-    found: Verdict = vars(scene).setdefault("verdict", None) or judge(scene)
-    vars(scene)["verdict"] = found
+    if "verdict" not in vars(scene):
+        vars(scene)["verdict"] = judge(scene)
+    found: Verdict = vars(scene)["verdict"]
     return found
 
 

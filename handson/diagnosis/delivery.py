@@ -78,7 +78,7 @@ CAUSES = (
     Cause(
         "log-not-written",
         _("What was done just now is not in the mail log."),
-        _("The log is written to another place, or its daemon (rsyslog) does not run."),
+        _("Postfix works, and at this moment nothing of it is written there."),
         read_elsewhere,
         "https://www.postfix.org/MAILLOG_README.html",
         log_not_written,

@@ -98,16 +98,16 @@ def diagnosis(scene: Scene, seen: str) -> Diagnosis | None:
     said = newest(scene)
     if said is None:
         return None
-    cause, cure = explain(said.complaint)
+    cause, cure = explain(said.complaint, scene.server.fill("{log} | tail -n 40"))
     name = said.complaint.parameter
     manual = f"{POSTCONF}#{name}" if name else POSTCONF
     return Diagnosis(ID, "\n".join([seen, *said.lines]), cause, cure, manual)
 
 
-def explain(said: Complaint) -> tuple[str, str]:
-    """Return in words what a complaint comes to, and what to do.
+def explain(said: Complaint, log: str) -> tuple[str, str]:
+    """Return in words what a complaint comes to, and what to do; `log` shows more of the log.
 
-    >>> explain(Complaint("", "smtpd", 1, "fatal", "bad boolean configuration: x = yess"))[0]
+    >>> explain(Complaint("", "smtpd", 1, "fatal", "bad boolean configuration: x = yess"), "")[0]
     'Postfix cannot use the value of x: “yess”.'
     """
     text = said.text
@@ -162,7 +162,5 @@ def explain(said: Complaint) -> tuple[str, str]:
         )
     return (
         _("Postfix says so itself; what brought it about is not known."),
-        _("Read on around that line: {more}").format(
-            more="sudo grep -n postfix /var/log/mail.log | tail -n 40"
-        ),
+        _("Read on around that line: {command}").format(command=log),
     )

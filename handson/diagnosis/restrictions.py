@@ -36,7 +36,7 @@ def trust_logins(scene: Scene) -> str:
         value = scene.survey.value(name)
         if not value or "permit_sasl_authenticated" in value:
             continue
-        words = [word for word in value.replace(",", " ").split()]
+        words = value.replace(",", " ").split()
         place = next(
             (n for n, word in enumerate(words) if word.startswith(("reject", "defer"))), len(words)
         )
@@ -131,7 +131,7 @@ CAUSES = (
     Cause(
         "open-relay",
         _("Port 25 takes mail for another domain from a host that nobody trusts."),
-        _("mynetworks holds more hosts than are to be trusted, or a list permits everybody."),
+        _("The server relays for a host that it has no reason to trust."),
         _(
             "sudo postconf -e mynetworks=127.0.0.0/8; where a list names “permit” before "
             "reject_unauth_destination, take it out; sudo postfix reload"

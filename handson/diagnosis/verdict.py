@@ -113,7 +113,7 @@ def _tries(scene: Scene, with_stranger: bool) -> tuple[Try, ...]:
             tries.append(
                 Try(
                     _("the mail program relays with its own settings"),
-                    program.answer,
+                    program.outcome(),
                     None if program.is_accepted else Link.MAIL_PROGRAM,
                 )
             )

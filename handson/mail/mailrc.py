@@ -124,8 +124,12 @@ class ProgramTry:
 
     @property
     def is_accepted(self) -> bool:
-        """Tell whether the server took the recipient: then it was the other that it refused."""
-        return self.token in self.output or "501 5.1.3" in self.output
+        """Tell whether the server took the recipient: then it was the other that it refused.
+
+        Only an answer of the server counts: a mail program may look at addresses itself.
+        """
+        others = [line for line in self._answers if self.token in line or " 5.1.3 " in line]
+        return bool(others) or self.status == 0
 
     @property
     def is_there(self) -> bool:
@@ -135,7 +139,22 @@ class ProgramTry:
     @property
     def answer(self) -> str:
         """The server's answer in the program's words, or the last thing that it said."""
-        lines = [line.partition(": ")[2] or line for line in self.output.splitlines()]
-        coded = [line for line in lines if re.search(r"\b[45]\d\d[ -]", line)]
-        said = [line for line in lines if "message not sent" not in line]
-        return next(iter(coded or said[-1:]), "")
+        said = [line for line in self._lines if "message not sent" not in line]
+        return next(iter(self._answers or said[-1:]), "")
+
+    def outcome(self) -> str:
+        """Say in a sentence how it ended."""
+        if not self.is_accepted:
+            return self.answer
+        return _(
+            "The server would take a message for the recipient; of two it refused only the other, "
+            "which no server can take."
+        )
+
+    @property
+    def _lines(self) -> list[str]:
+        return [line.partition(": ")[2] or line for line in self.output.splitlines()]
+
+    @property
+    def _answers(self) -> list[str]:
+        return [line for line in self._lines if re.search(r"\b[45]\d\d[ -]", line)]

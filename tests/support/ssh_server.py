@@ -41,7 +41,7 @@ class Login(paramiko.ServerInterface):
 
 
 @contextmanager
-def ssh_server(host_key: paramiko.PKey, user_key: paramiko.PKey) -> Iterator[int]:
+def ssh_server(host_key: paramiko.PKey, login: paramiko.ServerInterface) -> Iterator[int]:
     """Serve on a free port, which is yielded, until the end of the `with` block."""
     transports: list[paramiko.Transport] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -54,7 +54,7 @@ def ssh_server(host_key: paramiko.PKey, user_key: paramiko.PKey) -> Iterator[int
                     return
                 transports.append(paramiko.Transport(line))
                 transports[-1].add_server_key(host_key)
-                transports[-1].start_server(threading.Event(), Login(user_key))
+                transports[-1].start_server(threading.Event(), login)
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -15,6 +15,7 @@ from typing import Any
 import paramiko
 import psutil
 import pytest
+from ssh_server import ssh_server
 from waiting import wait_until
 
 from handson.cloud.targets import Place
@@ -135,27 +136,8 @@ def login() -> Login:
 @pytest.fixture
 def endless(login: Login) -> Iterator[Place]:
     """A place to log in to, whose commands do not end."""
-    transports: list[paramiko.Transport] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    line = listener.accept()[0]
-                except OSError:
-                    return
-                transports.append(paramiko.Transport(line))
-                transports[-1].add_server_key(KEY)
-                transports[-1].start_server(threading.Event(), login)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield Place("127.0.0.1", listener.getsockname()[1], "admin", KEYS)
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-    for transport in transports:
-        transport.close()
-        transport.join()
+    with ssh_server(KEY, login) as port:
+        yield Place("127.0.0.1", port, "admin", KEYS)
 
 
 class Meadow(LabTarget):

@@ -14,7 +14,7 @@ from speaking import make_chain, serving
 
 from handson.errors import HandsonError
 from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, System
-from handson.mail.mailrc import Mailrc
+from handson.mail.mailrc import Mailrc, ProgramTry
 
 OLD = "set smtp-auth=plain\nset smtp-auth-user=u@example.com\nset smtp-auth-password=secret12\n"
 
@@ -210,3 +210,21 @@ def test_nothing_listens(home: Home) -> None:
     home.write(".mailrc", settings(port))
     talk = home.read(is_silent=False).dialogue
     assert talk and talk.connected == "refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "output", "ok"),
+    [
+        (4, "s-nail: SMTP server: 501 5.1.3 Bad recipient address syntax", True),
+        (4, "s-nail: SMTP server: 504 5.5.2 <handson-1@a..b>: Recipient address rejected", True),
+        (4, "s-nail: SMTP server: 554 5.7.1 <x>: Client host rejected: Access denied", False),
+        # The program itself would not have it: the server was never asked.
+        (4, "s-nail: handson-1@a..b contains invalid characters\ns-nail: ... not sent", False),
+        (127, "sh: 1: s-nail: not found", False),
+    ],
+)
+def test_only_an_answer_of_the_server_counts(status: int, output: str, ok: bool) -> None:
+    found = ProgramTry("s-nail …", status, output, "handson-1")
+    assert found.is_accepted is ok
+    assert ("would take a message" in found.outcome()) is ok
+    assert found.is_there is (status != 127)

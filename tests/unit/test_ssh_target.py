@@ -11,7 +11,7 @@ from typing import Any
 
 import paramiko
 import pytest
-from ssh_server import ssh_server
+from ssh_server import Login, ssh_server
 
 from handson.cloud.cloud import Cloud
 from handson.cloud.security_groups import Rule
@@ -70,7 +70,7 @@ def remember(workspace: Workspace, name: str, key: paramiko.PKey) -> None:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with ssh_server(HOST_KEY, USER_KEY) as found:
+    with ssh_server(HOST_KEY, Login(USER_KEY)) as found:
         yield found
 
 

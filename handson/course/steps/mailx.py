@@ -90,7 +90,7 @@ def mail_program_logs_in(scene: Scene) -> Finding:
     # While port 587 refuses whoever has not logged in, only a login can have got through.
     if program.is_accepted and not scene.anonymous.is_accepted:
         user = f"{scene.mailrc.source}: {scene.mailrc.user}, " if scene.mailrc.user else ""
-        return good(f"{user}{program.answer}")
+        return good(f"{user}{program.outcome()}")
     return bad(f"{program.command}\n{program.answer}", "", RUN_ABOVE)
 
 

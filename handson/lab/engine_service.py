@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,14 @@ from handson.lab.processes import as_root
 from handson.lab.state import write_private
 from handson.lab.ulimits import low_limits
 from handson.lab.users import name_of
+from handson.polling import patience
 
 DEFAULT = "unix:///var/run/docker.sock"
 SOCKET = "podman.sock"
 # How long an engine may take, in seconds: to say that it is there, and for what it is asked.
 SOON, LONG = 10, 75
+# How long a Podman service may take until it answers, in seconds, and how often it is started.
+START, STARTS = 120, 3
 
 
 def find(folder: Path, name: str = "lab") -> docker.DockerClient:
@@ -131,25 +133,41 @@ def _start_podman(folder: Path, name: str) -> docker.DockerClient:
             ).format(user=name_of(os.getuid()), name=name),
         )
     write_private(folder / "containers.conf", _containers_conf())
-    settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
-    service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
-    process = processes.start([*as_root(), "env", settings, *service], folder / "podman.log")
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and processes.runs(process):
+    log = folder / "podman.log"
+    said_before = log.stat().st_size if log.exists() else 0
+    starts = 0
+    process = None
+    for _gone in patience(START, 0.05, 0.2):
+        if process is None or not processes.runs(process):
+            # One that was just ended may take the socket of the next one with it.
+            if starts == STARTS:
+                break
+            starts += 1
+            process = _serve_podman(folder, address, log)
         if as_root() and place.exists():
             # Who may use sudo may use root's Podman; its socket is root's at first.
             owner = f"{os.getuid()}:{os.getgid()}"
             subprocess.run([*as_root(), "chown", owner, str(place)], check=False)
         if client := _client(address):
             return client
-        time.sleep(0.05)
-    tail = (folder / "podman.log").read_text(errors="replace").strip().splitlines()[-3:]
+    words = log.read_bytes()[said_before:].decode(errors="replace").strip().splitlines()[-3:]
+    if process is not None and processes.runs(process):
+        processes.end([process])
+        seen = _("its service has not answered for {seconds} s").format(seconds=START)
+    else:
+        seen = _("its service ended {count} times").format(count=starts)
     raise EngineMissing(
-        _("Podman is installed, but its service does not answer: {tail}").format(
-            tail=" / ".join(tail)
+        _("Podman is installed, but {seen}. It said: {words}").format(
+            seen=seen, words=" / ".join(words) or _("nothing")
         ),
         _("Try `podman info` in a terminal; it says what Podman lacks."),
     )
+
+
+def _serve_podman(folder: Path, address: str, log: Path) -> psutil.Process:
+    settings = f"CONTAINERS_CONF={folder / 'containers.conf'}"
+    service = ["podman", "--log-level=error", "system", "service", "-t", "0", address]
+    return processes.start([*as_root(), "env", settings, *service], log)
 
 
 def _may_be_root() -> bool:

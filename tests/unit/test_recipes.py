@@ -106,6 +106,7 @@ print(*[rule.id for rule in step.rules])
 """
 
 
+@pytest.mark.slow
 def test_add_a_step(tmp_path: Path) -> None:
     checkout = follow("add a step", tmp_path / "copy")
     said = checkout.run("-c", STEP, str(tmp_path / "home"))

@@ -218,6 +218,7 @@ def test_the_kernel_is_told_where_it_runs(tmp_path: Path) -> None:
     assert run_notebook(source, tmp_path / "c {d}.ipynb", given, 10) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

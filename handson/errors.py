@@ -18,7 +18,22 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from handson.i18n import _
+
+
+def printable(text: str) -> str:
+    """Return a text without the signs that steer a terminal.
+
+    >>> printable("a\\x1b[31m\\tb")
+    'a?[31m\\tb'
+    """
+    return "".join(sign if sign in "\n\t" or not _steers(sign) else "?" for sign in text)
+
+
+def _steers(sign: str) -> bool:
+    return unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 class HandsonError(Exception):
@@ -32,9 +47,9 @@ class HandsonError(Exception):
     """
 
     def __init__(self, what: str, cure: str = "") -> None:
-        self.what = what
-        self.cure = cure
-        super().__init__(what, cure)
+        # Both may quote what somebody typed or what a host answered.
+        self.what, self.cure = printable(what), printable(cure)
+        super().__init__(self.what, self.cure)
 
     def __str__(self) -> str:
         return f"{self.what}\n→ {self.cure}" if self.cure else self.what

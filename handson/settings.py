@@ -25,15 +25,37 @@ HOSTS = ("server", "client", "stranger")
 SOURCES = ("vpc", "anywhere")
 
 
+# A certificate's common name holds 64 characters (RFC 5280, ub-common-name-length), and the
+# server's is mail.DOMAIN; a mail address 254 (RFC 5321, 4.5.3.1.3, without angle brackets).
+LONGEST_DOMAIN = 64 - len("mail.")
+LONGEST_ADDRESS = 254
+
+
 def check_domain(text: str) -> str:
-    """Return a mail domain in its ASCII form (IDNA 2008); raise InvalidInput otherwise.
+    """Return the course's mail domain in ASCII (IDNA 2008); raise InvalidInput otherwise.
 
     >>> check_domain("Example.com"), check_domain("bücher.example")
     ('example.com', 'xn--bcher-kva.example')
     """
-    cleaned = text.strip().rstrip(".")
+    domain = _ascii_domain(text)
+    if len(domain) > LONGEST_DOMAIN:
+        raise InvalidInput(
+            _("“{text}” is too long: it has {length} characters in ASCII.").format(
+                text=_shown(text), length=len(domain)
+            ),
+            _(
+                "Use {most} at most: mail.DOMAIN stands in the server's certificate, in a field "
+                "of 64 characters."
+            ).format(most=LONGEST_DOMAIN),
+        )
+    return domain
+
+
+def _ascii_domain(text: str) -> str:
     try:
-        ascii_form = idna.encode(cleaned, uts46=True, std3_rules=True).decode()
+        # UTS 46 makes a full stop of each sign that stands for one, at the end too.
+        encoded = idna.encode(text.strip(), uts46=True, std3_rules=True).decode()
+        ascii_form = encoded.removesuffix(".")
     except (idna.IDNAError, UnicodeError):
         ascii_form = ""
     if "." not in ascii_form or ascii_form.rsplit(".", 1)[-1].isdigit():
@@ -61,12 +83,19 @@ def check_user(text: str) -> str:
 def check_address(text: str) -> str:
     """Return a mail address with its domain in ASCII; raise InvalidInput otherwise."""
     local, at, domain = text.strip().rpartition("@")
-    if not at or not re.fullmatch(r"[A-Za-z0-9._+=-]{1,64}", local) or ".." in local:
+    # A mail program takes a leading hyphen for an option, and Postfix parts the entries of an
+    # inline table at the first equals sign (DATABASE_README).
+    is_usable = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*", local)
+    address = f"{local}@{_ascii_domain(domain)}" if at and is_usable else ""
+    if not address or len(local) > 64 or len(address) > LONGEST_ADDRESS:
         raise InvalidInput(
             _("“{text}” is not a mail address for this course.").format(text=_shown(text)),
-            _("Write it as name@example.com."),
+            _(
+                "Write it as name@example.com; the name has up to 64 letters, digits and the "
+                "signs . _ + -, and begins with a letter, a digit or _."
+            ),
         )
-    return f"{local}@{check_domain(domain)}"
+    return address
 
 
 def check_ip(text: str) -> str:
@@ -123,12 +152,10 @@ def check_region(text: str) -> str:
 def check_date(text: str) -> str:
     """Return a day as YYYYMMDD; raise InvalidInput otherwise."""
     cleaned = text.strip()
-    try:
-        date(int(cleaned[:4]), int(cleaned[4:6]), int(cleaned[6:]))
+    with contextlib.suppress(ValueError):
         if re.fullmatch(r"[0-9]{8}", cleaned):
+            date(int(cleaned[:4]), int(cleaned[4:6]), int(cleaned[6:]))
             return cleaned
-    except ValueError:
-        pass
     raise InvalidInput(
         _("“{text}” is not a day.").format(text=_shown(text)), _("Write it as YYYYMMDD.")
     )
@@ -192,8 +219,8 @@ def _one_of(choices: Collection[str]) -> Callable[[str], str]:
 
 
 def _shown(text: str) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable if len(printable) <= 60 else printable[:59] + "…"
+    line = text.replace("\n", "?")
+    return line if len(line) <= 60 else line[:59] + "…"
 
 
 CHECKS: dict[str, Callable[[str], str]] = {

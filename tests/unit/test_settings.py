@@ -14,6 +14,9 @@ from handson.settings import Settings
     [
         ("example.com", "example.com"),
         ("  Example.COM. ", "example.com"),
+        ("example.com。", "example.com"),
+        ("例え。jp．", "xn--r8jz45g.jp"),
+        ("x" * 51 + ".example", "x" * 51 + ".example"),
         ("bücher.example", "xn--bcher-kva.example"),
         ("日本語.jp", "xn--wgv71a119e.jp"),
         ("a-b.mail.example.org", "a-b.mail.example.org"),
@@ -37,6 +40,8 @@ def test_domain_is_kept_in_ascii(typed: str, kept: str) -> None:
         "a_b.com",
         "x" * 64 + ".com",
         "example.com/../..",
+        "example.com.。",
+        "x" * 52 + ".example",
     ],
 )
 def test_domain_refused(typed: str) -> None:
@@ -59,11 +64,19 @@ def test_user_refused(typed: str) -> None:
 
 def test_address() -> None:
     assert settings.check_address(" a.b+c@Bücher.example ") == "a.b+c@xn--bcher-kva.example"
+    assert settings.check_address("a@example.com。") == "a@example.com"
+    # No certificate has its domain in it.
+    assert settings.check_address(f"a@{'x' * 60}.example") == f"a@{'x' * 60}.example"
 
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "a", "@example.com", "a@", "a@localhost", "a..b@x.com", "a b@x.com", "`id`@x.com"],
+    [
+        *("", "a", "@example.com", "a@", "a@localhost", "a..b@x.com", "a b@x.com", "`id`@x.com"),
+        # A mail program takes the first for an option, an inline table parts the second at "=".
+        *("-oQ@x.com", "a=b@x.com", ".a@x.com", "a.@x.com", "+a@x.com", "x" * 65 + "@x.com"),
+        f"{'x' * 64}@{'y.' * 94}com",
+    ],
 )
 def test_address_refused(typed: str) -> None:
     with pytest.raises(InvalidInput):
@@ -109,7 +122,16 @@ def test_region() -> None:
 
 def test_date() -> None:
     assert settings.check_date("20251124") == "20251124"
-    for typed in ("", "20251324", "2025112", "2025-11-24", "today", "2025 124"):
+    for typed in (
+        "",
+        "20251324",
+        "2025112",
+        "2025-11-24",
+        "today",
+        "2025 124",
+        "9" * 16,
+        "20251124" * 2,
+    ):
         with pytest.raises(InvalidInput):
             settings.check_date(typed)
 
@@ -165,6 +187,12 @@ def test_long_and_unprintable_input_is_shortened_in_the_sentence() -> None:
         settings.check_user("\x1b[31m" + "x" * 500)
     assert "\x1b" not in str(caught.value)
     assert len(caught.value.what) < 120
+
+
+def test_a_long_domain_is_told_its_bound() -> None:
+    with pytest.raises(InvalidInput, match="63 characters") as caught:
+        settings.check_domain("x" * 55 + ".example")
+    assert "59" in caught.value.cure
 
 
 def test_environment() -> None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import unicodedata
 
 from handson.i18n import _
+from handson.secret import masked
 
 
 def printable(text: str) -> str:
@@ -48,7 +49,7 @@ class HandsonError(Exception):
 
     def __init__(self, what: str, cure: str = "") -> None:
         # Both may quote what somebody typed or what a host answered.
-        self.what, self.cure = printable(what), printable(cure)
+        self.what, self.cure = printable(masked(what)), printable(masked(cure))
         super().__init__(self.what, self.cure)
 
     def __str__(self) -> str:

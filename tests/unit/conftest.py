@@ -18,6 +18,12 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXO
 CONSOLE: dict[str, str] = {}
 
 
+@pytest.fixture(autouse=True)
+def _nothing_to_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test with no secret known: one of another test may be any word."""
+    monkeypatch.setattr("handson.secret._known", {})
+
+
 @pytest.fixture(scope="session")
 def connection() -> Iterator[dict[str, Any]]:
     """What boto3's clients need to reach the API."""

@@ -325,6 +325,17 @@ class Settings:
         return asdict(self)
 
 
+def check_apart(password: Secret, chosen: Settings) -> Secret:
+    """Return the password; raise InvalidInput where a name that everybody sees holds it."""
+    seen = " ".join((chosen.login, chosen.sender, chosen.recipient)).lower()
+    if password.reveal().lower() in seen:
+        raise InvalidInput(
+            _("That password is a part of the login name or of an address, which are no secret."),
+            _("Choose another, or have one made."),
+        )
+    return password
+
+
 def from_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the choices that `HANDSON_…` variables make.
 

@@ -10,7 +10,15 @@ import ipywidgets as widgets
 from handson.errors import InvalidInput
 from handson.i18n import _
 from handson.secret import Secret
-from handson.settings import CHECKS, SYSTEMS, Settings, check_domain, check_password, check_user
+from handson.settings import (
+    CHECKS,
+    SYSTEMS,
+    Settings,
+    check_apart,
+    check_domain,
+    check_password,
+    check_user,
+)
 from handson.ui.view import STYLE, Table, escape
 
 TEXTS = ("server", "client", "ssh_key", "domain", "user", "sender", "recipient", "own_ip")
@@ -125,7 +133,7 @@ class SettingsForm:
                 _("Type one, or tick “{make}”.").format(make=self._make_words()),
             )
         try:
-            secret = Secret(check_password(typed))
+            secret = check_apart(Secret(check_password(typed)), self.settings())
         except InvalidInput as problem:
             raise InvalidInput(
                 _("Password: {problem}").format(problem=problem.what), problem.cure

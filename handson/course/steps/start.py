@@ -11,6 +11,7 @@ from handson.diagnosis.chain import LOG, Link, up_to
 from handson.hosts.inventory import wait_until_ready
 from handson.i18n import _
 from handson.mail.observation import Scene
+from handson.settings import check_apart
 from handson.ui.form import SettingsForm
 from handson.ui.progress import progress
 from handson.ui.view import Note, Table, View
@@ -36,8 +37,11 @@ class Start(Step):
         chosen = form.settings()
         targets.of(chosen, self.workspace).check_choices()
         password = form.take_password()
+        kept = self.workspace.password
+        if kept and not password:
+            check_apart(kept, chosen)
         self.workspace.save(chosen)
-        if password is not None or self.workspace.password is None:
+        if password or not kept:
             self.workspace.save_password(password)
         self.choose_anew()
         known = self.settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import difflib
 import ipaddress
 import os
 import re
@@ -23,6 +24,28 @@ TARGETS = ("lab", "aws", "ssh")
 SYSTEMS = {"al2023": "Amazon Linux 2023", "al2": "Amazon Linux 2"}
 HOSTS = ("server", "client", "stranger")
 SOURCES = ("vpc", "anywhere")
+
+HEADLESS = "HANDSON_HEADLESS"  # where it is set, nobody watches: nothing moves, nothing waits
+FAULT = "HANDSON_FAULT"  # the fault that an exercise injects
+# The variables that make no choice; the last two are those of the tests.
+OTHER_VARIABLES = (
+    *("HANDSON_NAME", "HANDSON_WORKSPACE", "HANDSON_PASSWORD", HEADLESS, FAULT),
+    *("HANDSON_SEED", "HANDSON_LONG"),
+)
+
+
+def check_name(text: str) -> str:
+    """Return the name of a lab; raise InvalidInput unless it can name a container.
+
+    >>> check_name("course")
+    'course'
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", text):
+        raise InvalidInput(
+            _("“{text}” cannot name a lab.").format(text=_shown(text)),
+            _("Use a small letter first, then up to 29 small letters, digits or hyphens."),
+        )
+    return text
 
 
 # A certificate's common name holds 64 characters (RFC 5280, ub-common-name-length), and the
@@ -202,6 +225,17 @@ def check_host_key(text: str) -> str:
     )
 
 
+def check_path(text: str) -> str:
+    """Return the path of a file, '' for none; raise InvalidInput where it cannot be one."""
+    cleaned = text.strip()
+    if not cleaned.isprintable():
+        raise InvalidInput(
+            _("“{text}” cannot be the path of a file.").format(text=_shown(text)),
+            _("Type its name, without signs that cannot be seen."),
+        )
+    return cleaned
+
+
 def _if_any(check: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: check(text) if text.strip() else ""
 
@@ -238,7 +272,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
     **{name: _if_any(check_login) for name in HOSTS},
     **{f"{name}_host_key": _if_any(check_host_key) for name in HOSTS},
     **{f"{name}_address": _if_any(check_ip) for name in HOSTS},
-    "ssh_key": str.strip,
+    "ssh_key": check_path,
 }
 
 
@@ -336,21 +370,48 @@ def check_apart(password: Secret, chosen: Settings) -> Secret:
     return password
 
 
+def variables() -> dict[str, str]:
+    """Return the variable of each choice, by the choice's name."""
+    return {
+        one.name: one.metadata.get("variable", f"HANDSON_{one.name.upper()}")
+        for one in fields(Settings)
+    }
+
+
+def variable(name: str, environ: Mapping[str, str] | None = None) -> str:
+    """Return a variable of the course, '' where it is not set.
+
+    Raises InvalidInput where a `HANDSON_…` variable is set that the course does not know: it
+    would be without effect.
+
+    >>> variable("HANDSON_NAME", {"HANDSON_NAME": "second"})
+    'second'
+    """
+    environ = os.environ if environ is None else environ
+    known = {*variables().values(), *OTHER_VARIABLES}
+    for unknown in sorted(key for key in environ if key.startswith("HANDSON_")):
+        if unknown not in known:
+            near = difflib.get_close_matches(unknown, sorted(known), 1, 0)[0]
+            raise InvalidInput(
+                _("The course knows no variable {name}.").format(name=_shown(unknown)),
+                _("Did you mean {near}? Otherwise: unset {name}").format(
+                    near=near, name=_shown(unknown)
+                ),
+            )
+    return environ.get(name, "")
+
+
 def from_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the choices that `HANDSON_…` variables make.
 
     >>> from_environment({"HANDSON_DOMAIN": "example.org", "HOME": "/root"})
     {'domain': 'example.org'}
     """
-    environ = os.environ if environ is None else environ
-    names = {
-        field.metadata.get("variable", f"HANDSON_{field.name.upper()}"): field.name
-        for field in fields(Settings)
-    }
-    return {names[key]: value for key, value in environ.items() if key in names and value}
+    found = {name: variable(key, environ) for name, key in variables().items()}
+    return {name: value for name, value in found.items() if value}
 
 
 def password_from_environment(environ: Mapping[str, str] | None = None) -> Secret | None:
     """Return the password from `HANDSON_PASSWORD`, checked, or None."""
-    value = (os.environ if environ is None else environ).get("HANDSON_PASSWORD", "")
+    value = variable("HANDSON_PASSWORD", environ)
     return Secret(check_password(value)) if value else None

@@ -12,6 +12,7 @@ import click
 
 from handson.course.outline import find
 from handson.i18n import _
+from handson.settings import check_name
 from handson.workspace import Workspace, default_name
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ def named(default: str = "") -> Callable[[F], F]:
     """Give a command `--name`; a name that cannot be a lab's raises InvalidInput."""
 
     def check(_context: click.Context, _option: click.Parameter, name: str) -> str:
-        from handson.lab.state import check_name
-
         return check_name(name)
 
     return click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from handson.i18n import _
+from handson.settings import HEADLESS, variable
 from handson.ui.view import View, escape, style_sheet
-
-HEADLESS = "HANDSON_HEADLESS"
 
 
 class Progress(View):
@@ -151,7 +149,7 @@ class _Terminal(_End):
 
 
 def _surface() -> _End:
-    headless = bool(os.environ.get(HEADLESS))
+    headless = bool(variable(HEADLESS))
     if _in_notebook():
         return _NotebookAtEnd() if headless else _Notebook()
     return _Terminal() if sys.stdout.isatty() and not headless else _End()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from handson import settings
@@ -254,3 +257,31 @@ def test_addresses_of_own_hosts_have_names_of_their_own() -> None:
     assert found == {"server": "a@192.0.2.1", "server_address": "10.0.0.1"}
     assert Settings(**found).server_ip == "10.0.0.1"
     assert Settings(**found).client_ip == "10.87.3.20"
+
+
+def test_a_variable_that_the_course_does_not_know_names_the_nearest() -> None:
+    for typed, near in {
+        "HANDSON_DOMIAN": "HANDSON_DOMAIN",
+        "HANDSON_SERVER_ADDRESS": "HANDSON_SERVER",
+        "HANDSON_WORKSPACES": "HANDSON_WORKSPACE",
+        "HANDSON_X": "HANDSON_",
+    }.items():
+        for read in (settings.from_environment, settings.password_from_environment):
+            with pytest.raises(InvalidInput, match=typed) as refused:
+                read({typed: "x"})
+            assert near in refused.value.cure and f"unset {typed}" in refused.value.cure
+    others = {"HANDSON_SEED": "7", "HANDSON_LONG": "1", "_HANDSON_COMPLETE": "bash_complete"}
+    assert settings.from_environment(others | {"HANDSON": "x", "HANDSOME": "x"}) == {}
+
+
+def test_no_other_module_reads_the_courses_variables() -> None:
+    package = Path(settings.__file__).parent
+    reading = re.compile(r"environ\S*HANDSON_|getenv|envvar|environ\S*\b(?:FAULT|HEADLESS)")
+    found = [path.name for path in package.rglob("*.py") if reading.search(path.read_text())]
+    assert found == ["settings.py"]
+
+
+@pytest.mark.parametrize("typed", ["a\0b", "~/k\x1b[2J", "\ud800"])
+def test_a_key_file_that_cannot_be_one(typed: str) -> None:
+    with pytest.raises(InvalidInput):
+        Settings(ssh_key=typed)

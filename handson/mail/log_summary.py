@@ -16,7 +16,8 @@ from typing import IO, Any, Generic, TypeVar, cast
 
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.mail.log import COMPLAINT, DELIVERY, Entry, parse_line, refusal
+from handson.mail.log import DELIVERY, Entry, parse_line
+from handson.mail.log_refusals import COMPLAINT, refusal
 from handson.ui.view import Note, Table, View
 
 __all__ = ["Hour", "LogSummary", "Summary", "Tally", "lines_of", "summarise", "trail"]

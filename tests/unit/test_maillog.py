@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from dataclasses import asdict
 from datetime import datetime
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 from handson.mail import log as maillog
-from handson.mail import log_refusals
+from handson.mail import log_refusals, log_summary
 
 DATA = Path(__file__).parent / "data"
 LOGS = sorted(DATA.glob("*.log"))
@@ -484,8 +484,7 @@ def test_what_is_no_complaint() -> None:
 
 # -- anything at all -----------------------------------------------------------
 
-# FUZZ_LINES=100000 tries them in earnest.
-FUZZ = int(os.environ.get("FUZZ_LINES", "5000"))
+FUZZ = 100_000 if LONG else 5_000
 
 
 def garbled(number: int) -> list[str]:
@@ -508,6 +507,8 @@ def garbled(number: int) -> list[str]:
     made = []
     for _count in range(number):
         line = chance.choice(lines)
+        if chance.random() < 0.05:
+            line = "".join(map(chr, chance.choices(range(0xD800), k=chance.randrange(200))))
         if chance.random() < 0.3:
             line = f"Feb 29 02:21:14 relay postfix/{chance.choice(texts).replace(' ', ': ', 1)}"
         for _change in range(chance.randrange(6)):
@@ -527,11 +528,15 @@ def garbled(number: int) -> list[str]:
 
 def test_no_line_raises_an_error() -> None:
     like = datetime.fromisoformat("2026-11-24T03:09:43+00:00")
-    entries = maillog.parse("\n".join(garbled(FUZZ)))
+    lines = garbled(FUZZ)
+    entries = maillog.parse("\n".join(lines))
     assert len(entries) > FUZZ / 4
     maillog.messages(entries)
     log_refusals.refusals(entries)
     log_refusals.complaints(entries)
+    log_summary.LogSummary(log_summary.Summary().count(lines)).text()
+    for queue_id in {entry.queue_id for entry in entries[:50]}:
+        log_summary.trail(lines, queue_id)
     for entry in entries:
         assert entry.clock and maillog.parse_line(entry.line) is not None
         maillog.moment(entry, like)

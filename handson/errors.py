@@ -76,8 +76,7 @@ class CommandFailed(HandsonError):
         )
         super().__init__(
             f"{what}\n    $ {command}\n{tail}".rstrip(),
-            cure
-            or _("Read its last lines above, put right what they name, and run the cell again."),
+            cure or _("Fix the problem that its last lines name, and run the cell again."),
         )
 
 

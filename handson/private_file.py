@@ -73,7 +73,7 @@ def _failed(what: str, path: Path, error: OSError | UnicodeError) -> HandsonErro
         cure = _("See whose it is and who may write there: ls -ld {path} {folder}")
     else:
         cure = _("Move it away, and do it again: mv {path} {path}.bad")
-    reason = getattr(error, "strerror", None) or _("it is no text in UTF-8")
+    reason = getattr(error, "strerror", None) or _("it is not text in UTF-8")
     return HandsonError(
         what.format(path=path, reason=reason), cure.format(path=path, folder=path.parent)
     )

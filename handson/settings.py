@@ -214,7 +214,7 @@ def check_login(text: str) -> str:
 def check_host_key(text: str) -> str:
     """Return the public key of a host as 'TYPE BASE64'; raise InvalidInput otherwise."""
     kind, _space, data = text.strip().partition(" ")
-    data = data.split(" ")[0]  # without the remark behind it
+    data = data.split(" ")[0]  # without the comment behind it
     with contextlib.suppress(ValueError):
         # The key begins with the length of its type's name, and that name (RFC 4253, 6.6).
         if base64.b64decode(data, validate=True)[4:].startswith(kind.encode()) and kind:
@@ -231,7 +231,7 @@ def check_path(text: str) -> str:
     if not cleaned.isprintable():
         raise InvalidInput(
             _("“{text}” cannot be the path of a file.").format(text=_shown(text)),
-            _("Type its name, without signs that cannot be seen."),
+            _("Write its path without control characters."),
         )
     return cleaned
 

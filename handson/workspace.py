@@ -111,7 +111,7 @@ class Workspace:
                     path=self.path
                 ),
                 _(
-                    "Where the folder is yours alone: chmod go-w {path}. Else name another one in "
+                    "If the folder is yours alone: chmod go-w {path}. Otherwise name another in "
                     "HANDSON_WORKSPACE."
                 ).format(path=self.path),
             )
@@ -139,7 +139,7 @@ class Workspace:
         for name, value in saved.items():
             if name not in CHECKS:
                 raise self.damaged(
-                    "choices.json", _("it holds “{name}”, which is no choice").format(name=name)
+                    "choices.json", _("it holds “{name}”, which is not a choice").format(name=name)
                 )
             try:
                 CHECKS[name](value)

@@ -95,7 +95,7 @@ def reset(name: str, hard: bool) -> None:
     metavar="SECONDS",
     help=_("How long a cell may take."),
 )
-@click.option("--keep", is_flag=True, help=_("Leave the hosts as they are when something fails."))
+@click.option("--keep", is_flag=True, help=_("Keep the hosts when something fails."))
 @click.option(
     "--take-over",
     is_flag=True,

@@ -53,7 +53,7 @@ class Handson(click.Group):
         lab.lab,
     ],
     help=_("SMTP AUTH for a Postfix relay, learned step by step."),
-    epilog=_("`handson COMMAND --help` tells more about a command. Begin with: handson lab"),
+    epilog=_("More about a command: handson COMMAND --help. Begin with: handson lab"),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="smtp-auth-handson")

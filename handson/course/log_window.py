@@ -19,7 +19,7 @@ def counts_since(workspace: Workspace, slug: str) -> str:
     try:
         return max(moments, key=_aware, default="")
     except ValueError:
-        raise workspace.damaged("notes.json", _("it holds what is no moment")) from None
+        raise workspace.damaged("notes.json", _("it holds a time that is not one")) from None
 
 
 def _aware(text: str) -> datetime:

@@ -117,12 +117,12 @@ class Message:
 
     @property
     def is_authenticated(self) -> bool:
-        """Tell whether the client had logged in."""
+        """Return whether the client had logged in."""
         return bool(self.sasl_username)
 
     @property
     def is_sent(self) -> bool:
-        """Tell whether every recipient's last try was a success."""
+        """Return whether every recipient's last try was a success."""
         last = {delivery.recipient: delivery.is_sent for delivery in self.deliveries}
         return bool(last) and all(last.values())
 

@@ -213,7 +213,8 @@ def received(host: Host | None, recipient: str, subject: str, seconds: float = 1
                 recipient=recipient, subject=subject
             )
         )
-    return ReceivedMail(wait_for(lambda: newest_mail(host, recipient, subject), seconds))
+    what = _("the message “{subject}” to {recipient}").format(subject=subject, recipient=recipient)
+    return ReceivedMail(wait_for(lambda: newest_mail(host, recipient, subject), seconds, what))
 
 
 def newest_mail(host: Host, recipient: str, subject: str) -> str | None:

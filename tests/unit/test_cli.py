@@ -201,11 +201,9 @@ def test_status_tells_how_the_steps_stand(capsys: pytest.CaptureFixture[str]) ->
     assert handson("status", "--name", "meadow") == 0
     lines = capsys.readouterr().out.splitlines()
     back = next(line for line in lines if line.startswith("00_start"))
-    assert back.split()[1:] == ["fallen", "back", workspace.progress()["00_start"]["at"]]
+    assert back.split()[1:] == ["no", "longer", "passes", workspace.progress()["00_start"]["at"]]
     assert next(line for line in lines if line.startswith("01_")).split()[1:3] == ["not", "yet"]
-    assert lines[-1].endswith(
-        "`handson goto 01_security_group --name meadow` brings you back to where you were."
-    )
+    assert lines[-1].endswith("To do it again: handson goto 01_security_group --name meadow")
 
 
 def test_the_name_comes_from_the_environment(

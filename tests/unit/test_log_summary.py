@@ -195,7 +195,10 @@ def test_both_faces_show_the_same_figures() -> None:
 
 
 def test_log_without_mail() -> None:
-    assert LogSummary(Summary().count(["", "x"])).text() == "Postfix logged no mail in it."
+    assert (
+        LogSummary(Summary().count(["", "x"])).text()
+        == "It has no line of Postfix about a message."
+    )
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ class LogCheck(Step):
             found = [m for m in scene.messages if m.is_authenticated and m.deliveries]
             return found[-1] if found else None
 
-        return wait_for(look, seconds)
+        return wait_for(look, seconds, _("a message that was relayed after a login"))
 
 
 @RULES.happened(

@@ -89,8 +89,9 @@ def _of_file(file: str, message: str, since: str) -> View:
 
 def _of_server(name: str, message: str, since: str) -> View:
     from handson.mail import server_log
+    from handson.ui.progress import progress
 
-    with begun("07_log_check", name) as step:
+    with begun("07_log_check", name) as step, progress(_("Reading the log of the server")):
         server = step.hosts.server
         clock = server.read("date --iso-8601=seconds").strip() if since else ""
         moment = when(since, datetime.fromisoformat(clock)) if since else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,9 +20,12 @@ CONSOLE: dict[str, str] = {}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_to_mask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin each test with no secret known: one of another test may be any word."""
+def _afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test with no variable of the course, and with no secret: it may be any word."""
     monkeypatch.setattr("handson.secret._known", {})
+    for name in list(os.environ):
+        if name.startswith("HANDSON_"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,16 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 
 from handson.i18n import _
 from handson.secret import masked
+
+# Control characters except tab and newline, what turns the direction of writing, other ends of
+# lines, and halves of characters.
+STEERING = re.compile(
+    r"[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
@@ -30,11 +36,7 @@ def printable(text: str) -> str:
     >>> printable("a\\x1b[31m\\tb")
     'a?[31m\\tb'
     """
-    return "".join(sign if sign in "\n\t" or not _steers(sign) else "?" for sign in text)
-
-
-def _steers(sign: str) -> bool:
-    return unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return STEERING.sub("?", text)
 
 
 class HandsonError(Exception):

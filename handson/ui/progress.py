@@ -66,7 +66,7 @@ class _End:
         pass
 
     def close(self, progress: Progress) -> None:
-        print(progress.text())
+        print(progress)
 
 
 class Speaker:
@@ -141,7 +141,7 @@ class _Terminal(_End):
             self._bar.add_task("", total=progress.total_hint)
             self._bar.start()
         done = min(progress.seconds, 0.96 * (progress.total_hint or 0))
-        self._bar.update(self._bar.task_ids[0], description=progress.text(), completed=done)
+        self._bar.update(self._bar.task_ids[0], description=str(progress), completed=done)
 
     def close(self, progress: Progress) -> None:
         self._bar.stop()

@@ -11,6 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from handson.errors import printable
 from handson.secret import masked
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class View:
         }
 
     def __str__(self) -> str:
-        return masked(self.text())
+        return printable(masked(self.text()))
 
     def __repr__(self) -> str:
         return str(self)

@@ -21,6 +21,7 @@ from handson import begin, private_file
 from handson.cli import main
 from handson.course import log_window, progress
 from handson.course.run.result import find_unmet
+from handson.course.run.runner import new_folder
 from handson.course.steps.start import Start
 from handson.diagnosis.exercise import NOTE, Exercise
 from handson.errors import HandsonError, InvalidInput
@@ -78,6 +79,8 @@ def test_all_of_it_is_private_whatever_the_umask(tmp_path: Path) -> None:
     assert found == dict.fromkeys(written, 0o600)
     for folder in (workspace.path, workspace.path.parent, workspace.path.parent.parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder = new_folder(tmp_path / "runs")
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (folder, folder.parent)] == [0o700] * 2
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])

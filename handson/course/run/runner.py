@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handson import private_file
 from handson.cloud import targets
 from handson.cloud.targets import Target
 from handson.course import outline
@@ -195,7 +196,7 @@ def new_folder(runs: Path) -> Path:
     while True:
         folder = runs.absolute() / time.strftime("%Y%m%d-%H%M%S")
         with contextlib.suppress(FileExistsError):  # a run beside this one took this second
-            runs.mkdir(parents=True, exist_ok=True)
+            private_file.make_folder(folder.parent)
             folder.mkdir(mode=0o700)  # what hosts answered is in it
             return folder
         time.sleep(0.1)

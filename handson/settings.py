@@ -359,6 +359,18 @@ class Settings:
         return asdict(self)
 
 
+def check_relayed(chosen: Settings) -> Settings:
+    """Return the choices; raise InvalidInput where the server would deliver instead of relay."""
+    if chosen.recipient.rpartition("@")[2] == chosen.domain:
+        raise InvalidInput(
+            _("The recipient {recipient} is in the server's own domain.").format(
+                recipient=chosen.recipient
+            ),
+            _("Choose an address of another domain: a server takes messages to its own anyway."),
+        )
+    return chosen
+
+
 def check_apart(password: Secret, chosen: Settings) -> Secret:
     """Return the password; raise InvalidInput where a name that everybody sees holds it."""
     seen = " ".join((chosen.login, chosen.sender, chosen.recipient)).lower()

@@ -17,6 +17,7 @@ from handson.settings import (
     check_apart,
     check_domain,
     check_password,
+    check_relayed,
     check_user,
 )
 from handson.ui.view import STYLE, Table, escape
@@ -114,7 +115,7 @@ class SettingsForm:
             problem = _problem(name, value)
             if problem:
                 raise InvalidInput(f"{labels()[name]}: {problem.what}", problem.cure)
-        return self._given.with_(**values)
+        return check_relayed(self._given.with_(**values))
 
     def take_password(self) -> Secret | None:
         """Return the password that was typed, and clear the field at once.

@@ -212,3 +212,12 @@ def test_a_password_that_everybody_sees_is_refused(form: SettingsForm, typed: st
     assert form.password.value == ""
     with pytest.raises(InvalidInput, match="none was typed"):
         form.take_password()
+
+
+def test_a_recipient_that_needs_no_relay_is_refused(form: SettingsForm) -> None:
+    form.fields["recipient"].value = "friend@Example.COM"
+    with pytest.raises(InvalidInput, match="own domain") as refused:
+        form.settings()
+    assert "another domain" in refused.value.cure
+    form.fields["recipient"].value = "friend@sub.example.com"
+    assert form.settings().recipient == "friend@sub.example.com"

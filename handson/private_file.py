@@ -10,6 +10,9 @@ from pathlib import Path
 from handson.errors import HandsonError
 from handson.i18n import _
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 def make_folder(folder: Path) -> None:
     """Make a folder of mode 0700, with those above it; one that is there stays as it is.
@@ -65,11 +68,19 @@ def remove(path: Path) -> None:
         raise _failed(_("{path} cannot be removed: {reason}."), path, error) from None
 
 
+def of_the_disk(error: OSError) -> HandsonError | None:
+    """Return what to say of a full disk or of what may not be written; None of another error."""
+    if error.errno not in (*FULL, *DENIED):
+        return None
+    path = Path(error.filename or _("the output"))
+    return _failed(_("{path} cannot be written: {reason}."), path, error)
+
+
 def _failed(what: str, path: Path, error: OSError | UnicodeError) -> HandsonError:
     number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT):
+    if number in FULL:
         cure = _("Make room on that disk (df -h shows it), and do it again.")
-    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+    elif number in DENIED:
         cure = _("See whose it is and who may write there: ls -ld {path} {folder}")
     else:
         cure = _("Move it away, and do it again: mv {path} {path}.bad")

@@ -13,6 +13,7 @@ from handson.cli.log import log
 from handson.course.run.signals import stopping
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.private_file import of_the_disk
 
 INTERRUPTED = 130
 
@@ -29,6 +30,11 @@ class Handson(click.Group):
                 return super().invoke(context)
         except HandsonError as error:
             click.echo(error, err=True)
+            context.exit(1)
+        except OSError as error:
+            if (told := of_the_disk(error)) is None:
+                raise
+            click.echo(told, err=True)
             context.exit(1)
         except KeyboardInterrupt as stopped:
             click.echo(_("Stopped."), err=True)

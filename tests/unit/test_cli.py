@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -326,3 +327,35 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     process.stderr.close()
     assert errors == b""
     assert process.returncode in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence", "cure"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the output cannot be", "df -h"),
+        (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b cannot be", "ls -ld"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: OSError,
+    sentence: str,
+    cure: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("handson.cli.status.status", fail)
+    assert handson("status", "--name", "meadow") == 1
+    shown = capsys.readouterr().err
+    assert sentence in shown and cure in shown and "Traceback" not in shown
+
+
+def test_another_error_of_the_system_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("handson.cli.status.status", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        handson("status", "--name", "meadow")

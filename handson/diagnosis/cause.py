@@ -72,8 +72,6 @@ class Cause:
 
     def cure_for(self, scene: Scene) -> str:
         """Return the cure with the paths and names of this server filled in."""
-        if not isinstance(self.cure, str):
-            return self.cure(scene)  # what it tells of the server is no template
         service = scene.survey.submission
         words = {
             "database": scene.survey.database,
@@ -82,7 +80,8 @@ class Cause:
             "plain_package": scene.server.system.plain_package,
         }
         # Words of several words come quoted one by one; the restart is a command as it is.
-        text = self.cure.replace("{restart}", RESTART)
+        cure = self.cure if isinstance(self.cure, str) else self.cure(scene)
+        text = cure.replace("{restart}", RESTART)
         return fill(text, {**scene.server.words, **words})
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 
 import pytest
+from waiting import LONG
 
 from handson import settings
 from handson.errors import InvalidInput
@@ -285,3 +287,29 @@ def test_no_other_module_reads_the_courses_variables() -> None:
 def test_a_key_file_that_cannot_be_one(typed: str) -> None:
     with pytest.raises(InvalidInput):
         Settings(ssh_key=typed)
+
+
+def test_no_choice_raises_another_error_and_each_is_kept_as_it_is_checked() -> None:
+    draw = random.Random(7)
+    parts = [
+        *"-.@=:/ \t\n\0\x1b。．é日\ud800\u202e'\"{}$;0123456789",
+        "xn--",
+        "a",
+        "9" * 16,
+        "x" * 64,
+    ]
+    parts += ["example", ".com", "smtp", "ssh-ed25519 ", "AAAA", "user@", "10.87.0.0", "/16", "-1"]
+    for name, check in settings.CHECKS.items():
+        good = str(getattr(Settings(), name))
+        for _number in range(5_000 if LONG else 200):
+            text = "".join(draw.choices([*parts, good], k=draw.randrange(7)))
+            try:
+                kept = check(text)
+            except InvalidInput as refused:
+                assert refused.cure and len(str(refused).splitlines()) == 2, (name, text)
+                str(refused).encode()
+            except Exception as error:
+                raise AssertionError((name, text)) from error
+            else:
+                assert check(kept) == kept, (name, text)
+                kept.encode()

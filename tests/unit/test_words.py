@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from handson.errors import HandsonError, InvalidInput
 from handson.hosts.host import Host, fill
 from handson.hosts.systems import DEBIAN_12
-from handson.mail.survey import Survey
 from handson.secret import Secret
 
 WORDS = {"user": "joe", "files": ("a b", "c"), "password": Secret("tr0ub4dor")}
@@ -63,13 +61,3 @@ def test_what_a_host_printed_is_no_template() -> None:
     assert host.sent[-1][0] == "echo '{user} {password} }{'"
     host.write("~/name", "{user}")
     assert host.sent[-1][1] == "joe"
-
-
-def test_a_cure_that_quotes_the_server_is_no_template() -> None:
-    from handson.diagnosis.chain import CAUSES
-
-    [cause] = [one for one in CAUSES if one.id == "relay-denied-authenticated"]
-    rules = "check_client_access inline:{ {203.0.113.5 = OK} }, reject"
-    survey = Survey.parse(DEBIAN_12, f"== defaults\nsmtpd_relay_restrictions = {rules}\n")
-    scene: Any = SimpleNamespace(survey=survey, server=Recorder())
-    assert "{203.0.113.5" in cause.cure_for(scene)

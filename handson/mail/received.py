@@ -6,12 +6,16 @@ import email
 import re
 from dataclasses import dataclass
 from email import policy
+from email.errors import MessageError
 from email.message import EmailMessage
 
 from handson.hosts.host import Host
 from handson.i18n import _
 from handson.polling import wait_for
 from handson.ui.view import Note, View, escape
+
+# What the email package raises at headers that are none, such as a From that ends in "<".
+MALFORMED = (LookupError, ValueError, AttributeError, TypeError, AssertionError, MessageError)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class ReceivedMail(View):
             data = data.partition(b"\n")[2]
         message = email.message_from_bytes(data, policy=policy.default)
         assert isinstance(message, EmailMessage)
-        self.message = message
+        self.message, self._raw = message, data.replace(b"\r\n", b"\n")
 
     @property
     def sender(self) -> str:
@@ -114,22 +118,24 @@ class ReceivedMail(View):
     @property
     def body(self) -> str:
         """The plain text; empty for a mail that has none."""
-        part = self.message.get_body(("plain",))
-        if part is None:
-            return ""
-        content = part.get_payload(decode=True)
-        charset = part.get_content_charset() or "utf-8"
         try:
-            words = bytes(content).decode(charset, "replace")
-        except LookupError:
+            part = self.message.get_body(("plain",))
+            if part is None:
+                return ""
+            content, charset = part.get_payload(decode=True), part.get_content_charset()
+        except MALFORMED:
+            content, charset = self._raw.partition(b"\n\n")[2], None
+        try:
+            words = bytes(content).decode(charset or "utf-8", "replace")
+        except (LookupError, ValueError):
             words = bytes(content).decode("latin-1")
         return words.replace("\r\n", "\n").strip("\n")
 
     @property
     def hops(self) -> tuple[Hop, ...]:
         """The way of the mail, first hop first (the lines stand in the opposite order)."""
-        lines = self.message.get_all("Received", [])
-        return tuple(Hop.parse(str(line)) for line in reversed(lines))
+        lines = [value for name, value in self._raw_headers if name == "received"]
+        return tuple(Hop.parse(line) for line in reversed(lines))
 
     @property
     def is_authenticated(self) -> bool:
@@ -180,7 +186,19 @@ class ReceivedMail(View):
         ]
 
     def _header(self, name: str) -> str:
-        return str(self.message.get(name, ""))
+        try:
+            return str(self.message.get(name, ""))
+        except MALFORMED:
+            raw = [value for known, value in self._raw_headers if known == name.lower()]
+            return " ".join(raw[0].split())
+
+    @property
+    def _raw_headers(self) -> list[tuple[str, str]]:
+        # Bytes that are no ASCII are in them as halves of characters.
+        return [
+            (name.lower(), str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+            for name, value in self.message.raw_items()
+        ]
 
 
 def received(host: Host | None, recipient: str, subject: str, seconds: float = 15) -> View:
@@ -195,7 +213,8 @@ def received(host: Host | None, recipient: str, subject: str, seconds: float = 1
                 recipient=recipient, subject=subject
             )
         )
-    return ReceivedMail(wait_for(lambda: newest_mail(host, recipient, subject), seconds))
+    what = _("the message “{subject}” to {recipient}").format(subject=subject, recipient=recipient)
+    return ReceivedMail(wait_for(lambda: newest_mail(host, recipient, subject), seconds, what))
 
 
 def newest_mail(host: Host, recipient: str, subject: str) -> str | None:

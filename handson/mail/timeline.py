@@ -12,7 +12,8 @@ from handson.ui.svg import FAINT, INK, TONE_COLOURS, Drawing
 from handson.ui.view import Table, View, escape
 
 if TYPE_CHECKING:
-    from handson.mail.log import Delivery, Entry, Message, Refusal
+    from handson.mail.log import Delivery, Entry, Message
+    from handson.mail.log_refusals import Refusal
 
 DELAY_COLOURS = ("#0969da", "#bf8700", "#8250df", "#1a7f37")
 

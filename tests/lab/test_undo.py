@@ -138,7 +138,7 @@ def test_the_header_tells_what_has_fallen_back(
     finally:
         found.hosts.close()
     told = "\n".join(str(view) for view in status(home))
-    assert "03_sasldb          fallen back" in told
+    assert "03_sasldb          no longer passes" in told
     assert "handson goto 0" in told
     server.run("sudo chmod 0640 {sasldb}")
     assert marks(home)["03_sasldb"] == "done"
@@ -186,7 +186,7 @@ def test_what_was_typed_by_hand_is_undone_too(step: Step) -> None:
 
 
 def test_going_on_from_a_half_done_state(home: Workspace, step: Step) -> None:
-    # Step 05 is begun, 03 has fallen back, 04 is not done.
+    # Step 05 is begun, 03 no longer passes, 04 is not done.
     server = step.hosts.server
     server.run("sudo postconf -M submission/inet='submission inet n - n - - smtpd'")
     server.run("sudo rm -f {sasldb}")
@@ -216,7 +216,7 @@ def test_after_a_reboot_of_the_machine(home: Workspace) -> None:
     Lab(NAME).down()
     told = "\n".join(str(view) for view in status(home))
     assert "is not running" in told
-    assert "02_sasl_install    fallen back" in told
+    assert "02_sasl_install    no longer passes" in told
     assert f"handson goto 03_sasldb --name {NAME}" in told
     goto("03", home)
     assert [slug for slug in TUTORIAL if passes(slug)] == TUTORIAL[:2]

@@ -83,14 +83,14 @@ def test_lines_of_no_message_are_shown_too(
 
 def test_message_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert log(str(LOG), message="66857C01110") == 1
-    assert "nothing of a message 66857C01110" in capsys.readouterr().err
+    assert "no line about a message 66857C01110" in capsys.readouterr().err
 
 
 def test_since_leaves_out_what_is_older(capsys: pytest.CaptureFixture[str]) -> None:
     log(str(LOG), since="2026-11-24T03:15:00+00:00")
     assert "The mail log from 2026-11-24T03:15:" in capsys.readouterr().out
     log(str(LOG), since="2027-01-01")
-    assert "Postfix logged no mail in it." in capsys.readouterr().out
+    assert "It has no line of Postfix about a message." in capsys.readouterr().out
 
 
 def test_server_sends_only_what_counts(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,5 +129,5 @@ def test_moments(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["yesterday", "2x", "25:00", "999999w", "2026-02-30", ":"])
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(InvalidInput, match="is no moment"):
+    with pytest.raises(InvalidInput, match="is not a time"):
         when(text, NOW)

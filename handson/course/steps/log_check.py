@@ -7,7 +7,8 @@ from handson.course.log_window import let_count
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
 from handson.i18n import _
-from handson.mail.log import Message, Refusal
+from handson.mail.log import Message
+from handson.mail.log_refusals import Refusal
 from handson.mail.observation import Scene
 from handson.mail.smtp import HELO
 from handson.mail.timeline import MessageTimeline, RefusalTable
@@ -46,7 +47,7 @@ class LogCheck(Step):
             found = [m for m in scene.messages if m.is_authenticated and m.deliveries]
             return found[-1] if found else None
 
-        return wait_for(look, seconds)
+        return wait_for(look, seconds, _("a message that was relayed after a login"))
 
 
 @RULES.happened(

@@ -13,7 +13,7 @@ from handson.hosts import snapshot
 from handson.hosts.host import Host
 from handson.hosts.restore import remove_new
 from handson.i18n import _
-from handson.mail.log import Refusal
+from handson.mail.log_refusals import Refusal
 from handson.mail.observation import Scene
 from handson.mail.postfix import RELOAD, read_parameters
 from handson.mail.smtp import HELO

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from handson.cloud import targets
 from handson.cloud.stacks import plan
 from handson.course.checks import Finding, Rules, bad, good
@@ -11,6 +13,7 @@ from handson.diagnosis.chain import LOG, Link, up_to
 from handson.hosts.inventory import wait_until_ready
 from handson.i18n import _
 from handson.mail.observation import Scene
+from handson.settings import check_apart
 from handson.ui.form import SettingsForm
 from handson.ui.progress import progress
 from handson.ui.view import Note, Table, View
@@ -36,8 +39,11 @@ class Start(Step):
         chosen = form.settings()
         targets.of(chosen, self.workspace).check_choices()
         password = form.take_password()
+        kept = self.workspace.password
+        if kept and not password:
+            check_apart(kept, chosen)
         self.workspace.save(chosen)
-        if password is not None or self.workspace.password is None:
+        if password or not kept:
             self.workspace.save_password(password)
         self.choose_anew()
         known = self.settings
@@ -61,6 +67,7 @@ class Start(Step):
         if not self.target.makes_hosts:
             return self._meet()
         rows = []
+        others: dict[str, str] = {}
         if self.cloud.instance(self.cloud.names.server) is None:
             forget_hosts(self.workspace)  # whatever was done was done on others
         key = self.cloud.import_key(self.workspace.public_key)
@@ -69,10 +76,23 @@ class Start(Step):
                 shown.say(stack.name)
                 made = self.cloud.create(stack, shown.say)
                 rows.append([made.name, f"cfn/{stack.template.name}", made.status])
+                others |= stack.differing(made)
             for host in filter(None, (self.hosts.server, self.hosts.client, self.stranger)):
                 shown.say(_("waiting for {host}").format(host=host.name))
                 wait_until_ready(host)
-        return Table([_("stack"), _("template"), _("status")], rows)
+        title = self._made_otherwise(others) if others else ""
+        tones = ["warn" if others else ""] * len(rows)
+        return Table([_("stack"), _("template"), _("status")], rows, title, tones)
+
+    def _made_otherwise(self, others: Mapping[str, str]) -> str:
+        return _(
+            "The hosts were made with other choices ({others}), and keep them. To replace the "
+            "hosts by new ones with your choices, run in a terminal: "
+            "handson reset --hard --name {name}"
+        ).format(
+            others=", ".join(f"{parameter}={value}" for parameter, value in others.items()),
+            name=self.workspace.name,
+        )
 
     def _meet(self) -> Table:
         hosts = [host for host in (self.server, self.client, self.stranger) if host]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from waiting import LONG
 
 from handson.mail.received import Hop, ReceivedMail
 
@@ -107,3 +110,31 @@ def test_an_unknown_charset_and_an_empty_mail() -> None:
 
 def test_a_mail_with_html_only_has_no_text() -> None:
     assert ReceivedMail("Content-Type: text/html\n\n<p>x</p>\n").body == ""
+
+
+@pytest.mark.parametrize("value", ["<", "a@b.c <", '"', "(", "=?utf-8?q?", "a <b@c", "\udcff<"])
+def test_a_malformed_header_is_shown_raw(value: str) -> None:
+    mail = ReceivedMail(f"Subject: x\r\nFrom: {value}\r\nTo: {value}\r\n\r\nHi\r\n")
+    assert mail.body == "Hi" and mail.subject == "x"
+    if value in ("<", '"'):
+        assert mail.sender == mail.recipient == value
+    f"{mail.text()}{mail.html()}".encode()
+
+
+def test_no_header_raises() -> None:
+    draw = random.Random(7)
+    names = ("From", "To", "Subject", "Date", "Received", "Content-Type", "MIME-Version")
+    names += ("Content-Transfer-Encoding", "Content-Disposition")
+    parts = [*"<>@\"();:,=?*'/ \t.a1é\0[]", "=?utf-8?b?", "text/plain", "multipart/mixed", "base64"]
+    parts += ["charset=", "boundary=", "; name*0*=", "quoted-printable", "x@y.z", " from a by b; "]
+    for _number in range(20_000 if LONG else 500):
+        headers = [
+            f"{draw.choice(names)}: {''.join(draw.choices(parts, k=draw.randrange(8)))}"
+            for _header in range(draw.randrange(1, 5))
+        ]
+        raw = "\r\n".join([*headers, "", "Hi", "=?", ""])
+        mail = ReceivedMail(raw)
+        try:
+            f"{mail.text()}{mail.html()}".encode()
+        except Exception as error:
+            raise AssertionError(repr(raw)) from error

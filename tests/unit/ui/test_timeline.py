@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from handson.mail.log import Delivery, Entry, Message, Refusal
+from handson.mail.log import Delivery, Entry, Message
+from handson.mail.log_refusals import Refusal
 from handson.mail.timeline import MessageTimeline, RefusalTable, _widths, explain
 
 SENT = Delivery(

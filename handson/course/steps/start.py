@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
+
 from handson.cloud import targets
 from handson.cloud.stacks import plan
+from handson.cloud.targets import Place
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import forget_hosts
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
+from handson.errors import NotHere
 from handson.hosts.inventory import wait_until_ready
+from handson.hosts.ssh import way_to
 from handson.i18n import _
 from handson.mail.observation import Scene
 from handson.ui.form import SettingsForm
 from handson.ui.progress import progress
-from handson.ui.view import Note, Table, View
+from handson.ui.view import Note, Session, Table, Terminal, View
 
 RULES = Rules("relay")
 
@@ -74,6 +80,41 @@ class Start(Step):
                 wait_until_ready(host)
         return Table([_("stack"), _("template"), _("status")], rows)
 
+    def stacks_by_hand(self) -> View:
+        """Return the command of the AWS CLI that makes each stack, with its real values."""
+        try:
+            made = {stack.name: stack for stack in self.cloud.stacks()}
+            plans = plan(self.settings, self.cloud.names.key, self.settings.own_ip)
+        except NotHere as error:
+            return Note(error.what, "quiet")
+        tags = [f"{key}={value}" for key, value in self.cloud.names.tags.items()]
+        return _to_type(
+            shlex.join(
+                [
+                    *("aws", "cloudformation", "deploy", "--region", self.settings.region),
+                    *("--stack-name", one.name, "--template-file", f"cfn/{one.template.name}"),
+                    *("--tags", *tags, "--parameter-overrides"),
+                    *(f"{key}={value}" for key, value in made[one.name].parameters.items()),
+                ]
+            )
+            for one in plans
+            if one.name in made
+        )
+
+    def ssh_by_hand(self) -> View:
+        """Return the commands of ssh that lead to the client, through its bastion."""
+        way = way_to("client", self.target, self.hosts)
+        *before, last = [place for place, _name in way.values()]
+        jump = ["-J", ",".join(map(_in_url, before))] if before else []
+        port = ["-p", str(last.port)] if last.port != 22 else []
+        key = last.key or str(self.workspace.key_file.absolute())
+        return _to_type(
+            [
+                shlex.join(["ssh-add", key]),
+                shlex.join(["ssh", *jump, *port, f"{last.user}@{last.address}"]),
+            ]
+        )
+
     def _meet(self) -> Table:
         hosts = [host for host in (self.server, self.client, self.stranger) if host]
         rows = [
@@ -97,6 +138,19 @@ class Start(Step):
         if known and not there:
             shown.append(Note(_("The hosts are gone; what was done on them is forgotten.")))
         return shown
+
+
+def _to_type(commands: Iterable[str]) -> Session:
+    shown = [Terminal(_("your computer"), one, "", 0) for one in commands]
+    if shown:
+        shown[-1].note = _("for a terminal of your own: not run here")
+    return Session(shown)
+
+
+def _in_url(place: Place) -> str:
+    """Return a place as ssh's -J takes it."""
+    address = f"[{place.address}]" if ":" in place.address else place.address
+    return f"{place.user}@{address}" + (f":{place.port}" if place.port != 22 else "")
 
 
 @RULES.now(
@@ -136,7 +190,7 @@ def relay_answers(scene: Scene) -> Finding:
 
 @RULES.happened(
     "relayed-without-login",
-    _("A mail from the client was relayed with no login at all, for its address alone."),
+    _("A message from the client was relayed without a login, for its address alone."),
     "https://www.postfix.org/postconf.5.html#mynetworks",
     LOG,
 )

@@ -39,9 +39,7 @@ class SecurityGroup(Step):
                 Option(
                     "anywhere",
                     _("everybody, 0.0.0.0/0"),
-                    _(
-                        "as in the tutorial; needed only for clients outside, and open to password guessers"
-                    ),
+                    _("as in the tutorial; needed only for clients outside, and anybody can guess"),
                 ),
             ],
             self.settings.submission_source,
@@ -59,7 +57,7 @@ class SecurityGroup(Step):
         try:
             opened = self.cloud.open_port(587, source, _("Submission"))
         except NotHere as error:
-            own = _("If there is a firewall, it has to allow TCP 587 from the client.")
+            own = _("A firewall of your own has to let the client in at TCP 587.")
             return Note(f"{error.what} {own}", "quiet")
         group = self.cloud.names.server_group
         if opened:
@@ -71,12 +69,13 @@ class SecurityGroup(Step):
     def open_by_hand(self, source: str) -> View:
         """Return the command of the AWS CLI that opens the port, with the group's own id."""
         try:
-            outputs = {k: v for stack in self.cloud.stacks() for k, v in stack.outputs.items()}
+            stacks = {stack.name: stack for stack in self.cloud.stacks()}
         except NotHere as error:
             return Note(error.what, "quiet")
+        group = stacks[self.cloud.names.server_stack].outputs["SecurityGroupId"]
         command = [
             *("aws", "ec2", "authorize-security-group-ingress"),
-            *("--region", self.settings.region, "--group-id", outputs["SecurityGroupId"]),
+            *("--region", self.settings.region, "--group-id", group),
             *("--protocol", "tcp", "--port", "587", "--cidr", source),
         ]
         note = _("for a terminal of your own: not run here")

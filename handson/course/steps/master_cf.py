@@ -15,8 +15,6 @@ from handson.ui.view import View
 RULES = Rules("anonymous", "submission", "survey")
 MANUAL = "https://www.postfix.org/master.5.html"
 README = "https://www.postfix.org/SASL_README.html"
-# The login that the notebook makes and revokes.
-SECOND = "second-user"
 
 
 class MasterCf(Step):
@@ -41,10 +39,6 @@ class MasterCf(Step):
             if server.facts.service("saslauthd").is_running != ran:
                 what = "start" if ran else "stop"
                 shown.append(server.run("sudo systemctl {what} saslauthd", what=what))
-        if f"{SECOND}@{self.settings.domain}" in self.scene().sasl.users():
-            # The notebook deletes it again, unless it was stopped before.
-            delete = "sudo saslpasswd2 -d -f {sasldb} -u {domain} {second}"
-            shown.append(server.run(delete, second=SECOND))
         snapshot.forget(server, self.slug)
         return shown
 

@@ -67,7 +67,7 @@ def test_protocols_of_rfc_3848(protocol: str, authenticated: bool) -> None:
 
 def test_a_local_hop() -> None:
     hop = Hop.parse("by server.example.com (Postfix, from userid 0) id 4F; now")
-    assert hop.explanation == "server.example.com took it from a program on the same machine."
+    assert hop.explanation == "server.example.com accepted it from a program on the same machine."
 
 
 def test_a_mail_without_a_login() -> None:
@@ -79,7 +79,7 @@ def test_text(raw: str | bytes) -> None:
     text = ReceivedMail(raw).text()
     assert text.startswith("Subject: Relay <Success> via 587\nFrom:    hello@example.com\n")
     assert "\n    smtp-handson\n" in text
-    assert "\n1. server.example.com took it from client [10.87.3.20] with ESMTPA: the A" in text
+    assert "\n1. server.example.com accepted it from client [10.87.3.20] with ESMTPA: the A" in text
 
 
 def test_html_is_escaped() -> None:
@@ -107,3 +107,10 @@ def test_an_unknown_charset_and_an_empty_mail() -> None:
 
 def test_a_mail_with_html_only_has_no_text() -> None:
     assert ReceivedMail("Content-Type: text/html\n\n<p>x</p>\n").body == ""
+
+
+def test_the_envelope_sender_is_shown_where_it_differs_from_the_header() -> None:
+    mail = ReceivedMail("Return-Path: <bounces@example.com>\nFrom: a@example.com\n\nHi\n")
+    assert mail.envelope_sender == "<bounces@example.com>"
+    assert "Envelope sender: <bounces@example.com>" in mail.text()
+    assert "Envelope sender" not in ReceivedMail("From: a@example.com\n\nHi\n").text()

@@ -101,7 +101,11 @@ def test_nobody_logged_in_is_said() -> None:
 
 @pytest.mark.parametrize(
     ("status", "dsn", "meaning"),
-    [("sent", "2.0.0", "success"), ("deferred", "4.4.1", "temporary"), ("bounced", "5.1.1", "permanent")],
+    [
+        ("sent", "2.0.0", "success"),
+        ("deferred", "4.4.1", "temporary"),
+        ("bounced", "5.1.1", "permanent"),
+    ],
 )
 def test_status_and_dsn_are_explained(status: str, dsn: str, meaning: str) -> None:
     shown = MessageTimeline(replace(MESSAGE, deliveries=(replace(SENT, status=status, dsn=dsn),)))

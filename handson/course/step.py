@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from email.utils import formatdate
+from secrets import token_hex
 from typing import Any, ClassVar, TypeVar
 
 from handson.course import checks, live_topology, log_window, outline
@@ -101,6 +103,8 @@ class Step(Workplace, View):
             "To": self.settings.recipient,
             "Subject": subject,
             "Date": formatdate(),
+            # As s-nail writes it: the day and the time, something random, the sender.
+            "Message-ID": f"<{datetime.now():%Y%m%d%H%M%S}.{token_hex(4)}%{self.settings.sender}>",
         }
         lines = [f"{name}: {value}" for name, value in headers.items()]
         return "\n".join([*lines, "", "smtp-handson", ""])

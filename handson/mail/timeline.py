@@ -23,7 +23,7 @@ def explain(entry: Entry) -> str:
     for pattern, words in (
         (r"^disconnect from", _("The client disconnects.")),
         (r"^connect from", _("The client connects.")),
-        (r"\bsasl_username=", _("The client has logged in; its mail gets a queue id.")),
+        (r"\bsasl_username=", _("The client has logged in; its message gets a queue id.")),
         (r"\bclient=", _("A client that did not log in sends a message; it gets a queue id.")),
         (r"^message-id=|: message-id=", _("The header passes; the message may still break off.")),
         (r"\bnrcpt=", _("The message is complete and in the queue.")),

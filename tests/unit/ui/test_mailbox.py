@@ -77,7 +77,7 @@ def test_a_mail_without_a_login() -> None:
 @pytest.mark.parametrize("raw", [RAW, RAW.encode(), "From a@b Mon Nov 24\n" + RAW])
 def test_text(raw: str | bytes) -> None:
     text = ReceivedMail(raw).text()
-    assert text.startswith("Subject: Relay <Success> via 587\nFrom:    hello@example.com\n")
+    assert text.startswith("Subject:         Relay <Success> via 587\nEnvelope sender: <hello@")
     assert "\n    smtp-handson\n" in text
     assert "\n1. server.example.com accepted it from client [10.87.3.20] with ESMTPA: the A" in text
 

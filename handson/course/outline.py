@@ -1,4 +1,4 @@
-"""The order of the course's steps: the one place where it stands."""
+"""The order of the course's steps, and how one is found by name or number."""
 
 from __future__ import annotations
 

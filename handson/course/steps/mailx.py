@@ -93,7 +93,7 @@ def mailrc_private(scene: Scene) -> Finding:
 )
 def mail_program_logs_in(scene: Scene) -> Finding:
     program = scene.program
-    # While port 587 refuses whoever has not logged in, only a login can have got through.
+    # While port 587 refuses clients without a login, only a login can be accepted.
     if program.is_accepted and not scene.anonymous.is_accepted:
         user = f"{scene.mailrc.source}: {scene.mailrc.user}, " if scene.mailrc.user else ""
         return good(f"{user}{program.outcome()}")
@@ -165,7 +165,7 @@ def client_not_trusted(scene: Scene) -> Finding:
     if scene.relay.is_accepted:
         return bad(
             f"25: {scene.relay.rcpt}; mynetworks = {' '.join(networks)}",
-            _("Port 25 relays for the client without a login: its address is trusted."),
+            _("Port 25 relays for the client without a login."),
             "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
         )
     if not _trusts(networks, scene.settings.client_ip):
@@ -211,7 +211,7 @@ def port_25_refuses_client(scene: Scene) -> Finding:
 
 
 def _trusts(networks: list[str], address: str) -> bool:
-    """Tell whether mynetworks holds an address; the first entry that fits decides."""
+    """Return whether mynetworks holds an address; the first entry that fits decides."""
     for network in networks:
         if covers(network.lstrip("!"), address):
             return not network.startswith("!")

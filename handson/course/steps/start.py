@@ -101,7 +101,7 @@ class Start(Step):
             if one.name in made
         )
 
-    def ssh_by_hand(self) -> View:
+    def ssh_by_hand(self) -> Session:
         """Return the commands of ssh that lead to the client, through its bastion."""
         way = way_to("client", self.target, self.hosts)
         *before, last = [place for place, _name in way.values()]

@@ -12,7 +12,7 @@ from handson.cli.status import status
 from handson.course import outline, progress
 from handson.course.begin import begin
 from handson.course.goto import goto, reset
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.step import Step
 from handson.course.undo import undo as undo_of
 from handson.hosts import snapshot
@@ -20,6 +20,8 @@ from handson.lab.lab import Lab
 from handson.mail.relay_matrix.probe import read_certificate
 from handson.ui.header import MARKS
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 pytestmark = pytest.mark.slow
 

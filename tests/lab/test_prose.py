@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from finished import Finished
-from prose import EXERCISE, RUNS, lines
+from prose import EXERCISE, NOTEBOOKS, RUNS, lines
 
 from handson.course.steps.start import Start
 from handson.hosts.host import Host
@@ -87,7 +88,9 @@ def test_the_commands_that_make_the_stacks_have_the_values_they_were_made_with(
     stacks = finished.step.cloud.stacks()
     assert [one[one.index("--stack-name") + 1] for one in commands] == [one.name for one in stacks]
     for command, stack in zip(commands, stacks, strict=True):
-        assert command[:3] == ["aws", "cloudformation", "deploy"]
-        given = command[command.index("--parameter-overrides") + 1 :]
-        assert dict(one.split("=", 1) for one in given) == stack.parameters
-        assert Path(command[command.index("--template-file") + 1]).is_file()
+        assert command[:3] == ["aws", "cloudformation", "create-stack"]
+        given = command[command.index("--parameters") + 1 : command.index("--tags")]
+        pairs = [re.fullmatch(r"ParameterKey=(\w+),ParameterValue=([^,]*)", one) for one in given]
+        assert {pair[1]: pair[2] for pair in pairs if pair} == stack.parameters
+        template = command[command.index("--template-body") + 1].removeprefix("file://")
+        assert (NOTEBOOKS.parent / template).is_file()

@@ -115,6 +115,29 @@ def test_after_all_that_nothing_is_doubled(step: Step) -> None:
     assert_nothing_doubled()
 
 
+def test_saslauthd_is_left_as_it_was_before_the_step(step: Step) -> None:
+    server = step.hosts.server
+    undo("05_master_cf", step)
+    server.run("sudo systemctl start saslauthd")
+    solve("05_master_cf")
+    assert server.probe("systemctl is-active saslauthd")[0] != 0
+    undo("05_master_cf", step)
+    assert server.probe("systemctl is-active saslauthd")[0] == 0
+    # What nobody has begun does nothing to it.
+    assert undo("05_master_cf", step) == []
+    assert server.probe("systemctl is-active saslauthd")[0] == 0
+    server.run("sudo systemctl stop saslauthd")
+    solve("05_master_cf")
+
+
+def test_a_second_user_of_a_run_that_was_stopped_is_removed(step: Step) -> None:
+    create = "echo secret | sudo saslpasswd2 -p -c -f {sasldb} -u {domain} second-user"
+    step.hosts.server.run(create)
+    assert undo("06_mailx_test", step)[-1] == "06_mailx_test"
+    assert step.scene().sasl.users() == [step.settings.login]
+    solve("06_mailx_test")
+
+
 def test_an_earlier_step_that_was_done_again(home: Workspace, step: Step) -> None:
     """Main.cf is the tutorial's again, while the client is no longer in mynetworks."""
     solve("04_main_cf")

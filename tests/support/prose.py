@@ -41,6 +41,7 @@ CONFIGURATION = "is a line of a file; a cell writes it"
 # Not run as they stand, with the reason.
 SHOWN = {
     "    -o smtpd_client_restrictions=permit_sasl_authenticated,reject": CONFIGURATION,
+    "aws cloudformation wait stack-create-complete": "takes a name; the cells wait by themselves",
     "handson goto 06": "tests/lab/test_undo.py goes there",
     "handson undo 00": "is for hosts of one's own; tests/lab/test_ssh_target.py undoes steps there",
     "mynetworks = 127.0.0.0/8, <the client's address>": CONFIGURATION,

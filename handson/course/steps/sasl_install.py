@@ -73,7 +73,7 @@ def saslpasswd2_there(scene: Scene) -> Finding:
 
 @RULES.now(
     "password-check-auxprop",
-    _("smtpd.conf says that passwords are looked up in a database of SASL's own (auxprop)."),
+    _("Passwords are looked up in a database of SASL's own (auxprop)."),
     OPTIONS,
     ("smtpd-conf-syntax", "smtpd-conf-ignored", "saslauthd-denied", "saslauthd-absent"),
 )

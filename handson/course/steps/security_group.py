@@ -34,12 +34,12 @@ class SecurityGroup(Step):
                 Option(
                     "vpc",
                     _("the VPC, {cidr}").format(cidr=self.settings.vpc_cidr),
-                    _("better: all clients of this relay are inside, and nobody else can try"),
+                    _("better, as all clients of this relay are inside: nobody else can try"),
                 ),
                 Option(
                     "anywhere",
                     _("everybody, 0.0.0.0/0"),
-                    _("as in the tutorial; needed only for clients outside, and anybody can guess"),
+                    _("as in the tutorial; only for clients outside: all can guess passwords"),
                 ),
             ],
             self.settings.submission_source,

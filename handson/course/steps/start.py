@@ -87,14 +87,18 @@ class Start(Step):
             plans = plan(self.settings, self.cloud.names.key, self.settings.own_ip)
         except NotHere as error:
             return Note(error.what, "quiet")
-        tags = [f"{key}={value}" for key, value in self.cloud.names.tags.items()]
+        tags = [f"Key={key},Value={value}" for key, value in self.cloud.names.tags.items()]
         return _to_type(
             shlex.join(
                 [
-                    *("aws", "cloudformation", "deploy", "--region", self.settings.region),
-                    *("--stack-name", one.name, "--template-file", f"cfn/{one.template.name}"),
-                    *("--tags", *tags, "--parameter-overrides"),
-                    *(f"{key}={value}" for key, value in made[one.name].parameters.items()),
+                    *("aws", "cloudformation", "create-stack", "--region", self.settings.region),
+                    *("--stack-name", one.name),
+                    *("--template-body", f"file://cfn/{one.template.name}", "--parameters"),
+                    *(
+                        f"ParameterKey={key},ParameterValue={value}"
+                        for key, value in made[one.name].parameters.items()
+                    ),
+                    *("--tags", *tags),
                 ]
             )
             for one in plans

@@ -68,7 +68,7 @@ def test_file_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
 def test_message_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     log(str(LOG), message="8383F23A121")
     shown = capsys.readouterr().out
-    assert "Mail 8383F23A121" in shown
+    assert "Message 8383F23A121" in shown
     assert "sasl_username" in shown and "4jYSch" not in shown
 
 

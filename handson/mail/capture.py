@@ -99,9 +99,9 @@ class Wiretap(View):
     def verdict(self) -> str:
         """What a listener knows, in a sentence."""
         if self.login:
-            return _("Decoded from base64, the login is: {login}").format(login=self.login)
+            return _("Read backwards from base64, the login is: {login}").format(login=self.login)
         if "STARTTLS" in self.lines:
-            return _("After the answer to STARTTLS, no SMTP can be read: no login, no message.")
+            return _("After STARTTLS nothing can be read any more: no login, no mail.")
         return _("No login was sent.")
 
     @property

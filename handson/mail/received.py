@@ -118,7 +118,7 @@ class ReceivedMail(View):
 
     @property
     def body(self) -> str:
-        """The plain text; empty for a message that has none."""
+        """The plain text; empty for a mail that has none."""
         part = self.message.get_body(("plain",))
         if part is None:
             return ""
@@ -132,7 +132,7 @@ class ReceivedMail(View):
 
     @property
     def hops(self) -> tuple[Hop, ...]:
-        """The way of the message, first hop first (the lines are in the opposite order)."""
+        """The way of the mail, first hop first (the lines stand in the opposite order)."""
         lines = self.message.get_all("Received", [])
         return tuple(Hop.parse(str(line)) for line in reversed(lines))
 

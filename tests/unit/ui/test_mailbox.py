@@ -82,6 +82,13 @@ def test_text(raw: str | bytes) -> None:
     assert "\n1. server.example.com accepted it from client [10.87.3.20] with ESMTPA: the A" in text
 
 
+def test_the_envelope_sender_is_shown_where_it_differs_from_the_header() -> None:
+    mail = ReceivedMail("Return-Path: <bounces@example.com>\nFrom: a@example.com\n\nHi\n")
+    assert mail.envelope_sender == "<bounces@example.com>"
+    assert "Envelope sender: <bounces@example.com>" in mail.text()
+    assert "Envelope sender" not in ReceivedMail("From: a@example.com\n\nHi\n").text()
+
+
 def test_html_is_escaped() -> None:
     html = ReceivedMail(RAW).html()
     assert "<Success>" not in html
@@ -107,10 +114,3 @@ def test_an_unknown_charset_and_an_empty_mail() -> None:
 
 def test_a_mail_with_html_only_has_no_text() -> None:
     assert ReceivedMail("Content-Type: text/html\n\n<p>x</p>\n").body == ""
-
-
-def test_the_envelope_sender_is_shown_where_it_differs_from_the_header() -> None:
-    mail = ReceivedMail("Return-Path: <bounces@example.com>\nFrom: a@example.com\n\nHi\n")
-    assert mail.envelope_sender == "<bounces@example.com>"
-    assert "Envelope sender: <bounces@example.com>" in mail.text()
-    assert "Envelope sender" not in ReceivedMail("From: a@example.com\n\nHi\n").text()

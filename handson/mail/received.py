@@ -1,4 +1,4 @@
-"""A mail as it lies in the recipient's mailbox, with the way it took."""
+"""A message in the recipient's mailbox, with the way that it took."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MALFORMED = (LookupError, ValueError, AttributeError, TypeError, AssertionError,
 
 @dataclass(frozen=True)
 class Hop:
-    """One `Received:` line: who took the mail from whom, and how (RFC 5321, section 4.4).
+    """One `Received:` line: who accepted the message from whom, and how (RFC 5321, section 4.4).
 
     `protocol` is the word after 'with' (RFC 3848): an A in ESMTPA says that the sender had
     logged in, an S that the connection was encrypted.
@@ -69,22 +69,22 @@ class Hop:
     def explanation(self) -> str:
         """What the line says, in one or two sentences."""
         if not self.given_by:
-            return _("{taken_by} took it from a program on the same machine.").format(
+            return _("{taken_by} accepted it from a program on the same machine.").format(
                 taken_by=self.taken_by
             )
-        sentence = _("{taken_by} took it from {given_by} [{address}] with {protocol}").format(
+        sentence = _("{taken_by} accepted it from {given_by} [{address}] with {protocol}").format(
             taken_by=self.taken_by,
             given_by=self.given_by,
             address=self.address or "?",
             protocol=self.protocol or "SMTP",
         )
         if self.is_authenticated:
-            return sentence + _(": the A at the end says that the sender had logged in.")
+            return sentence + _(": the A means that the sender had logged in.")
         return sentence + _(": no A, so nobody had logged in on this hop.")
 
 
 class ReceivedMail(View):
-    """A raw message (RFC 5322) shown as a mail, with its `Received:` lines explained.
+    """A raw message (RFC 5322) shown with its `Received:` lines explained.
 
     >>> mail = ReceivedMail("Subject: Hello\\r\\nFrom: a@example.com\\r\\n\\r\\nHi\\r\\n")
     >>> mail.subject, mail.body, mail.is_authenticated
@@ -93,7 +93,7 @@ class ReceivedMail(View):
 
     def __init__(self, raw: str | bytes) -> None:
         data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
-        if data.startswith(b"From "):  # the line that an mbox puts before a mail
+        if data.startswith(b"From "):  # the line that an mbox puts before a message
             data = data.partition(b"\n")[2]
         message = email.message_from_bytes(data, policy=policy.default)
         assert isinstance(message, EmailMessage)
@@ -102,6 +102,11 @@ class ReceivedMail(View):
     @property
     def sender(self) -> str:
         return self._header("From")
+
+    @property
+    def envelope_sender(self) -> str:
+        """What the last server was given at MAIL FROM (RFC 5321, 4.4); '' where it is not told."""
+        return self._header("Return-Path")
 
     @property
     def recipient(self) -> str:
@@ -139,7 +144,7 @@ class ReceivedMail(View):
 
     @property
     def is_authenticated(self) -> bool:
-        """Did some hop take the mail from a sender who had logged in?"""
+        """Return whether some hop accepted the message from a sender who had logged in."""
         return any(hop.is_authenticated for hop in self.hops)
 
     def text(self) -> str:
@@ -180,6 +185,7 @@ class ReceivedMail(View):
     def _names(self) -> list[tuple[str, str]]:
         return [
             (_("Subject"), self.subject),
+            *([(_("Envelope sender"), self.envelope_sender)] if self.envelope_sender else []),
             (_("From"), self.sender),
             (_("To"), self.recipient),
             (_("Date"), self.date),
@@ -202,7 +208,7 @@ class ReceivedMail(View):
 
 
 def received(host: Host | None, recipient: str, subject: str, seconds: float = 15) -> View:
-    """Return the newest mail of that subject for a recipient, from the mailbox host.
+    """Return the newest message of that subject for a recipient, from the mailbox host.
 
     Waits up to `seconds` for it. Where the mailbox is not the course's to open (AWS), a note
     says where to look.
@@ -218,7 +224,7 @@ def received(host: Host | None, recipient: str, subject: str, seconds: float = 1
 
 
 def newest_mail(host: Host, recipient: str, subject: str) -> str | None:
-    """Return the newest mail of that subject for a recipient on the mailbox host, or None."""
+    """Return the newest message of that subject for a recipient on the mailbox host, or None."""
     status, output = host.probe(
         "cd {folder} && ls -t | xargs grep -lFx {subject} | xargs grep -lFx {recipient}",
         folder="/srv/mail/received/new",

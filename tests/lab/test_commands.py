@@ -13,7 +13,7 @@ from waiting import wait_until
 
 from handson.course import progress
 from handson.course.begin import begin
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.step import Step
 from handson.errors import CommandFailed, HandsonError, HostUnreachable, InvalidInput, NotRefused
 from handson.hosts import host as hosts_module
@@ -22,6 +22,8 @@ from handson.lab.engine import Engine
 from handson.lab.lab import Lab
 from handson.secret import MASK, Secret
 from handson.settings import Settings
+
+STEPS = steps()
 
 EVIL = "x; touch /tmp/pwned"
 

@@ -12,7 +12,7 @@ from handson.cli.status import status
 from handson.course import outline, progress
 from handson.course.begin import begin
 from handson.course.goto import goto, reset
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.step import Step
 from handson.course.undo import undo as undo_of
 from handson.hosts import snapshot
@@ -20,6 +20,8 @@ from handson.lab.lab import Lab
 from handson.mail.relay_matrix.probe import read_certificate
 from handson.ui.header import MARKS
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +113,29 @@ def test_a_step_there_and_back(slug: str, step: Step) -> None:
 
 def test_after_all_that_nothing_is_doubled(step: Step) -> None:
     assert_nothing_doubled()
+
+
+def test_saslauthd_is_left_as_it_was_before_the_step(step: Step) -> None:
+    server = step.hosts.server
+    undo("05_master_cf", step)
+    server.run("sudo systemctl start saslauthd")
+    solve("05_master_cf")
+    assert server.probe("systemctl is-active saslauthd")[0] != 0
+    undo("05_master_cf", step)
+    assert server.probe("systemctl is-active saslauthd")[0] == 0
+    # What nobody has begun does nothing to it.
+    assert undo("05_master_cf", step) == []
+    assert server.probe("systemctl is-active saslauthd")[0] == 0
+    server.run("sudo systemctl stop saslauthd")
+    solve("05_master_cf")
+
+
+def test_a_second_user_of_a_run_that_was_stopped_is_removed(step: Step) -> None:
+    create = "echo secret | sudo saslpasswd2 -p -c -f {sasldb} -u {domain} second-user"
+    step.hosts.server.run(create)
+    assert undo("06_mailx_test", step)[-1] == "06_mailx_test"
+    assert step.scene().sasl.users() == [step.settings.login]
+    solve("06_mailx_test")
 
 
 def test_an_earlier_step_that_was_done_again(home: Workspace, step: Step) -> None:

@@ -68,7 +68,7 @@ def test_file_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
 def test_message_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     log(str(LOG), message="8383F23A121")
     shown = capsys.readouterr().out
-    assert "Mail 8383F23A121" in shown
+    assert "Message 8383F23A121" in shown
     assert "sasl_username" in shown and "4jYSch" not in shown
 
 
@@ -78,7 +78,7 @@ def test_lines_of_no_message_are_shown_too(
     file = tmp_path / "log"
     file.write_text("Oct 21 02:21:15 relay postfix/smtpd[9]: 66857C01110: client=a[192.0.2.1]\n")
     log(str(file), message="66857C01110")
-    assert "Lines of 66857C01110 that are of no message" in capsys.readouterr().out
+    assert "Lines of 66857C01110 that belong to no message" in capsys.readouterr().out
 
 
 def test_message_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

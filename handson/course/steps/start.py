@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 
 from handson.cloud import targets
 from handson.cloud.stacks import plan
+from handson.cloud.targets import Place
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import forget_hosts
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
+from handson.errors import NotHere
 from handson.hosts.inventory import wait_until_ready
+from handson.hosts.ssh import way_to
 from handson.i18n import _
 from handson.mail.observation import Scene
 from handson.settings import check_apart
 from handson.ui.form import SettingsForm
 from handson.ui.progress import progress
-from handson.ui.view import Note, Table, View
+from handson.ui.view import Note, Session, Table, Terminal, View
 
 RULES = Rules("relay")
 
@@ -94,6 +98,45 @@ class Start(Step):
             name=self.workspace.name,
         )
 
+    def stacks_by_hand(self) -> View:
+        """Return the command of the AWS CLI that makes each stack, with its real values."""
+        try:
+            made = {stack.name: stack for stack in self.cloud.stacks()}
+            plans = plan(self.settings, self.cloud.names.key, self.settings.own_ip)
+        except NotHere as error:
+            return Note(error.what, "quiet")
+        tags = [f"Key={key},Value={value}" for key, value in self.cloud.names.tags.items()]
+        return _to_type(
+            shlex.join(
+                [
+                    *("aws", "cloudformation", "create-stack", "--region", self.settings.region),
+                    *("--stack-name", one.name),
+                    *("--template-body", f"file://cfn/{one.template.name}", "--parameters"),
+                    *(
+                        f"ParameterKey={key},ParameterValue={value}"
+                        for key, value in made[one.name].parameters.items()
+                    ),
+                    *("--tags", *tags),
+                ]
+            )
+            for one in plans
+            if one.name in made
+        )
+
+    def ssh_by_hand(self) -> Session:
+        """Return the commands of ssh that lead to the client, through its bastion."""
+        way = way_to("client", self.target, self.hosts)
+        *before, last = [place for place, _name in way.values()]
+        jump = ["-J", ",".join(map(_in_url, before))] if before else []
+        port = ["-p", str(last.port)] if last.port != 22 else []
+        key = last.key or str(self.workspace.key_file.absolute())
+        return _to_type(
+            [
+                shlex.join(["ssh-add", key]),
+                shlex.join(["ssh", *jump, *port, f"{last.user}@{last.address}"]),
+            ]
+        )
+
     def _meet(self) -> Table:
         hosts = [host for host in (self.server, self.client, self.stranger) if host]
         rows = [
@@ -117,6 +160,19 @@ class Start(Step):
         if known and not there:
             shown.append(Note(_("The hosts are gone; what was done on them is forgotten.")))
         return shown
+
+
+def _to_type(commands: Iterable[str]) -> Session:
+    shown = [Terminal(_("your computer"), one, "", 0) for one in commands]
+    if shown:
+        shown[-1].note = _("for a terminal of your own: not run here")
+    return Session(shown)
+
+
+def _in_url(place: Place) -> str:
+    """Return a place as ssh's -J takes it."""
+    address = f"[{place.address}]" if ":" in place.address else place.address
+    return f"{place.user}@{address}" + (f":{place.port}" if place.port != 22 else "")
 
 
 @RULES.now(
@@ -156,7 +212,7 @@ def relay_answers(scene: Scene) -> Finding:
 
 @RULES.happened(
     "relayed-without-login",
-    _("A mail from the client was relayed with no login at all, for its address alone."),
+    _("A message from the client was relayed without a login, for its address alone."),
     "https://www.postfix.org/postconf.5.html#mynetworks",
     LOG,
 )

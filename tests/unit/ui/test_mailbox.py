@@ -70,7 +70,7 @@ def test_protocols_of_rfc_3848(protocol: str, authenticated: bool) -> None:
 
 def test_a_local_hop() -> None:
     hop = Hop.parse("by server.example.com (Postfix, from userid 0) id 4F; now")
-    assert hop.explanation == "server.example.com took it from a program on the same machine."
+    assert hop.explanation == "server.example.com accepted it from a program on the same machine."
 
 
 def test_a_mail_without_a_login() -> None:
@@ -80,9 +80,16 @@ def test_a_mail_without_a_login() -> None:
 @pytest.mark.parametrize("raw", [RAW, RAW.encode(), "From a@b Mon Nov 24\n" + RAW])
 def test_text(raw: str | bytes) -> None:
     text = ReceivedMail(raw).text()
-    assert text.startswith("Subject: Relay <Success> via 587\nFrom:    hello@example.com\n")
+    assert text.startswith("Subject:         Relay <Success> via 587\nEnvelope sender: <hello@")
     assert "\n    smtp-handson\n" in text
-    assert "\n1. server.example.com took it from client [10.87.3.20] with ESMTPA: the A" in text
+    assert "\n1. server.example.com accepted it from client [10.87.3.20] with ESMTPA: the A" in text
+
+
+def test_the_envelope_sender_is_shown_where_it_differs_from_the_header() -> None:
+    mail = ReceivedMail("Return-Path: <bounces@example.com>\nFrom: a@example.com\n\nHi\n")
+    assert mail.envelope_sender == "<bounces@example.com>"
+    assert "Envelope sender: <bounces@example.com>" in mail.text()
+    assert "Envelope sender" not in ReceivedMail("From: a@example.com\n\nHi\n").text()
 
 
 def test_html_is_escaped() -> None:

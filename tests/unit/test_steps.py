@@ -15,7 +15,7 @@ from handson.course import outline
 from handson.course.begin import begin
 from handson.course.checks import Finding
 from handson.course.steps import log_check, start
-from handson.mail.log import Refusal
+from handson.mail.log_refusals import Refusal
 from handson.settings import Settings
 from handson.workspace import Workspace
 

@@ -59,8 +59,8 @@ class Cause:
     """
 
     id: str
-    seen: str
-    cause: str
+    _seen: str
+    _cause: str
     cure: str | Callable[[Scene], str]
     manual: str
     recognise: Callable[[Scene], str]
@@ -69,6 +69,14 @@ class Cause:
     is_state: bool = False
     arises: Callable[[System], bool] = anywhere
     fault: Fault | None = None
+
+    @property
+    def seen(self) -> str:
+        return _(self._seen)
+
+    @property
+    def cause(self) -> str:
+        return _(self._cause)
 
     def cure_for(self, scene: Scene) -> str:
         """Return the cure with the paths and names of this server filled in."""
@@ -80,7 +88,7 @@ class Cause:
             "plain_package": scene.server.system.plain_package,
         }
         # Words of several words come quoted one by one; the restart is a command as it is.
-        cure = self.cure if isinstance(self.cure, str) else self.cure(scene)
+        cure = _(self.cure) if isinstance(self.cure, str) else self.cure(scene)
         text = cure.replace("{restart}", RESTART)
         return fill(text, {**scene.server.words, **words})
 

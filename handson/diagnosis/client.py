@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, tried
 from handson.diagnosis.fault import LOGIN, RELOAD, Fault, Part, in_mailrc
 from handson.hosts.script import read
-from handson.i18n import _
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -68,9 +68,9 @@ _BY_HAND = (
 CAUSES = (
     Cause(
         "v15-credentials",
-        _("s-nail: A password is necessary for smtp authentication."),
-        _("With v15-compat the old variables are ignored, and a .netrc must have mode 0600."),
-        _(
+        N_("s-nail: A password is necessary for smtp authentication."),
+        N_("With v15-compat the old variables are ignored, and a .netrc must have mode 0600."),
+        N_(
             "Take “set v15-compat” out of ~/.mailrc; or set "
             "mta=smtp://USER%40DOMAIN:PASSWORD@{server_ip}:587; or chmod 0600 ~/.netrc"
         ),
@@ -78,16 +78,16 @@ CAUSES = (
         v15_credentials,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the mail program ignores the variables that hold the login"),
+            N_("the mail program ignores the variables that hold the login"),
             "set v15-compat\n" + LOGIN,
             arises=lambda system: system.mail_dialect == "s-nail",
         ),
     ),
     Cause(
         "login-mechanism",
-        _("535 no mechanism available; the log: Couldn't find mech LOGIN."),
-        _("The mail program uses AUTH LOGIN, and the server's mech_list does not name it."),
-        _(
+        N_("535 no mechanism available; the log: Couldn't find mech LOGIN."),
+        N_("The mail program uses AUTH LOGIN, and the server's mech_list does not name it."),
+        N_(
             "In ~/.mailrc: set smtp-auth=plain. Or write “mech_list: PLAIN LOGIN” into "
             "{smtpd_conf} on the server; sudo postfix reload"
         ),
@@ -95,21 +95,21 @@ CAUSES = (
         login_mechanism,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the mail program logs in by LOGIN, which is not offered"),
+            N_("the mail program logs in by LOGIN, which is not offered"),
             LOGIN.replace("=plain", "=login"),
         ),
     ),
     Cause(
         "bad-base64",
-        _("535 bad protocol / cancel, when AUTH PLAIN is typed or written by hand."),
-        _("What was sent to log in is not coded as the mechanism wants it."),
+        N_("535 bad protocol / cancel, when AUTH PLAIN is typed or written by hand."),
+        N_("What was sent to log in is not coded as the mechanism wants it."),
         how_to_code,
         "https://www.rfc-editor.org/rfc/rfc4616",
         bad_base64,
         link=Link.MAIL_PROGRAM,
         is_state=True,
         fault=Fault(
-            _("a program that codes the login wrongly"),
+            N_("a program that codes the login wrongly"),
             # Reloading parts the lines of the log that are of now from those of before.
             server=Part(after=RELOAD),
             client=Part(("~/login-by-hand.py",), _BY_HAND),

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from handson.diagnosis.cause import SASL_README, Cause, Link, first, lately, listed
 from handson.diagnosis.fault import Fault, Part
 from handson.diagnosis.services import chrooted_smtpd
-from handson.i18n import _
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
 
 README = f"{SASL_README}#auxprop_sasldb"
-CREATE = _(
+CREATE = N_(
     "sudo saslpasswd2 -c -f {database} -u {domain} {user}; "
     "sudo chown root:postfix {database}; sudo chmod 0640 {database}"
 )
@@ -102,48 +102,48 @@ def _which(scene: Scene, name: str, users: list[str]) -> str:
 CAUSES = (
     Cause(
         "sasldb-missing",
-        _("535, or the log says that sasldb could not be opened."),
-        _("There is no password database at the path that smtpd opens on this system."),
+        N_("535, or the log says that sasldb could not be opened."),
+        N_("There is no password database at the path that smtpd opens on this system."),
         CREATE,
         README,
         sasldb_missing,
         link=Link.LOGIN,
         fault=Fault(
-            _("sasldb is not where smtpd looks for it"),
+            N_("sasldb is not where smtpd looks for it"),
             Part(("$database", "$database.moved"), 'mv "$database" "$database.moved"\n'),
         ),
     ),
     Cause(
         "sasldb-corrupt",
-        _("454 generic failure; the log: unable to open … sasldb2: Invalid argument."),
-        _("The file is not a database in the format that this system's library reads."),
-        _("sudo mv {database} {database}.bad; ") + CREATE,
+        N_("454 generic failure; the log: unable to open … sasldb2: Invalid argument."),
+        N_("The file is not a database in the format that this system's library reads."),
+        N_("sudo mv {database} {database}.bad; ") + CREATE,
         README,
         sasldb_corrupt,
         link=Link.LOGIN,
         fault=Fault(
-            _("sasldb is no database"),
+            N_("sasldb is no database"),
             Part(("$database",), 'echo "this is no database" > "$database"\n'),
         ),
     ),
     Cause(
         "sasldb-permission",
-        _("454 generic failure; the log: unable to open … sasldb2: Permission denied."),
-        _("smtpd runs as postfix, and owner, group and mode do not let it read sasldb."),
+        N_("454 generic failure; the log: unable to open … sasldb2: Permission denied."),
+        N_("smtpd runs as postfix, and owner, group and mode do not let it read sasldb."),
         "sudo chown root:postfix {database}; sudo chmod 0640 {database}",
         README,
         sasldb_permission,
         link=Link.LOGIN,
         fault=Fault(
-            _("smtpd cannot read sasldb"),
+            N_("smtpd cannot read sasldb"),
             Part(("$database",), 'chown root:root "$database"\nchmod 0600 "$database"\n'),
         ),
     ),
     Cause(
         "wrong-password",
-        _("535 authentication failure; the log: Password verification failed."),
-        _("The password or the realm is another one than in sasldb, or there is no such user."),
-        _(
+        N_("535 authentication failure; the log: Password verification failed."),
+        N_("The password or the realm is another one than in sasldb, or there is no such user."),
+        N_(
             "Compare the logged sasl_username= with sudo sasldblistusers2 -f {database}; "
             "set the password anew: sudo saslpasswd2 -c -f {database} -u {domain} {user}"
         ),
@@ -151,7 +151,7 @@ CAUSES = (
         wrong_password,
         link=Link.LOGIN,
         fault=Fault(
-            _("the password in sasldb is another one"),
+            N_("the password in sasldb is another one"),
             Part(
                 ("$database",),
                 # saslpasswd2 reads the password up to the end of its input, a line end included.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from handson.diagnosis.cause import Cause, Link
 from handson.diagnosis.fault import Fault, Part
 from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023
-from handson.i18n import _
+from handson.i18n import N_, _
 from handson.mail.log import moment
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def no_maillog(scene: Scene) -> str:
 CAUSES = (
     Cause(
         "port-25-blocked",
-        _("The mail stays in the queue: connect to …:25: Connection timed out."),
-        _("EC2 closes outbound port 25 to the Internet until AWS lifts the block."),
-        _("Relay through Amazon SES on port 587 (relayhost), or ask AWS to open port 25."),
+        N_("The mail stays in the queue: connect to …:25: Connection timed out."),
+        N_("EC2 closes outbound port 25 to the Internet until AWS lifts the block."),
+        N_("Relay through Amazon SES on port 587 (relayhost), or ask AWS to open port 25."),
         "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-resource-limits.html#port-25-throttle",
         port_25_blocked,
         link=Link.DELIVERY,
@@ -77,8 +77,8 @@ CAUSES = (
     ),
     Cause(
         "log-not-written",
-        _("What was done just now is not in the mail log."),
-        _("Postfix works, and at this moment nothing of it is written there."),
+        N_("What was done just now is not in the mail log."),
+        N_("Postfix works, and at this moment nothing of it is written there."),
         read_elsewhere,
         "https://www.postfix.org/MAILLOG_README.html",
         log_not_written,
@@ -87,9 +87,9 @@ CAUSES = (
     ),
     Cause(
         "no-maillog",
-        _("There is no /var/log/maillog or /var/log/mail.log."),
-        _("No rsyslog runs that would write it; the mail log is in the journal."),
-        _(
+        N_("There is no /var/log/maillog or /var/log/mail.log."),
+        N_("No rsyslog runs that would write it; the mail log is in the journal."),
+        N_(
             "Read it there: sudo journalctl --no-pager -t postfix/smtpd -t postfix/smtp; or "
             "have the file written: sudo {install} rsyslog; sudo systemctl enable --now rsyslog"
         ),
@@ -97,7 +97,7 @@ CAUSES = (
         no_maillog,
         link=Link.LOG,
         fault=Fault(
-            _("nothing writes the mail log to a file"),
+            N_("nothing writes the mail log to a file"),
             Part(
                 ("/var/log/mail.log",),
                 "systemctl stop syslog.socket rsyslog 2>/dev/null || true\n"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handson.hosts.host import Host
 from handson.hosts.systems import System, anywhere
+from handson.i18n import _
 from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
@@ -53,11 +54,15 @@ class Fault:
     `arises` tells on which systems it can be planted.
     """
 
-    title: str
+    _title: str
     server: Part | None = None
     client: Part | None = None
     arises: Callable[[System], bool] = anywhere
     closes_port: bool = False
+
+    @property
+    def title(self) -> str:
+        return _(self._title)
 
     def parts(self, scene: Scene) -> list[tuple[Host, Part]]:
         """Return the hosts that the fault touches, each with what it does there."""

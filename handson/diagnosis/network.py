@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handson.cloud.security_groups import covers
 from handson.diagnosis.cause import POSTCONF, Cause, Link, listed, logged
 from handson.diagnosis.fault import RESTART, Fault, Part, in_main_cf
-from handson.i18n import _
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -96,9 +96,9 @@ def loopback_only(scene: Scene) -> str:
 CAUSES = (
     Cause(
         "port-closed",
-        _("A connection to port 587 times out."),
-        _("The security group has no inbound rule for TCP 587 that holds the client."),
-        _(
+        N_("A connection to port 587 times out."),
+        N_("The security group has no inbound rule for TCP 587 that holds the client."),
+        N_(
             "In the server's security group add: Custom TCP, port 587, source the VPC's CIDR. "
             "Or run 01_security_group."
         ),
@@ -106,13 +106,13 @@ CAUSES = (
         port_closed,
         link=Link.PACKET,
         port=587,
-        fault=Fault(_("the security group keeps port 587 shut"), server=Part(), closes_port=True),
+        fault=Fault(N_("the security group keeps port 587 shut"), server=Part(), closes_port=True),
     ),
     Cause(
         "egress-closed",
-        _("A connection to port 587 times out, and the server's group lets it in."),
-        _("The client's own security group does not let it out to that port."),
-        _(
+        N_("A connection to port 587 times out, and the server's group lets it in."),
+        N_("The client's own security group does not let it out to that port."),
+        N_(
             "In the outbound rules of the client's security group allow TCP 587 to the server "
             "(or, as EC2 does by default, all traffic)."
         ),
@@ -123,8 +123,8 @@ CAUSES = (
     ),
     Cause(
         "ipv6-only",
-        _("Port 587 refuses the connection, while Postfix runs."),
-        _("Postfix listens on IPv6 only; the client comes over IPv4."),
+        N_("Port 587 refuses the connection, while Postfix runs."),
+        N_("Postfix listens on IPv6 only; the client comes over IPv4."),
         "sudo postconf -e inet_protocols=all; {restart}",
         f"{POSTCONF}#inet_protocols",
         ipv6_only,
@@ -132,8 +132,8 @@ CAUSES = (
     ),
     Cause(
         "inet-interface-unknown",
-        _("Postfix does not start; the log says that no local interface was found."),
-        _(
+        N_("Postfix does not start; the log says that no local interface was found."),
+        N_(
             "inet_interfaces names an address that no interface of the host has. "
             "A public address of EC2 is not on the host: AWS translates it."
         ),
@@ -143,7 +143,7 @@ CAUSES = (
         link=Link.LISTENS,
         is_state=True,
         fault=in_main_cf(
-            _("inet_interfaces names an address that the host does not have"),
+            N_("inet_interfaces names an address that the host does not have"),
             # An address reserved for documentation (RFC 5737), as a public one would be.
             "inet_interfaces=192.0.2.25",
             RESTART,
@@ -151,23 +151,23 @@ CAUSES = (
     ),
     Cause(
         "loopback-only",
-        _("Other hosts are refused, while the server itself reaches the port."),
-        _("Postfix listens on loopback only (inet_interfaces)."),
+        N_("Other hosts are refused, while the server itself reaches the port."),
+        N_("Postfix listens on loopback only (inet_interfaces)."),
         "sudo postconf -e inet_interfaces=all; {restart}",
         f"{POSTCONF}#inet_interfaces",
         loopback_only,
         link=Link.LISTENS,
         fault=in_main_cf(
-            _("Postfix listens on loopback only"),
+            N_("Postfix listens on loopback only"),
             "inet_interfaces=loopback-only",
             RESTART,
         ),
     ),
     Cause(
         "postfix-stopped",
-        _("Ports 25 and 587 refuse the connection."),
-        _("Postfix does not run."),
-        _("{restart}; where it ends again at once, its log tells why."),
+        N_("Ports 25 and 587 refuse the connection."),
+        N_("Postfix does not run."),
+        N_("{restart}; where it ends again at once, its log tells why."),
         "https://www.postfix.org/postfix.1.html",
         postfix_stopped,
         link=Link.LISTENS,

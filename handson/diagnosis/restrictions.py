@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from handson.cloud.security_groups import covers
 from handson.diagnosis.cause import SASL_README, Cause, Link, tried
 from handson.diagnosis.fault import in_mailrc, in_main_cf
-from handson.i18n import _
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -100,8 +100,8 @@ def _without_login(scene: Scene, reason: str) -> str:
 CAUSES = (
     Cause(
         "relay-denied-authenticated",
-        _("235 Authentication successful, and then 554 Relay access denied."),
-        _(
+        N_("235 Authentication successful, and then 554 Relay access denied."),
+        N_(
             "The list that decides about recipients does not name permit_sasl_authenticated: "
             "the login counts in another list only."
         ),
@@ -110,16 +110,16 @@ CAUSES = (
         relay_denied_authenticated,
         link=Link.RESTRICTIONS,
         fault=in_main_cf(
-            _("the list for recipients does not know logins"),
+            N_("the list for recipients does not know logins"),
             "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination",
             drop="smtpd_relay_restrictions",
         ),
     ),
     Cause(
         "relays-without-login",
-        _("Port 587 takes mail for another domain without a login."),
-        _("No list of the service refuses a client that has not logged in, and one permits it."),
-        _(
+        N_("Port 587 takes mail for another domain without a login."),
+        N_("No list of the service refuses a client that has not logged in, and one permits it."),
+        N_(
             "sudo postconf -P {service}/smtpd_client_restrictions=permit_sasl_authenticated,reject"
             "; sudo postfix reload"
         ),
@@ -130,9 +130,9 @@ CAUSES = (
     ),
     Cause(
         "open-relay",
-        _("Port 25 takes mail for another domain from a host that nobody trusts."),
-        _("The server relays for a host that it has no reason to trust."),
-        _(
+        N_("Port 25 takes mail for another domain from a host that nobody trusts."),
+        N_("The server relays for a host that it has no reason to trust."),
+        N_(
             "sudo postconf -e mynetworks=127.0.0.0/8; where a list names “permit” before "
             "reject_unauth_destination, take it out; sudo postfix reload"
         ),
@@ -143,22 +143,22 @@ CAUSES = (
     ),
     Cause(
         "client-rejected",
-        _("554 Client host rejected: Access denied, on port 587."),
-        _("The mail program did not log in: it has no name, no password or no mechanism."),
-        _(
+        N_("554 Client host rejected: Access denied, on port 587."),
+        N_("The mail program did not log in: it has no name, no password or no mechanism."),
+        N_(
             "In ~/.mailrc on the client: set smtp-auth=plain, smtp-auth-user={login}, "
             "smtp-auth-password=…"
         ),
         f"{SASL_README}#server_sasl_authz",
         client_rejected,
         link=Link.MAIL_PROGRAM,
-        fault=in_mailrc(_("the mail program does not log in"), "set sendwait\n"),
+        fault=in_mailrc(N_("the mail program does not log in"), "set sendwait\n"),
     ),
     Cause(
         "relay-denied",
-        _("454 or 554 Relay access denied, without a login."),
-        _("The client neither logged in nor is its address in mynetworks."),
-        _(
+        N_("454 or 554 Relay access denied, without a login."),
+        N_("The client neither logged in nor is its address in mynetworks."),
+        N_(
             "Send through port 587 with a login: in ~/.mailrc set smtp-auth=plain, "
             "smtp-auth-user={login}, smtp-auth-password=…, and "
             "smtp=smtp://{server_ip}:587"
@@ -167,7 +167,7 @@ CAUSES = (
         relay_denied,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the mail program sends through port 25, without a login"),
+            N_("the mail program sends through port 25, without a login"),
             "set smtp=smtp://{server_ip}:25\nset sendwait\n",
         ),
     ),

@@ -15,7 +15,7 @@ from handson.diagnosis.cause import (
     logged,
 )
 from handson.diagnosis.fault import RELOAD, RESTART, Fault, Part, in_main_cf, in_smtpd_conf
-from handson.i18n import _
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -177,30 +177,30 @@ _DAEMON_BACK = "if is_kept_active saslauthd; then systemctl restart saslauthd; f
 CAUSES = (
     Cause(
         "smtpd-conf-syntax",
-        _("Port 587 connects and says nothing; the log has “error when parsing”."),
-        _("A line of smtpd.conf cannot be read: it wants “name: value”."),
-        _("Write “pwcheck_method: auxprop” and “mech_list: PLAIN” into {smtpd_conf}; {restart}"),
+        N_("Port 587 connects and says nothing; the log has “error when parsing”."),
+        N_("A line of smtpd.conf cannot be read: it wants “name: value”."),
+        N_("Write “pwcheck_method: auxprop” and “mech_list: PLAIN” into {smtpd_conf}; {restart}"),
         OPTIONS,
         smtpd_conf_syntax,
         link=Link.GREETS,
         is_state=True,
         fault=in_smtpd_conf(
-            _("smtpd.conf with = in place of a colon"),
+            N_("smtpd.conf with = in place of a colon"),
             'sed -i "s/^pwcheck_method:/pwcheck_method =/" "$conf"',
             RESTART,
         ),
     ),
     Cause(
         "no-mechanisms",
-        _("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
-        _("The plug-in of the PLAIN mechanism is not installed."),
+        N_("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
+        N_("The plug-in of the PLAIN mechanism is not installed."),
         INSTALL,
         f"{SASL_README}#server_cyrus",
         no_mechanisms,
         link=Link.GREETS,
         is_state=True,
         fault=Fault(
-            _("the plug-in for PLAIN is not installed"),
+            N_("the plug-in for PLAIN is not installed"),
             Part(
                 (),
                 "if command -v dpkg >/dev/null; then dpkg --remove --force-depends $package\n"
@@ -211,23 +211,23 @@ CAUSES = (
     ),
     Cause(
         "noplaintext",
-        _("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
-        _("noplaintext forbids PLAIN, and smtpd.conf lists nothing else."),
+        N_("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
+        N_("noplaintext forbids PLAIN, and smtpd.conf lists nothing else."),
         "sudo postconf -e smtpd_sasl_security_options=noanonymous; {restart}",
         f"{POSTCONF}#smtpd_sasl_security_options",
         noplaintext,
         link=Link.GREETS,
         fault=in_main_cf(
-            _("PLAIN is forbidden, and nothing else is offered"),
+            N_("PLAIN is forbidden, and nothing else is offered"),
             "smtpd_sasl_security_options=noanonymous, noplaintext",
             RESTART,
         ),
     ),
     Cause(
         "mech-list-comma",
-        _("EHLO lists AUTH without PLAIN, though mech_list names it."),
-        _("libsasl2 separates mechanisms by spaces: with a comma, “PLAIN,” is the name of none."),
-        _("Write “mech_list: PLAIN LOGIN”, without a comma, into {smtpd_conf}; {restart}"),
+        N_("EHLO lists AUTH without PLAIN, though mech_list names it."),
+        N_("libsasl2 separates mechanisms by spaces: with a comma, “PLAIN,” is the name of none."),
+        N_("Write “mech_list: PLAIN LOGIN”, without a comma, into {smtpd_conf}; {restart}"),
         OPTIONS,
         mech_list_comma,
         link=Link.GREETS,
@@ -235,9 +235,9 @@ CAUSES = (
     ),
     Cause(
         "auth-waits-for-tls",
-        _("EHLO lists no AUTH and no STARTTLS."),
-        _("A login is offered over TLS only, and TLS is switched off or has no certificate."),
-        _(
+        N_("EHLO lists no AUTH and no STARTTLS."),
+        N_("A login is offered over TLS only, and TLS is switched off or has no certificate."),
+        N_(
             "Give TLS a certificate (09_harden shows how): sudo postconf -e "
             "smtpd_tls_cert_file=FILE smtpd_tls_key_file=FILE smtpd_tls_security_level=may; "
             "{restart}. Or offer the login in clear: sudo postconf -e smtpd_tls_auth_only=no; "
@@ -250,20 +250,20 @@ CAUSES = (
     ),
     Cause(
         "auth-not-offered",
-        _("EHLO lists no AUTH; a mail program says that the server knows no login."),
-        _("smtpd_sasl_auth_enable is off for this port, or a login is offered over TLS only."),
-        _("sudo postconf -e smtpd_sasl_auth_enable=yes; {restart}. With TLS: STARTTLS first."),
+        N_("EHLO lists no AUTH; a mail program says that the server knows no login."),
+        N_("smtpd_sasl_auth_enable is off for this port, or a login is offered over TLS only."),
+        N_("sudo postconf -e smtpd_sasl_auth_enable=yes; {restart}. With TLS: STARTTLS first."),
         f"{POSTCONF}#smtpd_sasl_auth_enable",
         auth_not_offered,
         link=Link.GREETS,
         port=587,
-        fault=in_main_cf(_("SMTP AUTH is switched off"), "smtpd_sasl_auth_enable=no"),
+        fault=in_main_cf(N_("SMTP AUTH is switched off"), "smtpd_sasl_auth_enable=no"),
     ),
     Cause(
         "unknown-verifier",
-        _("535 no mechanism available; the log has “unknown password verifier(s)”."),
-        _("smtpd.conf names a verifier, or a plug-in behind auxprop, that is not there."),
-        _(
+        N_("535 no mechanism available; the log has “unknown password verifier(s)”."),
+        N_("smtpd.conf names a verifier, or a plug-in behind auxprop, that is not there."),
+        N_(
             "In {smtpd_conf} write “pwcheck_method: auxprop” and “auxprop_plugin: sasldb”; "
             "{restart}"
         ),
@@ -271,20 +271,20 @@ CAUSES = (
         unknown_verifier,
         link=Link.LOGIN,
         fault=in_smtpd_conf(
-            _("smtpd.conf names a plug-in that is not installed"),
+            N_("smtpd.conf names a plug-in that is not installed"),
             'sed -i "/^auxprop_plugin:/d" "$conf"\necho "auxprop_plugin: sql" >> "$conf"',
         ),
     ),
     Cause(
         "saslauthd-denied",
-        _("454 generic failure; the log: cannot connect to saslauthd server: Permission denied."),
-        _("smtpd.conf asks saslauthd, whose socket's folder smtpd may not enter."),
-        _("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
+        N_("454 generic failure; the log: cannot connect to saslauthd server: Permission denied."),
+        N_("smtpd.conf asks saslauthd, whose socket's folder smtpd may not enter."),
+        N_("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
         f"{SASL_README}#saslauthd",
         saslauthd_denied,
         link=Link.LOGIN,
         fault=Fault(
-            _("smtpd.conf asks saslauthd, whose folder smtpd may not enter"),
+            N_("smtpd.conf asks saslauthd, whose folder smtpd may not enter"),
             Part(
                 ("$conf", "/run/saslauthd"),
                 f"{_ASK_DAEMON}systemctl start saslauthd\nchmod 0710 /run/saslauthd\n{RELOAD}",
@@ -294,14 +294,14 @@ CAUSES = (
     ),
     Cause(
         "saslauthd-absent",
-        _("454 generic failure; the log: cannot connect to saslauthd server."),
-        _("smtpd.conf still asks saslauthd, which does not run or does not know the user."),
-        _("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
+        N_("454 generic failure; the log: cannot connect to saslauthd server."),
+        N_("smtpd.conf still asks saslauthd, which does not run or does not know the user."),
+        N_("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
         f"{SASL_README}#saslauthd",
         saslauthd_absent,
         link=Link.LOGIN,
         fault=Fault(
-            _("smtpd.conf asks saslauthd, which does not run"),
+            N_("smtpd.conf asks saslauthd, which does not run"),
             Part(
                 ("$conf", "/run/saslauthd"),
                 f"{_ASK_DAEMON}systemctl stop saslauthd\nrm -rf /run/saslauthd\n{RELOAD}",
@@ -311,16 +311,16 @@ CAUSES = (
     ),
     Cause(
         "smtpd-conf-ignored",
-        _("EHLO lists mechanisms that smtpd.conf does not name: SCRAM, NTLM …"),
-        _("smtpd.conf lies in a folder that this system ignores, or smtpd has not reread it."),
-        _("Put it at {smtpd_conf}; sudo postfix reload"),
+        N_("EHLO lists mechanisms that smtpd.conf does not name: SCRAM, NTLM …"),
+        N_("smtpd.conf lies in a folder that this system ignores, or smtpd has not reread it."),
+        N_("Put it at {smtpd_conf}; sudo postfix reload"),
         f"{SASL_README}#server_cyrus_location",
         smtpd_conf_ignored,
         link=Link.GREETS,
         is_state=True,
         port=587,
         fault=Fault(
-            _("smtpd.conf in a folder that nobody reads"),
+            N_("smtpd.conf in a folder that nobody reads"),
             Part(
                 ("$ignored", "$conf"),
                 f'install -d "$ignored"\nmv "$conf" "$ignored/"\n{RELOAD}',

@@ -16,7 +16,7 @@ from handson.diagnosis.fault import (
     in_master_cf,
 )
 from handson.hosts.systems import System
-from handson.i18n import _
+from handson.i18n import N_, _
 from handson.mail.postfix import MASTER_CF
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ _OWN = (
 CAUSES = (
     Cause(
         "line-swallowed",
-        _("A parameter of main.cf has no effect, and the one above it has a strange value."),
-        _("A line that begins with a blank continues the line above it: it is no parameter."),
-        _("In /etc/postfix/main.cf take away the blank at the start of that line; {restart}"),
+        N_("A parameter of main.cf has no effect, and the one above it has a strange value."),
+        N_("A line that begins with a blank continues the line above it: it is no parameter."),
+        N_("In /etc/postfix/main.cf take away the blank at the start of that line; {restart}"),
         "https://www.postfix.org/postconf.5.html",
         line_swallowed,
         link=Link.LISTENS,
@@ -129,15 +129,15 @@ CAUSES = (
     ),
     Cause(
         "option-in-column-1",
-        _("Postfix commands fail with “bad field count”."),
-        _("An -o line of master.cf starts in the first column, so it counts as a service."),
-        _("Put blanks before the -o of that line in /etc/postfix/master.cf; {restart}"),
+        N_("Postfix commands fail with “bad field count”."),
+        N_("An -o line of master.cf starts in the first column, so it counts as a service."),
+        N_("Put blanks before the -o of that line in /etc/postfix/master.cf; {restart}"),
         MASTER,
         option_in_column_1,
         link=Link.LISTENS,
         is_state=True,
         fault=in_master_cf(
-            _("an -o line that is not indented"),
+            N_("an -o line that is not indented"),
             f'{_OWN},reject"\n'
             'sed -i -E "/^$name[[:space:]]+(inet|pass)[[:space:]]/a $line" /etc/postfix/master.cf',
             RESTART,
@@ -145,12 +145,12 @@ CAUSES = (
     ),
     Cause(
         "submission-off",
-        _("Port 587 refuses the connection, although master.cf seems to have the lines."),
-        _(
+        N_("Port 587 refuses the connection, although master.cf seems to have the lines."),
+        N_(
             "The line of the service is still a remark. Its -o lines, where they are none "
             "any more, belong to the service above."
         ),
-        _(
+        N_(
             "In /etc/postfix/master.cf take the # from the line "
             "“submission inet n - n - - smtpd”; {restart}"
         ),
@@ -160,15 +160,15 @@ CAUSES = (
         is_state=True,
         port=587,
         fault=in_master_cf(
-            _("the line of the submission service is a remark"),
+            N_("the line of the submission service is a remark"),
             'sed -i -E "s/^($name[[:space:]]+(inet|pass)[[:space:]])/#\\1/" /etc/postfix/master.cf',
         ),
     ),
     Cause(
         "space-in-option",
-        _("Port 587 connects and says nothing; the log has “unexpected command-line argument”."),
-        _("A blank after a comma ends the value of -o; the rest is an argument of its own."),
-        _(
+        N_("Port 587 connects and says nothing; the log has “unexpected command-line argument”."),
+        N_("A blank after a comma ends the value of -o; the rest is an argument of its own."),
+        N_(
             "In /etc/postfix/master.cf write "
             "-o smtpd_client_restrictions=permit_sasl_authenticated,reject without a blank; "
             "{restart}"
@@ -179,31 +179,31 @@ CAUSES = (
         is_state=True,
         port=587,
         fault=in_master_cf(
-            _("a blank after the comma in an -o line"),
+            N_("a blank after the comma in an -o line"),
             f'{_OWN}, reject"\n'
             f'sed -i -E "/^$name[[:space:]]+(inet|pass)[[:space:]]/a\\  $line" {MASTER_CF}',
         ),
     ),
     Cause(
         "chrooted-smtpd",
-        _("535 authentication failure, although user, password and sasldb are right."),
-        _("The submission service runs in a chroot, and in there is no sasldb."),
+        N_("535 authentication failure, although user, password and sasldb are right."),
+        N_("The submission service runs in a chroot, and in there is no sasldb."),
         "sudo postconf -F {service}/chroot=n; {restart}",
         "https://www.postfix.org/DEBUG_README.html#no_chroot",
         chrooted_smtpd,
         link=Link.LOGIN,
         arises=_can_be_chrooted,
         fault=Fault(
-            _("the submission service runs in a chroot"),
+            N_("the submission service runs in a chroot"),
             Part((MASTER_CF,), f'postconf -F "$service/chroot=y"\n{AGED}{RELOAD}', after=RELOAD),
             arises=_can_be_chrooted,
         ),
     ),
     Cause(
         "map-type",
-        _("451 Temporary lookup failure; the log has “unsupported dictionary type”."),
-        _("main.cf names a type of table that this Postfix was not built with."),
-        _(
+        N_("451 Temporary lookup failure; the log has “unsupported dictionary type”."),
+        N_("main.cf names a type of table that this Postfix was not built with."),
+        N_(
             "List the types with `postconf -m`, and write one of them before the colon "
             "(sudo postconf -e); {restart}"
         ),
@@ -211,7 +211,7 @@ CAUSES = (
         map_type,
         link=Link.RESTRICTIONS,
         fault=in_main_cf(
-            _("main.cf names a type of table that Postfix does not know"),
+            N_("main.cf names a type of table that Postfix does not know"),
             "virtual_alias_maps=sdbm:/etc/postfix/virtual",
         ),
     ),

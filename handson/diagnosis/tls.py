@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import POSTCONF, S_NAIL, TLS_README, Cause, Link, logged
 from handson.diagnosis.fault import AGED, LOGIN, RELOAD, Part, edits_master, in_mailrc
-from handson.i18n import _
+from handson.i18n import N_
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -83,9 +83,9 @@ def _tls(level: str, certificate: str) -> Part:
 CAUSES = (
     Cause(
         "tls-unavailable",
-        _("454 TLS not available due to local problem; the log: No server certs available."),
-        _("TLS is switched on, and there is no certificate that Postfix can read."),
-        _(
+        N_("454 TLS not available due to local problem; the log: No server certs available."),
+        N_("TLS is switched on, and there is no certificate that Postfix can read."),
+        N_(
             "Name a certificate and its key: sudo postconf -e smtpd_tls_cert_file=FILE "
             "smtpd_tls_key_file=FILE; {restart}"
         ),
@@ -95,7 +95,7 @@ CAUSES = (
         is_state=True,
         port=587,
         fault=in_mailrc(
-            _("TLS is switched on without a certificate"),
+            N_("TLS is switched on without a certificate"),
             LOGIN + "set smtp-use-starttls tls-verify=ignore\n",
             _tls("may", "/etc/postfix/none.pem"),
             arises=edits_master,
@@ -103,14 +103,14 @@ CAUSES = (
     ),
     Cause(
         "starttls-required",
-        _("530 Must issue a STARTTLS command first."),
-        _("The server demands TLS (encrypt), and the mail program does not ask for it."),
-        _("On the client add to ~/.mailrc: set smtp-use-starttls"),
+        N_("530 Must issue a STARTTLS command first."),
+        N_("The server demands TLS (encrypt), and the mail program does not ask for it."),
+        N_("On the client add to ~/.mailrc: set smtp-use-starttls"),
         f"{POSTCONF}#smtpd_tls_security_level",
         starttls_required,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the server demands TLS, the mail program does not ask for it"),
+            N_("the server demands TLS, the mail program does not ask for it"),
             LOGIN,
             _tls("encrypt", CERTIFICATE),
             arises=edits_master,
@@ -118,9 +118,9 @@ CAUSES = (
     ),
     Cause(
         "tls-untrusted",
-        _("The mail program ends at the certificate: self-signed, or it does not match."),
-        _("The client knows no authority that vouches for the server's certificate."),
-        _(
+        N_("The mail program ends at the certificate: self-signed, or it does not match."),
+        N_("The client knows no authority that vouches for the server's certificate."),
+        N_(
             "Copy the server's certificate to the client, and name it in ~/.mailrc: "
             "set tls-ca-file=FILE"
         ),
@@ -128,7 +128,7 @@ CAUSES = (
         tls_untrusted,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the client does not trust the server's certificate"),
+            N_("the client does not trust the server's certificate"),
             LOGIN + "set smtp-use-starttls\n",
             _tls("may", CERTIFICATE),
             arises=edits_master,

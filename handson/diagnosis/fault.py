@@ -51,7 +51,7 @@ class Part:
 class Fault:
     """What brings a cause about: a title that gives it away, and what it does where.
 
-    `arises` tells on which systems it can be planted.
+    `arises` tells on which systems it can be injected.
     """
 
     _title: str

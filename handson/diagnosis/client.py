@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, tried
-from handson.diagnosis.fault import LOGIN, RELOAD, Fault, Part, in_mailrc
+from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, on_client, tried
+from handson.diagnosis.fault import LOGIN, RELOAD_SH, Fault, Part, in_mailrc
 from handson.hosts.script import read
 from handson.i18n import N_, _
 
@@ -26,6 +26,14 @@ def v15_credentials(scene: Scene) -> str:
     return _("~/.mailrc sets v15-compat, and no password is found for {host}").format(
         host=found.address
     )
+
+
+def old_variables(scene: Scene) -> list[str]:
+    """Return the command that lets the mail program find its password."""
+    found = scene.mailrc
+    if found.uses_netrc and found.netrc_mode and found.netrc_mode[-2:] != "00":
+        return on_client("chmod 0600 ~/.netrc")
+    return on_client("echo 'unset v15-compat' >> ~/.mailrc") if found.old_names else []
 
 
 def login_mechanism(scene: Scene) -> str:
@@ -51,10 +59,10 @@ def bad_base64(scene: Scene) -> str:
 
 
 def how_to_code(scene: Scene) -> str:
-    """Return how a login is coded for the mechanism that was tried (RFC 4616; AUTH LOGIN)."""
+    """Return how a login is encoded for the mechanism that was tried (RFC 4616; AUTH LOGIN)."""
     if "SASL LOGIN" in bad_base64(scene):
-        return _("Code name and password each by itself: printf %s USER@DOMAIN | base64")
-    return _("Code it so: printf '\\0%s\\0%s' USER@DOMAIN PASSWORD | base64")
+        return _("AUTH LOGIN: encode name and password each by itself: printf %s NAME | base64")
+    return _("AUTH PLAIN: encode both in one: printf '\\0%s\\0%s' NAME PASSWORD | base64")
 
 
 # Written by a colleague who knew AUTH PLAIN by half: the NUL before the name is missing.
@@ -71,11 +79,12 @@ CAUSES = (
         N_("s-nail: A password is necessary for smtp authentication."),
         N_("With v15-compat the old variables are ignored, and a .netrc must have mode 0600."),
         N_(
-            "Take “set v15-compat” out of ~/.mailrc; or set "
-            "mta=smtp://USER%40DOMAIN:PASSWORD@{server_ip}:587; or chmod 0600 ~/.netrc"
+            "Use either the old variables without v15-compat, or v15-compat with the login in "
+            "mta=smtp://USER%40DOMAIN:PASSWORD@{server_ip}:587 or in a ~/.netrc of mode 0600."
         ),
         S_NAIL,
         v15_credentials,
+        commands=old_variables,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
             N_("the mail program ignores the variables that hold the login"),
@@ -88,11 +97,12 @@ CAUSES = (
         N_("535 no mechanism available; the log: Couldn't find mech LOGIN."),
         N_("The mail program uses AUTH LOGIN, and the server's mech_list does not name it."),
         N_(
-            "In ~/.mailrc: set smtp-auth=plain. Or write “mech_list: PLAIN LOGIN” into "
-            "{smtpd_conf} on the server; sudo postfix reload"
+            "Have the mail program use PLAIN. (Or add LOGIN to mech_list in {smtpd_conf} on the "
+            "server, and reload Postfix.)"
         ),
         OPTIONS,
         login_mechanism,
+        commands=on_client("echo 'set smtp-auth=plain' >> ~/.mailrc"),
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
             N_("the mail program logs in by LOGIN, which is not offered"),
@@ -102,16 +112,16 @@ CAUSES = (
     Cause(
         "bad-base64",
         N_("535 bad protocol / cancel, when AUTH PLAIN is typed or written by hand."),
-        N_("What was sent to log in is not coded as the mechanism wants it."),
+        N_("What was sent to log in is not encoded as the mechanism requires."),
         how_to_code,
         "https://www.rfc-editor.org/rfc/rfc4616",
         bad_base64,
         link=Link.MAIL_PROGRAM,
         is_state=True,
         fault=Fault(
-            N_("a program that codes the login wrongly"),
-            # Reloading parts the lines of the log that are of now from those of before.
-            server=Part(after=RELOAD),
+            N_("a program that encodes the login wrongly"),
+            # A reload separates the lines of the log that are of now from those of before.
+            server=Part(after=RELOAD_SH),
             client=Part(("~/login-by-hand.py",), _BY_HAND),
         ),
     ),

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import SASL_README, Cause, Link, first, lately, listed
+from handson.diagnosis.cause import (
+    SASL_README,
+    Cause,
+    Link,
+    first,
+    lately,
+    listed,
+    on_client,
+    on_server,
+)
 from handson.diagnosis.fault import Fault, Part
 from handson.diagnosis.services import chrooted_smtpd
 from handson.i18n import N_, _
@@ -13,10 +23,8 @@ if TYPE_CHECKING:
     from handson.mail.observation import Scene
 
 README = f"{SASL_README}#auxprop_sasldb"
-CREATE = N_(
-    "sudo saslpasswd2 -c -f {database} -u {domain} {user}; "
-    "sudo chown root:postfix {database}; sudo chmod 0640 {database}"
-)
+SET = "sudo saslpasswd2 -c -f {database} -u {domain} {user}"
+ALLOW = ("sudo chown root:postfix {database}", "sudo chmod 0640 {database}")
 
 
 def sasldb_missing(scene: Scene) -> str:
@@ -74,29 +82,87 @@ def wrong_password(scene: Scene) -> str:
     return ""
 
 
+def _tried_name(scene: Scene) -> str:
+    """Return the name that was refused: the course's, or the one in the mail program's settings."""
+    return scene.settings.login if not scene.submission.is_logged_in else scene.mailrc.user
+
+
+def _full(scene: Scene, name: str) -> str:
+    """Return the name as it is looked up in sasldb: a bare one gets a realm.
+
+    SASL_README: smtpd_sasl_local_domain, and without it the server's own name.
+    """
+    realm = scene.survey.value("smtpd_sasl_local_domain") or scene.survey.value("myhostname")
+    return name if "@" in name else f"{name}@{realm}"
+
+
 def _which(scene: Scene, name: str, users: list[str]) -> str:
-    known = listed(users)
-    if name in users:
-        return _("{path} holds {name}: the password is another one").format(
-            path=scene.survey.database, name=name
-        )
-    user, _at, realm = name.partition("@")
-    if not realm:
-        realm = scene.survey.value("smtpd_sasl_local_domain") or scene.survey.value("myhostname")
-        if f"{user}@{realm}" in users:
-            return _("{path} holds {name}: the password is another one").format(
-                path=scene.survey.database, name=f"{user}@{realm}"
-            )
+    full, path, known = _full(scene, name), scene.survey.database, listed(users)
+    user, _at, realm = full.rpartition("@")
+    if full in users:
+        return _("{path} holds {name}: the password is another one").format(path=path, name=full)
+    if full != name:
         return _("“{name}” is looked up as {full}; {path} holds {known}").format(
-            name=name, full=f"{user}@{realm}", path=scene.survey.database, known=known
+            name=name, full=full, path=path, known=known
         )
     if any(one.startswith(f"{user}@") for one in users):
         return _("no realm {realm} for {user}; {path} holds {known}").format(
-            realm=realm, user=user, path=scene.survey.database, known=known
+            realm=realm, user=user, path=path, known=known
         )
-    return _("no user {name}; {path} holds {known}").format(
-        name=name, path=scene.survey.database, known=known
+    return _("no user {name}; {path} holds {known}").format(name=name, path=path, known=known)
+
+
+def _uses_bare_name(scene: Scene) -> bool:
+    """Return whether the mail program has only to write the name in full, as sasldb holds it."""
+    login, name = scene.settings.login, _tried_name(scene)
+    return (
+        name != login
+        and _full(scene, name) not in scene.survey.users
+        and login in scene.survey.users
+        and scene.mailrc.source == "~/.mailrc"
+        and not scene.mailrc.is_v15
     )
+
+
+def _has_other_password(scene: Scene) -> bool:
+    """Return whether only the mail program's own password is wrong: the course's one is right."""
+    return scene.submission.is_logged_in and scene.settings.login == _full(
+        scene, _tried_name(scene)
+    )
+
+
+def how_to_log_in(scene: Scene) -> str:
+    """Return what to do, with the realm that is looked up and those that there are."""
+    name = _full(scene, _tried_name(scene))
+    user, _at, realm = name.rpartition("@")
+    if _uses_bare_name(scene):
+        return _("Have the mail program log in with the name that sasldb holds:")
+    if _has_other_password(scene):
+        return _("Write the password of {name} as smtp-auth-password into {file}.").format(
+            name=name, file=scene.mailrc.source
+        )
+    if name in scene.survey.users:
+        return _("Set the password of {name} again; saslpasswd2 asks for it:").format(name=name)
+    others = [one for one in scene.survey.users if one.startswith(f"{user}@")]
+    text = _(
+        "Create {user} in the realm that is looked up, {realm}; saslpasswd2 asks for the password"
+    )
+    text = text.format(user=user, realm=realm)
+    if others:
+        text += _(" (or log in as {names})").format(names=listed(others))
+    return f"{text}:"
+
+
+def log_in(scene: Scene) -> list[str]:
+    """Return the commands that make the refused name one that sasldb holds with its password."""
+    if _uses_bare_name(scene):
+        setting = f"set smtp-auth-user={scene.settings.login}"
+        return on_client(f"echo {shlex.quote(setting)} >> ~/.mailrc")
+    if _has_other_password(scene):
+        return []
+    user, _at, realm = _full(scene, _tried_name(scene)).rpartition("@")
+    path = shlex.quote(scene.survey.database)
+    return on_server(f"sudo saslpasswd2 -c -f {path} -u {shlex.quote(realm)} {shlex.quote(user)}")
 
 
 CAUSES = (
@@ -104,10 +170,11 @@ CAUSES = (
         "sasldb-missing",
         N_("535, or the log says that sasldb could not be opened."),
         N_("There is no password database at the path that smtpd opens on this system."),
-        CREATE,
+        N_("Create the user; saslpasswd2 asks for the password:"),
         README,
         sasldb_missing,
         link=Link.LOGIN,
+        commands=on_server(SET, *ALLOW),
         fault=Fault(
             N_("sasldb is not where smtpd looks for it"),
             Part(("$database", "$database.moved"), 'mv "$database" "$database.moved"\n'),
@@ -117,10 +184,11 @@ CAUSES = (
         "sasldb-corrupt",
         N_("454 generic failure; the log: unable to open … sasldb2: Invalid argument."),
         N_("The file is not a database in the format that this system's library reads."),
-        N_("sudo mv {database} {database}.bad; ") + CREATE,
+        N_("Create the database anew; saslpasswd2 asks for the password:"),
         README,
         sasldb_corrupt,
         link=Link.LOGIN,
+        commands=on_server("sudo mv {database} {database}.bad", SET, *ALLOW),
         fault=Fault(
             N_("sasldb is no database"),
             Part(("$database",), 'echo "this is no database" > "$database"\n'),
@@ -130,10 +198,11 @@ CAUSES = (
         "sasldb-permission",
         N_("454 generic failure; the log: unable to open … sasldb2: Permission denied."),
         N_("smtpd runs as postfix, and owner, group and mode do not let it read sasldb."),
-        "sudo chown root:postfix {database}; sudo chmod 0640 {database}",
+        "",
         README,
         sasldb_permission,
         link=Link.LOGIN,
+        commands=on_server(*ALLOW),
         fault=Fault(
             N_("smtpd cannot read sasldb"),
             Part(("$database",), 'chown root:root "$database"\nchmod 0600 "$database"\n'),
@@ -143,13 +212,11 @@ CAUSES = (
         "wrong-password",
         N_("535 authentication failure; the log: Password verification failed."),
         N_("The password or the realm is another one than in sasldb, or there is no such user."),
-        N_(
-            "Compare the logged sasl_username= with sudo sasldblistusers2 -f {database}; "
-            "set the password anew: sudo saslpasswd2 -c -f {database} -u {domain} {user}"
-        ),
+        how_to_log_in,
         README,
         wrong_password,
         link=Link.LOGIN,
+        commands=log_in,
         fault=Fault(
             N_("the password in sasldb is another one"),
             Part(

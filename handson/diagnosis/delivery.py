@@ -1,11 +1,12 @@
-"""Causes behind the relay: the way out of EC2, and where the log is."""
+"""Causes behind the relay: the way out of EC2, name servers, and where the log is."""
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import Cause, Link
+from handson.diagnosis.cause import RESTART, Cause, Link, on_server
 from handson.diagnosis.fault import Fault, Part
 from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023
 from handson.i18n import N_, _
@@ -24,6 +25,21 @@ def port_25_blocked(scene: Scene) -> str:
     return ""
 
 
+def name_not_found(scene: Scene) -> str:
+    """Look at the last delivery: did it wait because a name server gave no answer?"""
+    for message in reversed(scene.messages):
+        if message.deliveries:
+            last = message.deliveries[-1]
+            failed = last.status == "deferred" and "Name service error" in last.reason
+            if not failed:
+                return ""
+            servers = ", ".join(scene.survey.lines("resolvers"))
+            return (
+                f"{message.queue_id}: status=deferred ({last.reason})\n/etc/resolv.conf: {servers}"
+            )
+    return ""
+
+
 def log_not_written(scene: Scene) -> str:
     """Look for the dialogue that was just held: where it is not in the log, nothing can be."""
     if not scene.submission.banner or no_maillog(scene):
@@ -39,17 +55,15 @@ def log_not_written(scene: Scene) -> str:
     return f"{text}; maillog_file = {elsewhere}" if elsewhere else text
 
 
-def read_elsewhere(scene: Scene) -> str:
-    """Return where the log can be read meanwhile."""
+def write_log(scene: Scene) -> list[str]:
+    """Return the commands that show where the log is now, and have it written as before."""
     if elsewhere := scene.survey.value("maillog_file"):
-        return _(
-            "Read it there: sudo tail -n 40 {file}. For the course: sudo postconf -X maillog_file; "
-            "{restart}"
-        ).format(file=elsewhere, restart="sudo systemctl restart postfix")
-    return _(
-        "Read the journal: sudo journalctl --no-pager -t postfix/smtpd -t postfix/smtp | tail. "
-        "Have the file written again: sudo systemctl restart rsyslog"
-    )
+        return on_server(
+            f"sudo tail -n 40 {shlex.quote(elsewhere)}", "sudo postconf -X maillog_file", RESTART
+        )
+    if not scene.server.system.log_file:
+        return on_server("sudo systemctl restart systemd-journald", RESTART)
+    return on_server(JOURNAL, "sudo systemctl restart rsyslog")
 
 
 def no_maillog(scene: Scene) -> str:
@@ -63,12 +77,18 @@ def no_maillog(scene: Scene) -> str:
     return _("no /var/log/maillog, and nothing in the journal of postfix")
 
 
+JOURNAL = "sudo journalctl --no-pager -t postfix/smtpd -t postfix/smtp -n 40"
+
 CAUSES = (
     Cause(
         "port-25-blocked",
-        N_("The mail stays in the queue: connect to …:25: Connection timed out."),
-        N_("EC2 closes outbound port 25 to the Internet until AWS lifts the block."),
-        N_("Relay through Amazon SES on port 587 (relayhost), or ask AWS to open port 25."),
+        N_("The message stays in the queue: connect to …:25: Connection timed out."),
+        N_("EC2 blocks outbound port 25 to the Internet until AWS removes the block."),
+        N_(
+            "Ask AWS to remove the block, or relay through Amazon SES on port 587: relayhost, "
+            "smtp_sasl_auth_enable, smtp_sasl_password_maps, smtp_sasl_security_options, "
+            "smtp_tls_security_level=encrypt, and a sender address that SES has verified."
+        ),
         "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-resource-limits.html#port-25-throttle",
         port_25_blocked,
         link=Link.DELIVERY,
@@ -76,26 +96,43 @@ CAUSES = (
         arises=lambda system: system in (AMAZON_LINUX_2, AMAZON_LINUX_2023),
     ),
     Cause(
+        "name-not-found",
+        N_("The message stays in the queue: Host or domain name not found, try again."),
+        N_("No name server answered when Postfix asked for the recipient's mail server."),
+        N_(
+            "Name a resolver that answers in /etc/resolv.conf. Postfix has a copy of this file in "
+            "its chroot, which it takes at its start. Then send what waits:"
+        ),
+        "https://www.postfix.org/DEBUG_README.html",
+        name_not_found,
+        link=Link.DELIVERY,
+        commands=on_server(RESTART, "sudo postqueue -f"),
+    ),
+    Cause(
         "log-not-written",
         N_("What was done just now is not in the mail log."),
         N_("Postfix works, and at this moment nothing of it is written there."),
-        read_elsewhere,
+        N_("Read where the log is now; then have it written as before:"),
         "https://www.postfix.org/MAILLOG_README.html",
         log_not_written,
         link=Link.LOG,
+        commands=write_log,
         is_state=True,
     ),
     Cause(
         "no-maillog",
         N_("There is no /var/log/maillog or /var/log/mail.log."),
         N_("No rsyslog runs that would write it; the mail log is in the journal."),
-        N_(
-            "Read it there: sudo journalctl --no-pager -t postfix/smtpd -t postfix/smtp; or "
-            "have the file written: sudo {install} rsyslog; sudo systemctl enable --now rsyslog"
-        ),
+        N_("Read the journal; then have the file written:"),
         "https://www.freedesktop.org/software/systemd/man/latest/journalctl.html",
         no_maillog,
         link=Link.LOG,
+        commands=on_server(
+            JOURNAL,
+            "sudo {install} rsyslog",
+            "sudo systemctl enable rsyslog",
+            "sudo systemctl restart rsyslog",
+        ),
         fault=Fault(
             N_("nothing writes the mail log to a file"),
             Part(

@@ -20,13 +20,13 @@ def edits_master(system: System) -> bool:
     return system.edits_master
 
 
-RELOAD = "postfix reload; sleep 0.3\n"
+RELOAD_SH = "postfix reload; sleep 0.3\n"
 # A Postfix program waits for two seconds when its files were changed just now.
 AGED = "touch -d '10 seconds ago' /etc/postfix/main.cf /etc/postfix/master.cf\n"
 
 # A service that died at its start is throttled for a minute, which a reload does not end;
 # and systemd refuses a sixth start within ten seconds.
-RESTART = (
+RESTART_SH = (
     "systemctl reset-failed 'postfix*' 2>/dev/null || true\nsystemctl restart postfix || true\n"
 )
 
@@ -77,7 +77,7 @@ class Fault:
 DROP = 'drop() { postconf -PX "$service/$1" 2>/dev/null || true; }\n'
 
 
-def in_main_cf(title: str, setting: str, after: str = RELOAD, drop: str = "") -> Fault:
+def in_main_cf(title: str, setting: str, after: str = RELOAD_SH, drop: str = "") -> Fault:
     """Return the fault of a wrong value in main.cf; `drop` is a parameter that would hide it."""
     name = setting.partition("=")[0]
     script = f"{DROP}drop {name}\n" + (f"drop {drop}\n" if drop else "")
@@ -85,15 +85,15 @@ def in_main_cf(title: str, setting: str, after: str = RELOAD, drop: str = "") ->
     return Fault(title, Part((MAIN_CF, MASTER_CF), script, after=after), arises=edits_master)
 
 
-def in_master_cf(title: str, edit: str, after: str = RELOAD) -> Fault:
+def in_master_cf(title: str, edit: str, after: str = RELOAD_SH) -> Fault:
     """Return the fault of a wrong line in master.cf."""
-    part = Part((MASTER_CF,), f"{DROP}{edit}\n{AGED}{after}", after=RESTART)
+    part = Part((MASTER_CF,), f"{DROP}{edit}\n{AGED}{after}", after=RESTART_SH)
     return Fault(title, part, arises=edits_master)
 
 
-def in_smtpd_conf(title: str, edit: str, after: str = RELOAD) -> Fault:
+def in_smtpd_conf(title: str, edit: str, after: str = RELOAD_SH) -> Fault:
     """Return the fault of a wrong line in smtpd.conf."""
-    return Fault(title, Part(("$conf",), f"{edit}\n{RELOAD}", after=after))
+    return Fault(title, Part(("$conf",), f"{edit}\n{RELOAD_SH}", after=after))
 
 
 # -- the mail program's settings ------------------------------------------------

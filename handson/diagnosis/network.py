@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handson.cloud.security_groups import covers
-from handson.diagnosis.cause import POSTCONF, Cause, Link, listed, logged
-from handson.diagnosis.fault import RESTART, Fault, Part, in_main_cf
+from handson.diagnosis.cause import POSTCONF, RESTART, Cause, Link, listed, logged, on_server
+from handson.diagnosis.fault import RESTART_SH, Fault, Part, in_main_cf
 from handson.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -93,28 +93,32 @@ def loopback_only(scene: Scene) -> str:
     )
 
 
+EVERYWHERE = on_server("sudo postconf -e inet_interfaces=all", RESTART)
+
 CAUSES = (
     Cause(
         "port-closed",
         N_("A connection to port 587 times out."),
         N_("The security group has no inbound rule for TCP 587 that holds the client."),
         N_(
-            "In the server's security group add: Custom TCP, port 587, source the VPC's CIDR. "
-            "Or run 01_security_group."
+            "Add to the inbound rules of the security group {server_group}: Custom TCP, port 587, "
+            "source {vpc_cidr}. The notebook 01_security_group does this."
         ),
         "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
         port_closed,
         link=Link.PACKET,
         port=587,
-        fault=Fault(N_("the security group keeps port 587 shut"), server=Part(), closes_port=True),
+        fault=Fault(
+            N_("the security group keeps port 587 closed"), server=Part(), closes_port=True
+        ),
     ),
     Cause(
         "egress-closed",
         N_("A connection to port 587 times out, and the server's group lets it in."),
         N_("The client's own security group does not let it out to that port."),
         N_(
-            "In the outbound rules of the client's security group allow TCP 587 to the server "
-            "(or, as EC2 does by default, all traffic)."
+            "Add to the outbound rules of the security group {client_group}: Custom TCP, port 587, "
+            "destination {vpc_cidr} (or, as in a new group of EC2, all traffic to 0.0.0.0/0)."
         ),
         "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
         egress_closed,
@@ -125,10 +129,11 @@ CAUSES = (
         "ipv6-only",
         N_("Port 587 refuses the connection, while Postfix runs."),
         N_("Postfix listens on IPv6 only; the client comes over IPv4."),
-        "sudo postconf -e inet_protocols=all; {restart}",
+        "",
         f"{POSTCONF}#inet_protocols",
         ipv6_only,
         link=Link.LISTENS,
+        commands=on_server("sudo postconf -e inet_protocols=all", RESTART),
     ),
     Cause(
         "inet-interface-unknown",
@@ -137,39 +142,42 @@ CAUSES = (
             "inet_interfaces names an address that no interface of the host has. "
             "A public address of EC2 is not on the host: AWS translates it."
         ),
-        "sudo postconf -e inet_interfaces=all; {restart}",
+        "",
         f"{POSTCONF}#inet_interfaces",
         inet_interface_unknown,
         link=Link.LISTENS,
+        commands=EVERYWHERE,
         is_state=True,
         fault=in_main_cf(
             N_("inet_interfaces names an address that the host does not have"),
             # An address reserved for documentation (RFC 5737), as a public one would be.
             "inet_interfaces=192.0.2.25",
-            RESTART,
+            RESTART_SH,
         ),
     ),
     Cause(
         "loopback-only",
         N_("Other hosts are refused, while the server itself reaches the port."),
         N_("Postfix listens on loopback only (inet_interfaces)."),
-        "sudo postconf -e inet_interfaces=all; {restart}",
+        "",
         f"{POSTCONF}#inet_interfaces",
         loopback_only,
         link=Link.LISTENS,
+        commands=EVERYWHERE,
         fault=in_main_cf(
             N_("Postfix listens on loopback only"),
             "inet_interfaces=loopback-only",
-            RESTART,
+            RESTART_SH,
         ),
     ),
     Cause(
         "postfix-stopped",
         N_("Ports 25 and 587 refuse the connection."),
         N_("Postfix does not run."),
-        N_("{restart}; where it ends again at once, its log tells why."),
+        N_("Start it. If it ends again at once, its log says why."),
         "https://www.postfix.org/postfix.1.html",
         postfix_stopped,
         link=Link.LISTENS,
+        commands=on_server(RESTART),
     ),
 )

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import POSTCONF, S_NAIL, TLS_README, Cause, Link, logged
-from handson.diagnosis.fault import AGED, LOGIN, RELOAD, Part, edits_master, in_mailrc
+from handson.diagnosis.cause import (
+    POSTCONF,
+    RESTART,
+    S_NAIL,
+    TLS_README,
+    Cause,
+    Link,
+    logged,
+    on_client,
+    on_server,
+)
+from handson.diagnosis.fault import AGED, LOGIN, RELOAD_SH, Part, edits_master, in_mailrc
 from handson.i18n import N_
 
 if TYPE_CHECKING:
@@ -53,6 +64,36 @@ def tls_untrusted(scene: Scene) -> str:
     return error if "certificate" in error or "match" in error else ""
 
 
+def make_certificate(scene: Scene) -> list[str]:
+    """Return the commands that make a certificate for the server, and have Postfix use it."""
+    address = scene.settings.server_ip
+    return on_server(
+        "sudo openssl req -x509 -newkey rsa:2048 -nodes -days 365 "
+        f"-subj /CN={address} -addext subjectAltName=IP:{address} "
+        "-addext basicConstraints=critical,CA:FALSE "
+        f"-keyout {OWN}.key -out {OWN}.crt",
+        f"sudo chmod 0600 {OWN}.key",
+        f"sudo postconf -e smtpd_tls_cert_file={OWN}.crt smtpd_tls_key_file={OWN}.key",
+        RESTART,
+    )
+
+
+def trust(scene: Scene) -> list[str]:
+    """Return the commands that bring the server's certificate to the client, and compare it."""
+    url, file = f"{scene.settings.server_ip}:587", scene.survey.value("smtpd_tls_cert_file")
+    show = "openssl x509 -noout -fingerprint -sha256 -in"
+    return [
+        *on_client(
+            f"openssl s_client -starttls smtp -connect {url} < /dev/null | "
+            "openssl x509 > ~/submission.crt",
+            f"{show} ~/submission.crt",
+        ),
+        *on_server(f"sudo {show} {shlex.quote(file)}"),
+        *on_client("echo 'set smtp-use-starttls tls-ca-file=~/submission.crt' >> ~/.mailrc"),
+    ]
+
+
+OWN = "/etc/postfix/submission"
 CERTIFICATE = "/etc/postfix/handson.pem"
 # A certificate for the server's own address, so that only who signed it is in question.
 _MAKE = (
@@ -77,7 +118,7 @@ def _tls(level: str, certificate: str) -> Part:
         CERTIFICATE,
         f"{CERTIFICATE}.key",
     )
-    return Part(files, script + AGED + RELOAD, after=RELOAD)
+    return Part(files, script + AGED + RELOAD_SH, after=RELOAD_SH)
 
 
 CAUSES = (
@@ -85,12 +126,10 @@ CAUSES = (
         "tls-unavailable",
         N_("454 TLS not available due to local problem; the log: No server certs available."),
         N_("TLS is switched on, and there is no certificate that Postfix can read."),
-        N_(
-            "Name a certificate and its key: sudo postconf -e smtpd_tls_cert_file=FILE "
-            "smtpd_tls_key_file=FILE; {restart}"
-        ),
+        N_("Make a certificate, and name it and its key in main.cf (09_harden explains it):"),
         f"{TLS_README}#server_cert_key",
         tls_unavailable,
+        commands=make_certificate,
         link=Link.GREETS,
         is_state=True,
         port=587,
@@ -105,9 +144,13 @@ CAUSES = (
         "starttls-required",
         N_("530 Must issue a STARTTLS command first."),
         N_("The server demands TLS (encrypt), and the mail program does not ask for it."),
-        N_("On the client add to ~/.mailrc: set smtp-use-starttls"),
+        N_(
+            "Have the mail program use STARTTLS, and trust the server's certificate. The two "
+            "fingerprints have to be equal:"
+        ),
         f"{POSTCONF}#smtpd_tls_security_level",
         starttls_required,
+        commands=trust,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
             N_("the server demands TLS, the mail program does not ask for it"),
@@ -119,13 +162,14 @@ CAUSES = (
     Cause(
         "tls-untrusted",
         N_("The mail program ends at the certificate: self-signed, or it does not match."),
-        N_("The client knows no authority that vouches for the server's certificate."),
+        N_("The client knows no authority that has signed the server's certificate."),
         N_(
-            "Copy the server's certificate to the client, and name it in ~/.mailrc: "
-            "set tls-ca-file=FILE"
+            "Copy the server's certificate to the client, and name it in ~/.mailrc. The two "
+            "fingerprints have to be equal:"
         ),
         S_NAIL,
         tls_untrusted,
+        commands=trust,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
             N_("the client does not trust the server's certificate"),

@@ -13,7 +13,7 @@ from finished import Finished
 
 from handson.course import checks, outline
 from handson.diagnosis import own_words
-from handson.diagnosis.fault import LOGIN, RESTART, Part
+from handson.diagnosis.fault import LOGIN, RESTART_SH, Part
 from handson.diagnosis.verdict import UNKNOWN, judge
 
 WORDS = {UNKNOWN, own_words.ID}
@@ -32,12 +32,12 @@ def report(change: Change, shows: str, *causes: str) -> Report:
     return Report(change, frozenset(causes or WORDS), shows)
 
 
-def main(settings: str, after: str = RESTART) -> Change:
+def main(settings: str, after: str = RESTART_SH) -> Change:
     return on_server(f"postconf -e {settings}", after=after)
 
 
 def lines(edit: str) -> Change:
-    return on_server(f"sed -i -E {edit} /etc/postfix/main.cf", after=RESTART)
+    return on_server(f"sed -i -E {edit} /etc/postfix/main.cf", after=RESTART_SH)
 
 
 RELAY = "permit_mynetworks, permit_sasl_authenticated"
@@ -55,7 +55,7 @@ REPORTS = {
         on_server(
             'sed -i "s/^pwcheck_method:.*/pwcheck_method: saslauthd/" "$conf"',
             "$conf",
-            after=RESTART,
+            after=RESTART_SH,
         ),
         "saslauthd",
         "saslauthd-absent",
@@ -114,7 +114,7 @@ REPORTS = {
     ),
     "Postfix is stopped": report(
         lambda finished: changed(
-            finished, server=Part((), "systemctl stop postfix\n", after=RESTART)
+            finished, server=Part((), "systemctl stop postfix\n", after=RESTART_SH)
         ),
         "master",
         "postfix-stopped",
@@ -137,7 +137,9 @@ REPORTS = {
     "no room in the queue": report(main("queue_minfree=900000000000000"), "452 4.3.1"),
     "a comma between mechanisms": report(
         on_server(
-            'sed -i "s/^mech_list:.*/mech_list: PLAIN, LOGIN/" "$conf"', "$conf", after=RESTART
+            'sed -i "s/^mech_list:.*/mech_list: PLAIN, LOGIN/" "$conf"',
+            "$conf",
+            after=RESTART_SH,
         ),
         "PLAIN, LOGIN",
         "mech-list-comma",

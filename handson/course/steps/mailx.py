@@ -147,6 +147,7 @@ def relay_denied_after_login(scene: Scene) -> Finding:
     "client-not-trusted",
     _("mynetworks no longer names the client."),
     "https://www.postfix.org/postconf.5.html#mynetworks",
+    ("client-trusted",),
 )
 def client_not_trusted(scene: Scene) -> Finding:
     networks = scene.survey.mynetworks

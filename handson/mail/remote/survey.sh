@@ -48,5 +48,9 @@ for file in $(value smtpd_tls_cert_file) $(value smtpd_tls_chain_files | tr , ' 
   [ -r "$file" ] && echo "$file"; done
 section ages; for pid in $(pgrep -x smtpd); do ps -o etimes= -p "$pid"; done
 section edited; [ -e "$conf" ] && echo $(( $(date +%s) - $(stat -c %Y "$conf") ))
+section networks
+for one in $(value mynetworks | tr , ' '); do
+  case $one in /*) sed 's/#.*//' "$one" 2>/dev/null | xargs -n 1 ;; *) echo "$one" ;; esac; done
+section resolvers; sed -n 's/^nameserver *//p' /etc/resolv.conf
 section logs; ls /var/log/mail.log /var/log/maillog 2>/dev/null
 exit 0

@@ -52,8 +52,8 @@ def diagnose(name: str) -> int:
         print(f"{'✔' if one.is_well else '✘'} {one.what}: {one.seen}")
     causes = [found.cause, *found.others] if found.cause else []
     for known in causes:
-        evidence = known.evidence.replace("\n", "\n  ")
-        print(f"\n{known.id}: {evidence}\n  {known.cause}\n  → {known.cure}\n  {known.manual}")
+        evidence, cure = (text.replace("\n", "\n  ") for text in (known.evidence, known.cure))
+        print(f"\n{known.id}: {evidence}\n  {known.cause}\n  → {cure}\n  {known.manual}")
     if found.is_well:
         print(_("Nothing is wrong that the diagnosis can see."))
     return 0 if found.is_well else 1

@@ -56,7 +56,7 @@ class Cause:
     which it can arise); where they depend on what was found, they are functions.
     `recognise` looks, changes nothing, and returns the evidence: a line of the log, a mode,
     a value; '' when it is not this. `link` is where in the chain it stands, `port` the one
-    that it concerns (0: any), `fault` what brings it about for practice. `is_state` tells that
+    that it concerns (0: any), `fault` what brings it about for practice. `is_state` says that
     it is proven by what is there, also while a try still passes: a process may not have read
     its files anew.
     """
@@ -198,6 +198,11 @@ def said(entry: Entry) -> str:
 def first(*evidence: str) -> str:
     """Return the first that is not empty."""
     return next((one for one in evidence if one), "")
+
+
+def words_of(value: str) -> list[str]:
+    """Return the entries of a list in main.cf: commas and spaces separate them."""
+    return value.replace(",", " ").split()
 
 
 def listed(values: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def edits_master(system: System) -> bool:
-    """Tell whether `postconf -M`, `-F` and `-P`, which these faults use, can be had there."""
+    """Return whether `postconf -M`, `-F` and `-P`, which these faults use, can be had there."""
     return system.edits_master
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handson.cloud.security_groups import covers
-from handson.diagnosis.cause import POSTCONF, RESTART, Cause, Link, listed, logged, on_server
+from handson.diagnosis.cause import (
+    POSTCONF,
+    RESTART,
+    Cause,
+    Link,
+    listed,
+    logged,
+    on_server,
+    words_of,
+)
 from handson.diagnosis.fault import RESTART_SH, Fault, Part, in_main_cf
 from handson.i18n import N_, _
 
@@ -64,7 +73,7 @@ def postfix_stopped(scene: Scene) -> str:
 
 
 def _named(scene: Scene) -> list[str]:
-    return scene.survey.value("inet_interfaces").replace(",", " ").split()
+    return words_of(scene.survey.value("inet_interfaces"))
 
 
 def inet_interface_unknown(scene: Scene) -> str:

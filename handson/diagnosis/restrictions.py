@@ -15,6 +15,7 @@ from handson.diagnosis.cause import (
     on_server,
     to_set,
     tried,
+    words_of,
 )
 from handson.diagnosis.fault import in_mailrc, in_main_cf
 from handson.i18n import N_, _
@@ -37,10 +38,6 @@ REFUSED_BY = {
 }
 
 
-def _words(value: str) -> list[str]:
-    return value.replace(",", " ").split()
-
-
 def _distrusting(scene: Scene) -> list[str]:
     """Return the lists that refuse before they would permit who has logged in."""
     found = scene.submission
@@ -48,7 +45,7 @@ def _distrusting(scene: Scene) -> list[str]:
         return []
     text = found.refusal.text
     lists = next((lists for said, lists in REFUSED_BY.items() if said in text), ())
-    return [name for name in lists if _refuses_logins(_words(scene.survey.value(name)))]
+    return [name for name in lists if _refuses_logins(words_of(scene.survey.value(name)))]
 
 
 def _refuses_logins(words: list[str]) -> bool:
@@ -82,7 +79,7 @@ def trust_logins(scene: Scene) -> list[str]:
     commands = []
     for name in _distrusting(scene):
         words = [
-            one for one in _words(scene.survey.value(name)) if one != "permit_sasl_authenticated"
+            one for one in words_of(scene.survey.value(name)) if one != "permit_sasl_authenticated"
         ]
         place = next(n for n, word in enumerate(words) if word in REFUSING)
         words.insert(place, "permit_sasl_authenticated")

@@ -19,6 +19,7 @@ from handson.diagnosis.cause import (
     on_client,
     on_server,
     to_set,
+    words_of,
 )
 from handson.diagnosis.fault import (
     RELOAD_SH,
@@ -210,16 +211,12 @@ def _hides_auth(scene: Scene) -> str:
         return "smtpd_sasl_auth_enable"
     if survey.value("smtpd_tls_auth_only") == "yes":
         return "smtpd_tls_auth_only"
-    if "auth" in _words(survey.value("smtpd_discard_ehlo_keywords").lower()):
+    if "auth" in words_of(survey.value("smtpd_discard_ehlo_keywords").lower()):
         return "smtpd_discard_ehlo_keywords"
-    excepted = _words(survey.value("smtpd_sasl_exceptions_networks"))
+    excepted = words_of(survey.value("smtpd_sasl_exceptions_networks"))
     if any(covers(network, scene.settings.client_ip) for network in excepted):
         return "smtpd_sasl_exceptions_networks"
     return ""
-
-
-def _words(value: str) -> list[str]:
-    return value.replace(",", " ").split()
 
 
 def offer_auth(scene: Scene) -> list[str]:
@@ -228,7 +225,7 @@ def offer_auth(scene: Scene) -> list[str]:
     if name == "smtpd_tls_auth_only":
         return on_client("echo 'set smtp-use-starttls' >> ~/.mailrc")
     if name == "smtpd_discard_ehlo_keywords":
-        words = _words(scene.survey.value(name))
+        words = words_of(scene.survey.value(name))
         return to_set(scene, name, ",".join(one for one in words if one.lower() != "auth"))
     if name == "smtpd_sasl_exceptions_networks":
         return to_set(scene, name, "")

@@ -6,7 +6,7 @@ import shlex
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import RESTART, Cause, Link, on_server
+from handson.diagnosis.cause import RELOAD, RESTART, Cause, Link, on_server
 from handson.diagnosis.fault import Fault, Part
 from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023
 from handson.i18n import N_, _
@@ -38,6 +38,18 @@ def name_not_found(scene: Scene) -> str:
                 f"{message.queue_id}: status=deferred ({last.reason})\n/etc/resolv.conf: {servers}"
             )
     return ""
+
+
+def not_delivered(scene: Scene) -> str:
+    """Look at the last delivery of what the client sent: what is not known is quoted."""
+    if port_25_blocked(scene) or name_not_found(scene):
+        return ""
+    client = f"[{scene.settings.client_ip}]"
+    tried = [one for one in scene.messages if one.deliveries and client in one.client]
+    if not tried or tried[-1].deliveries[-1].is_sent:
+        return ""
+    last = tried[-1].deliveries[-1]
+    return f"{tried[-1].queue_id}: to=<{last.recipient}>, status={last.status} ({last.reason})"
 
 
 def log_not_written(scene: Scene) -> str:
@@ -109,6 +121,16 @@ CAUSES = (
         commands=on_server(RESTART, "sudo postqueue -f"),
     ),
     Cause(
+        "not-delivered",
+        N_("The relay took the message, and its delivery failed: status=deferred or bounced."),
+        N_("The reason is in brackets: the words of the next server, or of Postfix."),
+        N_("Look at what waits. When the reason is gone, have it tried again: sudo postqueue -f"),
+        "https://www.postfix.org/QSHAPE_README.html",
+        not_delivered,
+        link=Link.DELIVERY,
+        commands=on_server("sudo postqueue -p"),
+    ),
+    Cause(
         "log-not-written",
         N_("What was done just now is not in the mail log."),
         N_("Postfix works, and at this moment nothing of it is written there."),
@@ -123,7 +145,7 @@ CAUSES = (
         "no-maillog",
         N_("There is no /var/log/maillog or /var/log/mail.log."),
         N_("No rsyslog runs that would write it; the mail log is in the journal."),
-        N_("Read the journal; then have the file written:"),
+        N_("Read the journal; then have the file written. Its first line creates it:"),
         "https://www.freedesktop.org/software/systemd/man/latest/journalctl.html",
         no_maillog,
         link=Link.LOG,
@@ -132,6 +154,7 @@ CAUSES = (
             "sudo {install} rsyslog",
             "sudo systemctl enable rsyslog",
             "sudo systemctl restart rsyslog",
+            RELOAD,
         ),
         fault=Fault(
             N_("nothing writes the mail log to a file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from handson.cloud.security_groups import covers
@@ -17,6 +18,7 @@ from handson.diagnosis.cause import (
 )
 from handson.diagnosis.fault import RESTART_SH, Fault, Part, in_main_cf
 from handson.i18n import N_, _
+from handson.mail.postfix import MASTER_CF
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -90,7 +92,11 @@ def inet_interface_unknown(scene: Scene) -> str:
 
 def loopback_only(scene: Scene) -> str:
     survey = scene.survey
-    if not survey.is_running or survey.is_open(587) or survey.is_open(25):
+    if not survey.is_running or survey.is_open(587):
+        return ""
+    if name := _own_address(scene):
+        return f"/etc/postfix/master.cf: {name} inet"
+    if survey.is_open(25):
         return ""
     bound = survey.sockets(587) or survey.sockets(25)
     loopback = [name for name in _named(scene) if name in ("localhost", "loopback-only")]
@@ -103,6 +109,22 @@ def loopback_only(scene: Scene) -> str:
 
 
 EVERYWHERE = on_server("sudo postconf -e inet_interfaces=all", RESTART)
+
+
+def _own_address(scene: Scene) -> str:
+    """Return the name of the submission service where it names a loopback address, or ''."""
+    service = scene.survey.submission
+    return service.name if service and service.name.startswith(("127.", "localhost:")) else ""
+
+
+def listen_to_others(scene: Scene) -> list[str]:
+    """Return the commands that have Postfix listen at the host's own address."""
+    if name := _own_address(scene):
+        port = name.rpartition(":")[2]
+        edit = f"s/^{re.escape(name)}([[:space:]])/{port}\\1/"
+        return on_server(f"sudo sed -i -E '{edit}' {MASTER_CF}", RESTART)
+    return EVERYWHERE
+
 
 CAUSES = (
     Cause(
@@ -167,12 +189,12 @@ CAUSES = (
     Cause(
         "loopback-only",
         N_("Other hosts are refused, while the server itself reaches the port."),
-        N_("Postfix listens on loopback only (inet_interfaces)."),
+        N_("Postfix listens on loopback only (inet_interfaces, or an address in master.cf)."),
         "",
         f"{POSTCONF}#inet_interfaces",
         loopback_only,
         link=Link.LISTENS,
-        commands=EVERYWHERE,
+        commands=listen_to_others,
         fault=in_main_cf(
             N_("Postfix listens on loopback only"),
             "inet_interfaces=loopback-only",

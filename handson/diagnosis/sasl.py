@@ -29,6 +29,7 @@ from handson.diagnosis.fault import (
     in_main_cf,
     in_smtpd_conf,
 )
+from handson.hosts.host import fill
 from handson.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -134,8 +135,12 @@ def noplaintext(scene: Scene) -> str:
     options = survey.value("smtpd_sasl_security_options")
     if "noplaintext" not in options.replace(",", " ").split():
         return ""
-    if not set(survey.mechanisms) <= {"PLAIN", "LOGIN"} or scene.submission.is_logged_in:
+    if scene.submission.is_logged_in or "PLAIN" in scene.submission.mechanisms:
         return ""
+    if survey.mechanisms and "PLAIN" not in survey.mechanisms:
+        return ""
+    if scene.submission.banner is None and not set(survey.mechanisms) <= {"PLAIN", "LOGIN"}:
+        return ""  # something would be left to offer, so this is not why smtpd ends
     value = f"smtpd_sasl_security_options = {options}"
     return "\n".join(
         filter(None, [value, logged(scene, "no (applicable SASL|SASL authentication) mechanisms")])
@@ -232,6 +237,14 @@ def offer_auth(scene: Scene) -> list[str]:
     return to_set(scene, "smtpd_sasl_auth_enable", "yes", RESTART)
 
 
+def ask_sasldb(scene: Scene) -> list[str]:
+    """Return the commands that have sasldb asked, where smtpd can reach it."""
+    survey, commands = scene.survey, [fill(ASK_SASLDB, scene.server.words)]
+    if survey.submission and survey.is_chrooted and survey.sections.get("caged") != "yes":
+        commands.append(f"sudo postconf -F {survey.submission.key}/chroot=n")
+    return on_server(*commands, RESTART)
+
+
 ASK_SASLDB = "sudo sed -i 's/^pwcheck_method:.*/pwcheck_method: auxprop/' {smtpd_conf}"
 
 _ASK_DAEMON = 'sed -i "s/^pwcheck_method:.*/pwcheck_method: saslauthd/" "$conf"\n'
@@ -280,8 +293,8 @@ CAUSES = (
     ),
     Cause(
         "noplaintext",
-        N_("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
-        N_("noplaintext forbids PLAIN, and smtpd.conf lists nothing else."),
+        N_("Port 587 connects and says nothing, or EHLO lists AUTH without PLAIN."),
+        N_("noplaintext forbids PLAIN; where smtpd.conf lists nothing else, smtpd ends."),
         "",
         f"{POSTCONF}#smtpd_sasl_security_options",
         noplaintext,
@@ -366,11 +379,14 @@ CAUSES = (
     Cause(
         "saslauthd-absent",
         N_("454 generic failure; the log: cannot connect to saslauthd server."),
-        N_("smtpd.conf still asks saslauthd, which does not run or does not know the user."),
+        N_(
+            "smtpd.conf asks saslauthd. It does not run where smtpd looks for it, or it does not "
+            "accept this login."
+        ),
         N_("Have sasldb asked:"),
         f"{SASL_README}#saslauthd",
         saslauthd_absent,
-        commands=on_server(ASK_SASLDB, RELOAD),
+        commands=ask_sasldb,
         link=Link.LOGIN,
         fault=Fault(
             N_("smtpd.conf asks saslauthd, which does not run"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import (
@@ -31,7 +32,7 @@ from handson.diagnosis.fault import (
 from handson.hosts.systems import System
 from handson.i18n import N_, _
 from handson.mail import server_log
-from handson.mail.log import parse
+from handson.mail.log import moment, parse
 from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
@@ -171,6 +172,33 @@ def master_throttles(scene: Scene) -> str:
     return line
 
 
+def not_reloaded(scene: Scene) -> str:
+    """Look whether a file was changed after Postfix had read it, and holds what is missed."""
+    found, survey = scene.submission, scene.survey
+    if found.connected == "refused" and survey.submission and survey.is_running:
+        started = [one for one in scene.recent[:1] if one.program.endswith("/master")]
+        if not started or survey.sockets(587):
+            return ""
+        read = moment(started[0], datetime.now(UTC)).timestamp()
+        if survey.changed.get(MASTER_CF, 0) <= read + 1:
+            return ""
+        return _("{path} was changed after this: {line}").format(
+            path=MASTER_CF, line=said(started[0])
+        )
+    if not found.ehlo or found.mechanisms or "STARTTLS" in found.extensions:
+        return ""
+    names = ("smtpd_sasl_auth_enable", "smtpd_tls_auth_only")
+    if [survey.value(name) for name in names] not in (["yes", ""], ["yes", "no"]):
+        return ""
+    ages = [int(age) for age in survey.lines("ages")]
+    seconds = survey.clock - survey.changed.get(MAIN_CF, 0)
+    if not ages or min(ages) <= seconds:
+        return ""
+    return _("{path} was changed {seconds} s ago; smtpd runs since {age} s").format(
+        path=MAIN_CF, seconds=seconds, age=min(ages)
+    )
+
+
 def map_type(scene: Scene) -> str:
     for name, value, kind in _unknown_types(scene):
         line = logged(scene, f"unsupported dictionary type: {kind}")
@@ -279,6 +307,17 @@ CAUSES = (
             f'{_OWN}, reject"\n'
             f'sed -i -E "/^$name[[:space:]]+(inet|pass)[[:space:]]/a\\  $line" {MASTER_CF}',
         ),
+    ),
+    Cause(
+        "not-reloaded",
+        N_("main.cf or master.cf is right, and the server behaves as before the change."),
+        N_("Postfix has not read the file again since it was changed."),
+        "",
+        "https://www.postfix.org/postfix.1.html",
+        not_reloaded,
+        link=Link.LISTENS,
+        commands=on_server(RELOAD),
+        is_state=True,
     ),
     Cause(
         "master-throttles",

@@ -15,6 +15,7 @@ from handson.diagnosis.cause import (
     logged,
     on_client,
     on_server,
+    to_set,
 )
 from handson.diagnosis.fault import AGED, LOGIN, RELOAD_SH, Part, edits_master, in_mailrc
 from handson.i18n import N_
@@ -43,6 +44,13 @@ def tls_unavailable(scene: Scene) -> str:
         logged(scene, "No server certs available|cannot get RSA certificate"),
     ]
     return "\n".join(filter(None, seen))
+
+
+def wrapper_mode(scene: Scene) -> str:
+    if not scene.submission.is_open or scene.submission.banner:
+        return ""
+    value = scene.survey.value("smtpd_tls_wrappermode")
+    return f"smtpd_tls_wrappermode = {value}" if value == "yes" else ""
 
 
 def starttls_required(scene: Scene) -> str:
@@ -139,6 +147,17 @@ CAUSES = (
             _tls("may", "/etc/postfix/none.pem"),
             arises=edits_master,
         ),
+    ),
+    Cause(
+        "wrapper-mode",
+        N_("Port 587 connects and says nothing: it waits for TLS."),
+        N_("smtpd_tls_wrappermode is for port 465: on 587 a client speaks SMTP first."),
+        "",
+        f"{POSTCONF}#smtpd_tls_wrappermode",
+        wrapper_mode,
+        link=Link.GREETS,
+        commands=lambda scene: to_set(scene, "smtpd_tls_wrappermode", "no", RESTART),
+        port=587,
     ),
     Cause(
         "starttls-required",

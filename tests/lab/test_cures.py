@@ -23,14 +23,32 @@ ALL = [one.id for one in faults.FAULTS if one.id not in IN_WORDS]
 DRAWN = sorted(random.Random(SEED).sample(ALL, len(ALL) // 3))
 
 
+# Types as a learner does at a terminal: the password where one is asked for.
+TYPE = r"""
+import os, pty, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.execvp("sh", ["sh", "-c", command])
+while True:
+    try:
+        said = os.read(terminal, 4096)
+    except OSError:
+        break
+    sys.stdout.write(said.decode())
+    if b"assword" in said and said.rstrip().endswith(b":"):
+        os.write(terminal, password.encode() + b"\n")
+sys.exit(os.WEXITSTATUS(os.waitpid(pid, 0)[1]))
+"""
+
+
 def carry_out(finished: Finished, cure: str) -> list[str]:
     """Run each command of a cure on its host, as a learner would; return them."""
     password = finished.step.password.reveal()
     commands = COMMAND.findall(cure)
     for name, command in commands:
         host: Host = getattr(finished.step, name)
-        # Typed twice where it is asked for (saslpasswd2); other commands read nothing.
-        status, output = host.probe("sh -c {line}", line=command, stdin=f"{password}\n{password}\n")
+        known = f"command, password = {command!r}, {password!r}\n"
+        status, output = host.probe("python3 -", stdin=known + TYPE)
         assert status == 0, f"{command}: {output}"
     return [command for _name, command in commands]
 

@@ -224,7 +224,9 @@ def test_port_25_blocked(system: System) -> None:
     assert found.id == "port-25-blocked"
     assert "Connection timed out" in found.evidence
     other = [line.replace("Connection timed out", "Connection refused") for line in log]
-    assert diagnose(scene(system, log=other)) == []
+    assert names(scene(system, log=other)) == ["not-delivered"]
+    [found] = diagnose(scene(system, log=other))
+    assert "Connection refused" in found.evidence
 
 
 def test_no_maillog() -> None:
@@ -379,6 +381,7 @@ TIMED_OUT = [
 ]
 
 
+WRAPPED = " -o smtpd_tls_wrappermode=yes"
 THROTTLED = (
     "postfix/master[9]: warning: /usr/lib/postfix/sbin/smtpd: bad command startup -- throttling"
 )
@@ -412,6 +415,15 @@ ROWS: dict[str, dict[str, Any]] = {
     "refused-at-greeting": {
         "found": replace(silence("open"), banner=REJECTED, error=""),
         "explicit": "smtpd_delay_reject = no",
+    },
+    "not-reloaded": {
+        "found": silence("refused"),
+        "sockets": "LISTEN 0 100 0.0.0.0:25 0.0.0.0:*",
+        "changed": "/etc/postfix/master.cf 1795489800",
+    },
+    "wrapper-mode": {"found": silence("open"), "services": SUBMISSION + WRAPPED},
+    "not-delivered": {
+        "log": [line.replace("Connection timed out", "Connection refused") for line in TIMED_OUT]
     },
     "master-throttles": {"found": silence("open"), "log": [THROTTLED, RELOADED]},
     "relays-without-login": {"anonymous": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
@@ -749,3 +761,14 @@ def test_words_in_braces_of_a_value_are_no_words_of_the_course() -> None:
     )
     [found] = diagnose(scene(found=denied, explicit=inline))
     assert "inline:{{x=y}}, permit_sasl_authenticated, reject" in found.cure
+
+
+@pytest.mark.parametrize(("age", "known"), [("30", ["not-reloaded"]), ("10", [])])
+def test_main_cf_that_smtpd_has_not_read(age: str, known: list[str]) -> None:
+    made = scene(
+        found=dialogue(None, ehlo="SIZE 10240000"),
+        ages=f"400\n{age}",
+        now="1795489820",
+        changed="/etc/postfix/main.cf 1795489800",
+    )
+    assert names(made) == known

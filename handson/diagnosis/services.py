@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 # A service of master.cf that was left as a comment: any of the names of port 587.
 _COMMENT = re.compile(r"^(\d+):\s*#\s*((?:submission|587)\s+inet\s.*)$")
 _TABLE = re.compile(r"(?:^|[\s,])(?:check_\w+_access\s+)?([a-z]\w*):\S")
+DEMAND = "smtpd_client_restrictions=permit_sasl_authenticated,reject"
 # Parameters whose values are lookup tables; in others "type:" may be a transport.
 _HOLDS_TABLES = ("_maps", "_map", "_database")
 
@@ -127,12 +128,9 @@ def switch_on(scene: Scene) -> list[str]:
     if number := _commented(scene):
         edit = f"sudo sed -i '{number}s/^#[[:space:]]*//' {MASTER_CF}"
         return on_server(edit, RESTART)
-    return on_server(
-        "sudo postconf -M submission/inet='submission inet n - n - - smtpd'",
-        "sudo postconf -P "
-        "submission/inet/smtpd_client_restrictions=permit_sasl_authenticated,reject",
-        RESTART,
-    )
+    lines = "submission inet n - n - - smtpd", "  -o " + DEMAND
+    written = " ".join(map(shlex.quote, lines))
+    return on_server(f"printf '%s\\n' {written} | sudo tee -a {MASTER_CF}", RESTART)
 
 
 def chrooted_smtpd(scene: Scene) -> str:

@@ -4,53 +4,21 @@ from __future__ import annotations
 
 import os
 import random
-import re
 
 import pytest
+from curing import COMMAND, carry_out
 from finished import Finished
 from waiting import LONG
 
 from handson.diagnosis import faults
 from handson.diagnosis.verdict import judge
-from handson.hosts.host import Host
 
-COMMAND = re.compile(r"^\[(server|client)\]\$ (.*)$", re.MULTILINE)
 # What a learner has to do elsewhere: in the AWS console, or with the password, which is never
 # printed.
 IN_WORDS = {"port-closed", "client-rejected", "relay-denied", "bad-base64"}
 SEED = int(os.environ.get("HANDSON_SEED") or random.SystemRandom().randrange(10**6))
 ALL = [one.id for one in faults.FAULTS if one.id not in IN_WORDS]
 DRAWN = sorted(random.Random(SEED).sample(ALL, len(ALL) // 3))
-
-
-# Types as a learner does at a terminal: the password where one is asked for.
-TYPE = r"""
-import os, pty, sys
-pid, terminal = pty.fork()
-if not pid:
-    os.execvp("sh", ["sh", "-c", command])
-while True:
-    try:
-        said = os.read(terminal, 4096)
-    except OSError:
-        break
-    sys.stdout.write(said.decode())
-    if b"assword" in said and said.rstrip().endswith(b":"):
-        os.write(terminal, password.encode() + b"\n")
-sys.exit(os.WEXITSTATUS(os.waitpid(pid, 0)[1]))
-"""
-
-
-def carry_out(finished: Finished, cure: str) -> list[str]:
-    """Run each command of a cure on its host, as a learner would; return them."""
-    password = finished.step.password.reveal()
-    commands = COMMAND.findall(cure)
-    for name, command in commands:
-        host: Host = getattr(finished.step, name)
-        known = f"command, password = {command!r}, {password!r}\n"
-        status, output = host.probe("python3 -", stdin=known + TYPE)
-        assert status == 0, f"{command}: {output}"
-    return [command for _name, command in commands]
 
 
 @pytest.mark.parametrize("id", ALL if LONG else DRAWN)
@@ -61,7 +29,7 @@ def test_cure_works_as_printed(finished: Finished, id: str) -> None:
     try:
         found = judge(step.scene()).cause
         assert found and found.id == id, found
-        assert carry_out(finished, found.cure), found.cure
+        assert carry_out(step, found.cure), found.cure
         scene = step.scene()
         verdict = judge(scene)
         assert verdict.is_well, verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from curing import carry_out
 from finished import Finished
 
 from handson.diagnosis import faults
@@ -76,8 +77,7 @@ def test_fixing_puts_back_mode_owner_and_time(finished: Finished) -> None:
 def test_learner_fixes(finished: Finished) -> None:
     step = finished.step
     faults.inject(step.scene(), "sasldb-permission")
-    cure = diagnose(step.scene())[0].cure
-    step.server.read(cure)
+    assert carry_out(step, diagnose(step.scene())[0].cure)
     assert not faults.is_recognised(step.scene(), "sasldb-permission")
     faults.settle(step.scene(), "sasldb-permission")
     assert faults.injected(step.scene()) == []

@@ -772,3 +772,13 @@ def test_main_cf_that_smtpd_has_not_read(age: str, known: list[str]) -> None:
         changed="/etc/postfix/main.cf 1795489800",
     )
     assert names(made) == known
+
+
+def test_service_that_is_not_there_is_written() -> None:
+    made = scene(found=silence("refused"), services="smtp inet n - n - - smtpd", master="")
+    assert commands("submission-off", made) == [
+        "[server]$ printf '%s\\n' 'submission inet n - n - - smtpd' "
+        "'  -o smtpd_client_restrictions=permit_sasl_authenticated,reject' "
+        "| sudo tee -a /etc/postfix/master.cf",
+        RESTARTS,
+    ]

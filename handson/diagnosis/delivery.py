@@ -80,10 +80,13 @@ def write_log(scene: Scene) -> list[str]:
 
 def no_maillog(scene: Scene) -> str:
     system = scene.server.system
-    if scene.survey.lines("logs"):
+    # A writer that runs makes the file with its next line: it may just have been rotated.
+    if scene.survey.lines("logs") or scene.survey.lines("writers"):
         return ""
     if system.log_file:
-        return _("{path} is not there").format(path=system.log_file)
+        return _("{path} is not there, and neither rsyslog nor syslog-ng runs").format(
+            path=system.log_file
+        )
     if scene.entries:
         return ""  # the journal has it, where this system keeps it
     return _("no /var/log/maillog, and nothing in the journal of postfix")
@@ -144,7 +147,7 @@ CAUSES = (
     Cause(
         "no-maillog",
         N_("There is no /var/log/maillog or /var/log/mail.log."),
-        N_("No rsyslog runs that would write it; the mail log is in the journal."),
+        N_("No daemon runs that would write it; the mail log is in the journal."),
         N_("Read the journal; then have the file written. Its first line creates it:"),
         "https://www.freedesktop.org/software/systemd/man/latest/journalctl.html",
         no_maillog,

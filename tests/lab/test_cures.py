@@ -33,7 +33,13 @@ def test_cure_works_as_printed(finished: Finished, id: str) -> None:
         scene = step.scene()
         verdict = judge(scene)
         assert verdict.is_well, verdict
-        assert finished.failing(scene=scene) == {}
+        # What happened while nothing wrote the log is not in it: it has to be done again.
+        left = [
+            one
+            for one in finished.failing(scene=scene).values()
+            if one.kind == "now" or id != "no-maillog"
+        ]
+        assert left == []
     finally:
         faults.fix(step.scene())
     assert judge(step.scene()).is_well

@@ -389,4 +389,6 @@ def test_what_is_right_is_left_alone(finished: Finished, name: str) -> None:
         scene = finished.step.scene()
         found = judge(scene)
         assert found.is_well, found
-        assert finished.failing(("05_master_cf", "06_mailx_test"), scene) == {}
+        # A password that the whole system can read is one thing that is not right.
+        left = {"mailrc-private"} if "system" in name else set()
+        assert set(finished.failing(("05_master_cf", "06_mailx_test"), scene)) == left

@@ -54,5 +54,7 @@ section networks
 for one in $(value mynetworks | tr , ' '); do
   case $one in /*) sed 's/#.*//' "$one" 2>/dev/null | xargs -n 1 ;; *) echo "$one" ;; esac; done
 section resolvers; sed -n 's/^nameserver *//p' /etc/resolv.conf
+section writers; for one in rsyslog syslog-ng; do
+  systemctl is-active -q "$one" 2>/dev/null && echo "$one"; done
 section logs; ls /var/log/mail.log /var/log/maillog 2>/dev/null
 exit 0

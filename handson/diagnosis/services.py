@@ -29,6 +29,7 @@ from handson.diagnosis.fault import (
     in_main_cf,
     in_master_cf,
 )
+from handson.diagnosis.restrictions import relay_denied_authenticated
 from handson.hosts.systems import System
 from handson.i18n import N_, _
 from handson.mail import server_log
@@ -171,29 +172,35 @@ def master_throttles(scene: Scene) -> str:
 
 
 def not_reloaded(scene: Scene) -> str:
-    """Look whether a file was changed after Postfix had read it, and holds what is missed."""
+    """Look whether a file that is right was changed after Postfix had read it."""
+    return _unread(scene) if _should_work(scene) else ""
+
+
+def _should_work(scene: Scene) -> bool:
+    """Return whether a try fails although the files say that it should not."""
     found, survey = scene.submission, scene.survey
-    if found.connected == "refused" and survey.submission and survey.is_running:
-        started = [one for one in scene.recent[:1] if one.program.endswith("/master")]
-        if not started or survey.sockets(587):
-            return ""
-        read = moment(started[0], datetime.now(UTC)).timestamp()
-        if survey.changed.get(MASTER_CF, 0) <= read + 1:
-            return ""
-        return _("{path} was changed after this: {line}").format(
-            path=MASTER_CF, line=said(started[0])
-        )
-    if not found.ehlo or found.mechanisms or "STARTTLS" in found.extensions:
-        return ""
-    names = ("smtpd_sasl_auth_enable", "smtpd_tls_auth_only")
-    if [survey.value(name) for name in names] not in (["yes", ""], ["yes", "no"]):
-        return ""
-    ages = [int(age) for age in survey.lines("ages")]
-    seconds = survey.clock - survey.changed.get(MAIN_CF, 0)
+    if found.connected == "refused":
+        return survey.submission is not None and survey.is_running and not survey.sockets(587)
+    if found.ehlo and not found.mechanisms and "STARTTLS" not in found.extensions:
+        offered = survey.value("smtpd_sasl_auth_enable") == "yes"
+        return offered and survey.value("smtpd_tls_auth_only") in ("", "no")
+    is_denied = found.refusal is not None and "denied" in found.refusal.text
+    return found.is_logged_in and is_denied and not relay_denied_authenticated(scene)
+
+
+def _unread(scene: Scene) -> str:
+    """Return what shows that master.cf or main.cf was changed after it had last been read."""
+    survey, path = scene.survey, MASTER_CF
+    for entry in scene.recent[:1]:
+        read = moment(entry, datetime.now(UTC)).timestamp()
+        if entry.program.endswith("/master") and survey.changed.get(path, 0) > read + 1:
+            return _("{path} was changed after this: {line}").format(path=path, line=said(entry))
+    ages, path = [int(age) for age in survey.lines("ages")], MAIN_CF
+    seconds = survey.clock - survey.changed.get(path, 0)
     if not ages or min(ages) <= seconds:
         return ""
     return _("{path} was changed {seconds} s ago; smtpd runs since {age} s").format(
-        path=MAIN_CF, seconds=seconds, age=min(ages)
+        path=path, seconds=seconds, age=min(ages)
     )
 
 

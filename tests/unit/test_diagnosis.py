@@ -764,10 +764,11 @@ def test_words_in_braces_of_a_value_are_no_words_of_the_course() -> None:
     assert "inline:{{x=y}}, permit_sasl_authenticated, reject" in found.cure
 
 
+@pytest.mark.parametrize("found", [dialogue(None, ehlo="SIZE 10240000"), dialogue(rcpt=DENIED)])
 @pytest.mark.parametrize(("age", "known"), [("30", ["not-reloaded"]), ("10", [])])
-def test_main_cf_that_smtpd_has_not_read(age: str, known: list[str]) -> None:
+def test_main_cf_that_smtpd_has_not_read(found: Dialogue, age: str, known: list[str]) -> None:
     made = scene(
-        found=dialogue(None, ehlo="SIZE 10240000"),
+        found=found,
         ages=f"400\n{age}",
         now="1795489820",
         changed="/etc/postfix/main.cf 1795489800",

@@ -56,15 +56,18 @@ def log_not_written(scene: Scene) -> str:
     """Look for the dialogue that was just held: where it is not in the log, nothing can be."""
     if not scene.submission.banner or no_maillog(scene):
         return ""
+    system, elsewhere = scene.server.system, scene.survey.value("maillog_file")
+    if elsewhere and elsewhere != system.log_file:
+        return f"maillog_file = {elsewhere}"
     client = f"[{scene.settings.client_ip}]"
     now = datetime.fromisoformat(scene.server.read("date --iso-8601=seconds").strip())
+    has_writer = bool(scene.survey.lines("writers")) or not system.log_file
+    recently = timedelta(minutes=3) if has_writer else timedelta(seconds=20)
     for entry in reversed(scene.recent):
-        if client in entry.text and abs(now - moment(entry, now)) < timedelta(minutes=3):
+        if client in entry.text and abs(now - moment(entry, now)) < recently:
             return ""
-    source = scene.server.system.log_source
-    text = _("the dialogue that was held just now is not in {log}").format(log=source)
-    elsewhere = scene.survey.value("maillog_file")
-    return f"{text}; maillog_file = {elsewhere}" if elsewhere else text
+    text = _("the dialogue that was held just now is not in {log}").format(log=system.log_source)
+    return text if has_writer else text + _("; neither rsyslog nor syslog-ng runs")
 
 
 def write_log(scene: Scene) -> list[str]:

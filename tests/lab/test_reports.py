@@ -89,7 +89,7 @@ def dead_resolver(finished: Finished) -> Iterator[None]:
         server.probe("sudo tee /etc/resolv.conf", stdin=text)
         server.read("sudo systemctl restart postfix")
 
-    set_resolvers("nameserver 10.87.2.99\noptions timeout:1 attempts:1\n")
+    set_resolvers("nameserver 192.0.2.53\noptions timeout:1 attempts:1\n")
     try:
         server.probe(
             "/usr/sbin/sendmail -f {sender} {recipient}",
@@ -360,7 +360,7 @@ REPORTS = {
     ),
     "mynetworks is a file": report(
         on_server(
-            'echo "127.0.0.0/8 10.87.3.0/24" > /etc/postfix/mynets\n'
+            'echo "127.0.0.0/8 10.0.0.0/8" > /etc/postfix/mynets\n'
             "postconf -e mynetworks=/etc/postfix/mynets",
             "/etc/postfix/mynets",
         ),
@@ -371,7 +371,7 @@ REPORTS = {
         egress, "outbound rules", "egress-closed", cure="outbound rules"
     ),
     "no name server": report(
-        dead_resolver, "10.87.2.99", "name-not-found", cure="/etc/resolv.conf", is_checked=False
+        dead_resolver, "192.0.2.53", "name-not-found", cure="/etc/resolv.conf", is_checked=False
     ),
     "TLS first, and a level without a certificate": report(
         main("smtpd_tls_auth_only=yes smtpd_tls_security_level=may"),

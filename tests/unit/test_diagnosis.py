@@ -122,6 +122,7 @@ def scene(
         "reads": "yes",
         "users": f"{LOGIN}: userPassword",
         "logs": "/var/log/maillog",
+        "writers": "rsyslog",
     }
     server = Server(system, {**right, **sections}, log or [], clock)
     hosts: Any = SimpleNamespace(server=server, client=None)
@@ -230,12 +231,12 @@ def test_port_25_blocked(system: System) -> None:
 
 
 def test_no_maillog() -> None:
-    assert names(scene(AMAZON_LINUX_2, logs="")) == ["no-maillog"]
-    assert names(scene(DEBIAN_12, logs="")) == ["no-maillog"]
+    assert names(scene(AMAZON_LINUX_2, logs="", writers="")) == ["no-maillog"]
+    assert names(scene(DEBIAN_12, logs="", writers="")) == ["no-maillog"]
     assert names(scene(DEBIAN_12, logs="", writers="rsyslog")) == []  # rotated just now
     # Amazon Linux 2023 writes no file; as long as the journal has the log, all is well.
     assert names(scene(logs="")) == []
-    silent = scene(logs="")
+    silent = scene(logs="", writers="")
     silent.server.log = ""  # type: ignore[attr-defined]
     assert names(silent) == ["no-maillog"]
 
@@ -535,7 +536,7 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "port-25-blocked": {"log": TIMED_OUT},
     "log-not-written": {"clock": "2026-11-24T03:19:30+00:00"},
-    "no-maillog": {"system": AMAZON_LINUX_2, "logs": ""},
+    "no-maillog": {"system": AMAZON_LINUX_2, "logs": "", "writers": ""},
 }
 
 
@@ -784,3 +785,17 @@ def test_service_that_is_not_there_is_written() -> None:
         "| sudo tee -a /etc/postfix/master.cf",
         RESTARTS,
     ]
+
+
+@pytest.mark.parametrize(
+    ("sections", "known"),
+    [
+        ({"explicit": "maillog_file = /var/log/postfix.log"}, ["log-not-written"]),
+        ({"explicit": "maillog_file = /var/log/mail.log"}, []),
+        ({"writers": "rsyslog"}, []),
+        ({"writers": ""}, ["log-not-written"]),
+    ],
+)
+def test_where_the_log_is(sections: dict[str, str], known: list[str]) -> None:
+    """The last line of the client is half a minute old."""
+    assert names(scene(DEBIAN_12, **{"writers": "rsyslog", **sections})) == known

@@ -15,12 +15,13 @@ from handson.diagnosis.cause import (
     on_client,
     on_server,
 )
-from handson.diagnosis.fault import Fault, Part
+from handson.diagnosis.fault import LOGIN, Fault, Part, in_mailrc
 from handson.diagnosis.services import chrooted_smtpd
 from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
+    from handson.mail.smtp import Reply
 
 README = f"{SASL_README}#auxprop_sasldb"
 SET = "sudo saslpasswd2 -c -f {database} -u {domain} {user}"
@@ -64,27 +65,27 @@ def sasldb_permission(scene: Scene) -> str:
 
 def wrong_password(scene: Scene) -> str:
     """Name which of three it is: no such user, no such realm, or another password."""
-    if any(
-        look(scene) for look in (sasldb_missing, sasldb_corrupt, sasldb_permission, chrooted_smtpd)
-    ):
+    auth = scene.submission.auth
+    if not _is_wrong(scene, auth):
         return ""
-    if "auxprop" not in scene.survey.verifiers:
-        return ""
-    auth, users = scene.submission.auth, scene.survey.users
-    if auth and auth.code == 535 and "authentication failure" in auth.text:
-        return f"{auth}\n{_which(scene, scene.settings.login, users)}"
-    if not scene.submission.is_logged_in or not scene.mailrc.user:
-        return ""
-    answer = scene.mailrc.dialogue.auth if scene.mailrc.dialogue else None
-    if answer and answer.code == 535 and "authentication failure" in answer.text:
-        which = _which(scene, scene.mailrc.user, users)
-        return f"{scene.mailrc.source}: {scene.mailrc.user}: {answer}\n{which}"
-    return ""
+    return f"{auth}\n{_which(scene, scene.settings.login)}"
 
 
-def _tried_name(scene: Scene) -> str:
-    """Return the name that was refused: the course's, or the one in the mail program's settings."""
-    return scene.settings.login if not scene.submission.is_logged_in else scene.mailrc.user
+def mailrc_login(scene: Scene) -> str:
+    """Look whether only the mail program's own login is refused."""
+    found = scene.mailrc
+    answer = found.dialogue.auth if found.dialogue else None
+    if not scene.submission.is_logged_in or not found.user or not _is_wrong(scene, answer):
+        return ""
+    return f"{found.source}: {found.user}: {answer}\n{_which(scene, found.user)}"
+
+
+def _is_wrong(scene: Scene, answer: Reply | None) -> bool:
+    """Return whether sasldb was read, and what it holds is not what was sent."""
+    if answer is None or answer.code != 535 or "authentication failure" not in answer.text:
+        return False
+    looks = (sasldb_missing, sasldb_corrupt, sasldb_permission, chrooted_smtpd)
+    return "auxprop" in scene.survey.verifiers and not any(look(scene) for look in looks)
 
 
 def _full(scene: Scene, name: str) -> str:
@@ -96,9 +97,10 @@ def _full(scene: Scene, name: str) -> str:
     return name if "@" in name else f"{name}@{realm}"
 
 
-def _which(scene: Scene, name: str, users: list[str]) -> str:
-    full, path, known = _full(scene, name), scene.survey.database, listed(users)
+def _which(scene: Scene, name: str) -> str:
+    users, full, path = scene.survey.users, _full(scene, name), scene.survey.database
     user, _at, realm = full.rpartition("@")
+    known = listed(users)
     if full in users:
         return _("{path} holds {name}: the password is another one").format(path=path, name=full)
     if full != name:
@@ -112,57 +114,41 @@ def _which(scene: Scene, name: str, users: list[str]) -> str:
     return _("no user {name}; {path} holds {known}").format(name=name, path=path, known=known)
 
 
-def _uses_bare_name(scene: Scene) -> bool:
-    """Return whether the mail program has only to write the name in full, as sasldb holds it."""
-    login, name = scene.settings.login, _tried_name(scene)
-    return (
-        name != login
-        and _full(scene, name) not in scene.survey.users
-        and login in scene.survey.users
-        and scene.mailrc.source == "~/.mailrc"
-        and not scene.mailrc.is_v15
-    )
-
-
-def _has_other_password(scene: Scene) -> bool:
-    """Return whether only the mail program's own password is wrong: the course's one is right."""
-    return scene.submission.is_logged_in and scene.settings.login == _full(
-        scene, _tried_name(scene)
-    )
-
-
-def how_to_log_in(scene: Scene) -> str:
+def set_login(scene: Scene) -> str:
     """Return what to do, with the realm that is looked up and those that there are."""
-    name = _full(scene, _tried_name(scene))
-    user, _at, realm = name.rpartition("@")
-    if _uses_bare_name(scene):
-        return _("Have the mail program log in with the name that sasldb holds:")
-    if _has_other_password(scene):
-        return _("Write the password of {name} as smtp-auth-password into {file}.").format(
-            name=name, file=scene.mailrc.source
-        )
-    if name in scene.survey.users:
-        return _("Set the password of {name} again; saslpasswd2 asks for it:").format(name=name)
-    others = [one for one in scene.survey.users if one.startswith(f"{user}@")]
+    login, users = scene.settings.login, scene.survey.users
+    if login in users:
+        return _("Set the password of {name} again; saslpasswd2 asks for it:").format(name=login)
     text = _(
         "Create {user} in the realm that is looked up, {realm}; saslpasswd2 asks for the password"
     )
-    text = text.format(user=user, realm=realm)
+    text = text.format(user=scene.settings.user, realm=scene.settings.domain)
+    others = [one for one in users if one.startswith(f"{scene.settings.user}@")]
     if others:
         text += _(" (or log in as {names})").format(names=listed(others))
     return f"{text}:"
 
 
-def log_in(scene: Scene) -> list[str]:
-    """Return the commands that make the refused name one that sasldb holds with its password."""
-    if _uses_bare_name(scene):
-        setting = f"set smtp-auth-user={scene.settings.login}"
-        return on_client(f"echo {shlex.quote(setting)} >> ~/.mailrc")
-    if _has_other_password(scene):
-        return []
-    user, _at, realm = _full(scene, _tried_name(scene)).rpartition("@")
-    path = shlex.quote(scene.survey.database)
-    return on_server(f"sudo saslpasswd2 -c -f {path} -u {shlex.quote(realm)} {shlex.quote(user)}")
+def _can_write_name(scene: Scene) -> bool:
+    """Return whether the mail program has only to use the name that the course logs in with."""
+    found = scene.mailrc
+    return found.user != scene.settings.login and not found.is_v15 and found.source != "~/.netrc"
+
+
+def correct_mailrc(scene: Scene) -> str:
+    """Return what to do about a login that only the mail program has wrong."""
+    login = scene.settings.login
+    if _can_write_name(scene):
+        return _("Have the mail program log in with the name that the server takes:")
+    return _("Write the name {name} and its password into {file} on the client.").format(
+        name=login, file=scene.mailrc.source
+    )
+
+
+def write_name(scene: Scene) -> list[str]:
+    """Return the command that has the mail program use the right name."""
+    setting = shlex.quote(f"set smtp-auth-user={scene.settings.login}")
+    return on_client(f"echo {setting} >> ~/.mailrc") if _can_write_name(scene) else []
 
 
 CAUSES = (
@@ -212,11 +198,11 @@ CAUSES = (
         "wrong-password",
         N_("535 authentication failure; the log: Password verification failed."),
         N_("The password or the realm is another one than in sasldb, or there is no such user."),
-        how_to_log_in,
+        set_login,
         README,
         wrong_password,
         link=Link.LOGIN,
-        commands=log_in,
+        commands=on_server(SET),
         fault=Fault(
             N_("the password in sasldb is another one"),
             Part(
@@ -225,6 +211,20 @@ CAUSES = (
                 "head -c 18 /dev/urandom | base64 | tr -d '\\n' | "
                 'saslpasswd2 -p -f "$database" -u "$domain" "$user"\n',
             ),
+        ),
+    ),
+    Cause(
+        "mailrc-login",
+        N_("535 authentication failure, for the mail program only."),
+        N_("The name or the password in the mail program's settings is not one that sasldb holds."),
+        correct_mailrc,
+        README,
+        mailrc_login,
+        link=Link.MAIL_PROGRAM,
+        commands=write_name,
+        fault=in_mailrc(
+            N_("the mail program logs in with a name that has no realm"),
+            LOGIN.replace("{login}", "{user}"),
         ),
     ),
 )

@@ -29,6 +29,7 @@ from handson.diagnosis.fault import (
     in_main_cf,
     in_smtpd_conf,
 )
+from handson.diagnosis.tls import has_certificate
 from handson.hosts.host import fill
 from handson.i18n import N_, _
 
@@ -110,15 +111,15 @@ def mech_list_comma(scene: Scene) -> str:
 
 def auth_waits_for_tls(scene: Scene) -> str:
     found = scene.submission
-    if found.ehlo is None or found.mechanisms or "STARTTLS" in found.extensions:
+    if found.ehlo is None or found.mechanisms:
         return ""
     if scene.survey.value("smtpd_tls_auth_only") != "yes":
         return ""
-    level = scene.survey.value("smtpd_tls_security_level") or "none"
-    return _(
-        "smtpd_tls_auth_only = yes; smtpd_tls_security_level = {level}; EHLO lists neither "
-        "STARTTLS nor AUTH"
-    ).format(level=level)
+    if "STARTTLS" in found.extensions and has_certificate(scene):
+        return ""
+    names = ("smtpd_tls_auth_only", "smtpd_tls_security_level", "smtpd_tls_cert_file")
+    values = "; ".join(f"{name} = {scene.survey.value(name)}".rstrip() for name in names)
+    return _("{values}; EHLO lists no AUTH").format(values=values)
 
 
 def no_mechanisms(scene: Scene) -> str:
@@ -319,7 +320,7 @@ CAUSES = (
     ),
     Cause(
         "auth-waits-for-tls",
-        N_("EHLO lists no AUTH and no STARTTLS."),
+        N_("EHLO lists no AUTH, and STARTTLS is not listed or is answered with 454."),
         N_("A login is offered over TLS only, and TLS is switched off or has no certificate."),
         N_("Offer the login in clear; or switch TLS on with a certificate, as 09_harden does."),
         f"{POSTCONF}#smtpd_tls_auth_only",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from handson.mail.observation import Scene
 
 
-def _has_certificate(scene: Scene) -> bool:
+def has_certificate(scene: Scene) -> bool:
     files = scene.survey.lines("certificate")
     named = scene.survey.value("smtpd_tls_cert_file")
     return bool(files) and (not named or named in files or len(files) > 1)
@@ -32,7 +32,7 @@ def _has_certificate(scene: Scene) -> bool:
 
 def tls_unavailable(scene: Scene) -> str:
     level = scene.survey.value("smtpd_tls_security_level")
-    if level in ("", "none") or _has_certificate(scene):
+    if level in ("", "none") or has_certificate(scene):
         return ""
     if level != "encrypt" and not (scene.mailrc.is_there and scene.mailrc.uses_tls):
         return ""
@@ -54,7 +54,7 @@ def wrapper_mode(scene: Scene) -> str:
 
 
 def starttls_required(scene: Scene) -> str:
-    if scene.survey.value("smtpd_tls_security_level") != "encrypt" or not _has_certificate(scene):
+    if scene.survey.value("smtpd_tls_security_level") != "encrypt" or not has_certificate(scene):
         return ""
     if not scene.mailrc.is_there or scene.mailrc.uses_tls or not scene.mailrc.dialogue:
         return ""

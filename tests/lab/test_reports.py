@@ -122,7 +122,7 @@ def _aged(finished: Finished, command: str) -> None:
     server = finished.step.server
     ages = "ps -C smtpd,master -o etimes="
     wait_until(lambda: min(map(int, server.read(ages).split())) > 2)
-    server.read("sudo sh -c {command}", command=command)
+    server.read("sudo sh -c {change}", change=command)
 
 
 @contextmanager
@@ -355,7 +355,7 @@ REPORTS = {
     "a bare name and a realm": report(
         bare_name,
         "looked up as smtp-auth@mail.example.com",
-        "wrong-password",
+        "mailrc-login",
         cure="smtp-auth-user=smtp-auth@example.com",
     ),
     "mynetworks is a file": report(

@@ -280,7 +280,7 @@ def test_which_of_name_realm_and_password(users: str, sections: dict[str, str], 
 def test_bare_name_in_the_mail_program() -> None:
     mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
     [found] = diagnose(scene(mailrc=mailrc))
-    assert found.id == "wrong-password"
+    assert found.id == "mailrc-login"
     assert "“smtp-auth” is looked up as smtp-auth@mail.example.com" in found.evidence
 
 
@@ -491,6 +491,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "sasldb-corrupt": {"found": dialogue(GENERIC), "magic": BERKELEY},
     "sasldb-permission": {"found": dialogue(GENERIC), "reads": ""},
     "wrong-password": {"found": dialogue(FAILED)},
+    "mailrc-login": {"mailrc": mail_program(FAILED)},
     "map-type": {"explicit": "virtual_alias_maps = sdbm:/etc/postfix/virtual", "types": "hash"},
     "relay-denied-authenticated": {
         "found": dialogue(rcpt=DENIED),
@@ -713,16 +714,16 @@ def test_cure_of_a_realm_names_those_that_there_are() -> None:
 
 def test_bare_name_is_written_in_full() -> None:
     mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
-    assert commands("wrong-password", scene(mailrc=mailrc)) == [
+    assert commands("mailrc-login", scene(mailrc=mailrc)) == [
         "[client]$ echo 'set smtp-auth-user=smtp-auth@example.com' >> ~/.mailrc"
     ]
 
 
 def test_only_the_mail_program_has_the_wrong_password() -> None:
     made = scene(mailrc=mail_program(FAILED))
-    assert names(made) == ["wrong-password"]
-    assert commands("wrong-password", made) == []
-    assert "smtp-auth-password into ~/.mailrc" in cause("wrong-password").cure_for(made)
+    assert names(made) == ["mailrc-login"]
+    assert commands("mailrc-login", made) == []
+    assert f"name {LOGIN} and its password into ~/.mailrc" in diagnose(made)[0].cure
 
 
 def test_table_that_is_not_there_is_dropped() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import (
@@ -37,11 +37,14 @@ from handson.mail.log import moment, parse
 from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
+    from handson.mail.log import Entry
     from handson.mail.observation import Scene
 
 # A service of master.cf that was left as a comment: any of the names of port 587.
 _COMMENT = re.compile(r"^(\d+):\s*#\s*((?:submission|587)\s+inet\s.*)$")
 _TABLE = re.compile(r"(?:^|[\s,])(?:check_\w+_access\s+)?([a-z]\w*):\S")
+# service_throttle_time of postconf(5), 60 s, and some for the process to come.
+PAUSE = timedelta(seconds=65)
 DEMAND = "smtpd_client_restrictions=permit_sasl_authenticated,reject"
 # Parameters whose values are lookup tables; in others "type:" may be a transport.
 _HOLDS_TABLES = ("_maps", "_map", "_database")
@@ -152,23 +155,28 @@ def chrooted_smtpd(scene: Scene) -> str:
 def master_throttles(scene: Scene) -> str:
     """Look whether smtpd had ended before a reload: master(8) waits, whatever is right since.
 
-    Only a reload parts the two: after a start anew there is no pause, and without a reload
+    Only a reload separates the two: after a restart there is no pause, and without a reload
     Postfix's own complaint is the newest.
     """
     if not scene.submission.is_open or scene.submission.banner:
         return ""
+    ended: Entry | None = None
+    reloaded: Entry | None = None
     entries = parse(server_log.newest(scene.server, 100))
-    is_ended, line = False, ""
     for entry in entries:
-        if entry.program.endswith("/master") and entry.text.startswith("daemon started"):
-            is_ended, line = False, ""
-        elif "smtpd: bad command startup -- throttling" in entry.text:
-            is_ended, line = True, ""
-        elif entry.program.endswith("/master") and entry.text.startswith("reload --"):
-            line = said(entry) if is_ended else ""
-        elif entry.program.endswith("/smtpd"):
-            is_ended, line = False, ""  # it runs, or says itself why not
-    return line
+        is_master = entry.program.endswith("/master")
+        if "smtpd: bad command startup -- throttling" in entry.text:
+            ended, reloaded = entry, None
+        elif is_master and entry.text.startswith("reload --"):
+            reloaded = entry
+        elif entry.text.startswith("daemon started" if is_master else "fatal:"):
+            ended, reloaded = None, None
+    if not ended or not reloaded:
+        return ""
+    now = datetime.now(UTC)
+    if moment(entries[-1], now) - moment(ended, now) > PAUSE:
+        return ""
+    return f"{said(ended)}\n{said(reloaded)}"
 
 
 def not_reloaded(scene: Scene) -> str:

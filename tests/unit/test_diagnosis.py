@@ -383,6 +383,7 @@ TIMED_OUT = [
 ]
 
 
+FATAL = "postfix/smtpd[12]: fatal: bad boolean configuration: smtpd_sasl_auth_enable = yess"
 WRAPPED = " -o smtpd_tls_wrappermode=yes"
 THROTTLED = (
     "postfix/master[9]: warning: /usr/lib/postfix/sbin/smtpd: bad command startup -- throttling"
@@ -743,12 +744,23 @@ def test_table_that_is_not_there_is_dropped() -> None:
         [THROTTLED],
         [RELOADED],
         [THROTTLED, START[len(HEAD) :], RELOADED],
-        [THROTTLED, RELOADED, CONNECT[len(HEAD) :]],
+        [THROTTLED, RELOADED, FATAL],
     ],
-    ids=["no reload", "nothing ended", "started anew", "runs again"],
+    ids=["no reload", "nothing ended", "started anew", "smtpd says why"],
 )
 def test_no_pause_is_seen(log: list[str]) -> None:
     assert names(scene(found=silence("open"), log=log)) == []
+
+
+def test_port_25_works_while_587_waits() -> None:
+    log = [THROTTLED, RELOADED, CONNECT[len(HEAD) :]]
+    assert names(scene(found=silence("open"), log=log)) == ["master-throttles"]
+
+
+def test_pause_of_master_ends() -> None:
+    made = scene(found=silence("open"), log=[THROTTLED, RELOADED])
+    made.server.log += "\n" + CONNECT.replace("03:09", "03:11")  # type: ignore[attr-defined]
+    assert names(made) == []
 
 
 def test_cure_for_the_mechanism_that_was_tried() -> None:

@@ -783,7 +783,7 @@ def test_words_in_braces_of_a_value_are_no_words_of_the_course() -> None:
 def test_main_cf_that_smtpd_has_not_read(found: Dialogue, age: str, known: list[str]) -> None:
     made = scene(
         found=found,
-        ages=f"400\n{age}",
+        ages=f"5\n{age}",
         now="1795489820",
         changed="/etc/postfix/main.cf 1795489800",
     )

@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 
 ACCESS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
 LISTS = ("smtpd_recipient_restrictions", "smtpd_relay_restrictions")
-REFUSING = ("reject", "defer", "reject_unauth_destination", "defer_unauth_destination")
-
-
-# What a refusal of smtpd says, and the lists that it may come from.
+DESTINATION = ("reject_unauth_destination", "defer_unauth_destination")
+# What a refusal of smtpd says, the lists that it may come from, and the words that say it so.
 REFUSED_BY = {
-    "Relay access denied": LISTS,
-    "Client host rejected: Access denied": ("smtpd_client_restrictions",),
-    "Helo command rejected: Access denied": ("smtpd_helo_restrictions",),
-    "Sender address rejected: Access denied": ("smtpd_sender_restrictions",),
-    "Recipient address rejected: Access denied": LISTS,
+    "Relay access denied": (LISTS, DESTINATION),
+    "Client host rejected: Access denied": (("smtpd_client_restrictions",), ("reject",)),
+    "Helo command rejected: Access denied": (("smtpd_helo_restrictions",), ("reject",)),
+    "Sender address rejected: Access denied": (("smtpd_sender_restrictions",), ("reject",)),
+    "Recipient address rejected: Access denied": (LISTS, ("reject",)),
 }
 
 
-def _distrusting(scene: Scene) -> list[str]:
-    """Return the lists that refuse before they would permit who has logged in."""
+def _distrusting(scene: Scene) -> dict[str, int]:
+    """Return the lists that refuse before they would permit a login, and at which word."""
     found = scene.submission
     if not found.is_logged_in or not found.refusal:
-        return []
+        return {}
     text = found.refusal.text
-    lists = next((lists for said, lists in REFUSED_BY.items() if said in text), ())
-    return [name for name in lists if _refuses_logins(words_of(scene.survey.value(name)))]
+    lists, said = next((where for part, where in REFUSED_BY.items() if part in text), ((), ()))
+    places = {name: _refuses_at(words_of(scene.survey.value(name)), said) for name in lists}
+    return {name: place for name, place in places.items() if place is not None}
 
 
-def _refuses_logins(words: list[str]) -> bool:
-    for word in words:
+def _refuses_at(words: list[str], refusing: tuple[str, ...]) -> int | None:
+    """Return the place of the word that refuses; None where a login is permitted before it."""
+    for place, word in enumerate(words):
+        if word in refusing:
+            return place
         if word in ("permit", "permit_sasl_authenticated"):
-            return False
-        if word in REFUSING:
-            return True
-    return False
+            return None
+    return None
 
 
 def relay_denied_authenticated(scene: Scene) -> str:
@@ -77,12 +77,10 @@ def refused_at_greeting(scene: Scene) -> str:
 def trust_logins(scene: Scene) -> list[str]:
     """Return the commands that have the lists that refuse trust logins first."""
     commands = []
-    for name in _distrusting(scene):
-        words = [
-            one for one in words_of(scene.survey.value(name)) if one != "permit_sasl_authenticated"
-        ]
-        place = next(n for n, word in enumerate(words) if word in REFUSING)
-        words.insert(place, "permit_sasl_authenticated")
+    for name, place in _distrusting(scene).items():
+        words = words_of(scene.survey.value(name))
+        after = [word for word in words[place:] if word != "permit_sasl_authenticated"]
+        words[place:] = ["permit_sasl_authenticated", *after]
         commands += to_set(scene, name, ", ".join(words))[:-1]
     return [*commands, *on_server(RELOAD)]
 

@@ -446,7 +446,8 @@ REPORTS |= {
     "both lists refuse": report(
         main(
             "'smtpd_relay_restrictions=permit_mynetworks, reject_unauth_destination' "
-            "'smtpd_recipient_restrictions=permit_mynetworks, reject, permit_sasl_authenticated'"
+            "'smtpd_recipient_restrictions=permit_mynetworks, defer_unauth_destination, "
+            "permit_sasl_authenticated'"
         ),
         "smtpd_relay_restrictions",
         "relay-denied-authenticated",

@@ -637,7 +637,6 @@ def commands(id: str, made: Scene) -> list[str]:
 
 RELOADS, RESTARTS = "[server]$ sudo postfix reload", "[server]$ sudo systemctl restart postfix"
 RELAY_LIST = "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination"
-RCPT_LIST = "smtpd_recipient_restrictions = permit_mynetworks, reject, permit_sasl_authenticated"
 
 
 def test_each_list_that_refuses_is_edited_and_no_other() -> None:
@@ -649,11 +648,19 @@ def test_each_list_that_refuses_is_edited_and_no_other() -> None:
         "permit_sasl_authenticated, reject_unauth_destination'",
         RELOADS,
     ]
+    late = "smtpd_recipient_restrictions = defer_unauth_destination, permit_sasl_authenticated"
     both = commands(
-        "relay-denied-authenticated", scene(found=denied, explicit=f"{RELAY_LIST}\n{RCPT_LIST}")
+        "relay-denied-authenticated", scene(found=denied, explicit=f"{RELAY_LIST}\n{late}")
     )
     assert len(both) == 3
-    assert "permit_mynetworks, permit_sasl_authenticated, reject'" in both[0]
+    assert "=permit_sasl_authenticated, defer_unauth_destination'" in both[0]
+
+
+def test_a_list_that_would_refuse_in_other_words_is_not_named() -> None:
+    by_table = dialogue(
+        rcpt=Reply(554, "5.7.1 <a@b.example>: Recipient address rejected: Access denied")
+    )
+    assert names(scene(found=by_table, explicit=RELAY_LIST)) == []
 
 
 @pytest.mark.parametrize("name", ["client", "helo", "sender"])

@@ -5,8 +5,6 @@ What a command needs is imported inside it: `handson --help` shall not wait for 
 
 from __future__ import annotations
 
-import random
-
 import click
 
 from handson.cli.options import Command, begun, named
@@ -55,8 +53,8 @@ def diagnose(name: str) -> int:
         print(masked(f"{'✔' if one.is_well else '✘'} {one.what}: {one.seen}"))
     causes = [found.cause, *found.others] if found.cause else []
     for known in causes:
-        evidence = known.evidence.replace("\n", "\n  ")
-        text = f"\n{known.id}: {evidence}\n  {known.cause}\n  → {known.cure}\n  {known.manual}"
+        evidence, cure = (text.replace("\n", "\n  ") for text in (known.evidence, known.cure))
+        text = f"\n{known.id}: {evidence}\n  {known.cause}\n  → {cure}\n  {known.manual}"
         print(masked(text))
     if found.is_well:
         print(_("Nothing is wrong that the diagnosis can see."))
@@ -66,11 +64,11 @@ def diagnose(name: str) -> int:
 @click.command("break", cls=Command)
 @named()
 @click.argument("fault", metavar="[ID]", required=False)
-@click.option("--list", "listed", is_flag=True, help=_("List the faults, and plant none."))
-@click.option("--hint", is_flag=True, help=_("Tell what is wrong and how to mend it."))
-@click.option("--mend", is_flag=True, help=_("Put everything back as it was."))
-def break_(name: str, fault: str | None, listed: bool, hint: bool, mend: bool) -> None:
-    """Plant a fault on the hosts, to practise on.
+@click.option("--list", "listed", is_flag=True, help=_("List the faults, and inject none."))
+@click.option("--hint", is_flag=True, help=_("Tell what is wrong and how to fix it."))
+@click.option("--fix", is_flag=True, help=_("Put everything back as it was."))
+def break_(name: str, fault: str | None, listed: bool, hint: bool, fix: bool) -> None:
+    """Inject a fault on the hosts, to practise on.
 
     Which one is not told, unless you name it by its ID. `08_break_it` is the notebook for it.
 
@@ -78,29 +76,28 @@ def break_(name: str, fault: str | None, listed: bool, hint: bool, mend: bool) -
     Examples:
       handson break
       handson break chrooted-smtpd
-      handson break --mend
+      handson break --fix
     """
     from handson.diagnosis import faults
     from handson.diagnosis.exercise import Exercise
     from handson.ui.terminal import console
     from handson.ui.view import Table
 
-    if listed + hint + mend > 1:
-        raise click.UsageError(_("Only one of --list, --hint and --mend can be done at a time."))
+    if listed + hint + fix > 1:
+        raise click.UsageError(_("Only one of --list, --hint and --fix can be done at a time."))
     if listed:
         rows = [[one.id, one.seen] for one in faults.FAULTS]
         console().print(Table([_("fault"), _("what is seen")], rows))
         return
     with begun(PRACTICE, name) as step:
         scene = step.scene()
-        if mend:
-            print(_("{id}: mended.").format(id=faults.mend(scene)))
+        if fix:
+            print(_("{id}: fixed.").format(id=faults.fix(scene)))
         elif hint:
-            here = faults.planted(scene)
+            here = faults.injected(scene)
             if not here:
-                raise HandsonError(_("No fault is planted."), _("Plant one: handson break"))
-            print(faults.how_to_mend(scene, here[0]))
+                raise HandsonError(_("No fault is injected."), _("Inject one: handson break"))
+            print(faults.how_to_fix(scene, here[0]))
         else:
-            chosen = fault or faults.draw(random.Random(), scene)
-            Exercise(step.workspace, step.scene).start(chosen)
-            print(_("A fault is planted. Find it: handson diagnose, or handson ssh server."))
+            Exercise(step.workspace, step.scene).start(fault or "")
+            print(_("A fault is injected. Find it: handson diagnose, or handson ssh server."))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from handson.cloud.client import Aws, Refused
@@ -16,9 +16,10 @@ from handson.ui.view import Table
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, in words: `port` is '587', '1000-2000' or 'all'; `source` a CIDR or a group.
+    """One rule: `port` is '587', '1000-2000' or 'all'; `source` a CIDR or a group.
 
-    An outbound rule's `source` is where it lets the host go.
+    `direction` is 'inbound' or 'outbound'; an outbound rule's `source` is where it lets the
+    host go.
     """
 
     direction: str
@@ -29,7 +30,7 @@ class Rule:
 
     @property
     def is_inbound(self) -> bool:
-        return self.direction == _("inbound")
+        return self.direction == "inbound"
 
     def lets_out(self, port: int) -> bool:
         """Tell whether the rule lets TCP out to that port."""
@@ -44,10 +45,10 @@ class Rule:
         return self.is_inbound and self._holds(port)
 
     def _holds(self, port: int) -> bool:
-        if self.protocol not in ("tcp", _("all")):
+        if self.protocol not in ("tcp", "all"):
             return False
         first, _dash, last = self.port.partition("-")
-        return self.port == _("all") or int(first) <= port <= int(last or first)
+        return self.port == "all" or int(first) <= port <= int(last or first)
 
 
 def covers(source: str, address: str) -> bool:
@@ -95,8 +96,8 @@ class SecurityGroups:
         names = {group["GroupId"]: group["GroupName"] for group in self._all()}
         group = self.find(name)
         return [
-            *_rules(_("inbound"), group["IpPermissions"], names),
-            *_rules(_("outbound"), group["IpPermissionsEgress"], names),
+            *_rules("inbound", group["IpPermissions"], names),
+            *_rules("outbound", group["IpPermissionsEgress"], names),
         ]
 
     def open(self, name: str, port: int, source: str, description: str) -> bool:
@@ -145,13 +146,12 @@ class SecurityGroups:
 
 def rules_table(rules: list[Rule], title: str) -> Table:
     """Return the rules as the console shows them; one that lets the world in is marked."""
+    words = {"inbound": _("inbound"), "outbound": _("outbound"), "all": _("all")}
     return Table(
         [_("direction"), _("protocol"), _("port"), _("source or destination"), _("description")],
-        [[r.direction, r.protocol, r.port, r.source, r.description] for r in rules],
+        [[words.get(one, one) for one in astuple(rule)] for rule in rules],
         title=title,
-        tones=[
-            "warn" if (r.direction, r.source) == (_("inbound"), "0.0.0.0/0") else "" for r in rules
-        ],
+        tones=["warn" if r.is_inbound and r.source == "0.0.0.0/0" else "" for r in rules],
         empty=_("no rules"),
     )
 
@@ -163,14 +163,14 @@ def _rules(
         first, last = permission.get("FromPort"), permission.get("ToPort")
         protocol = permission["IpProtocol"]
         if protocol == "-1" or first in (None, -1):
-            port = _("all")
+            port = "all"
         else:
             port = str(first) if first == last else f"{first}-{last}"
         for peer in _peers(permission):
             source = next(peer[key] for key in PEER_KEYS if key in peer)
             yield Rule(
                 direction,
-                _("all") if protocol == "-1" else protocol,
+                "all" if protocol == "-1" else protocol,
                 port,
                 names.get(source, source),
                 peer.get("Description", ""),

@@ -7,7 +7,7 @@ from typing import Any
 
 from handson.course.checks import Result, State
 from handson.i18n import _
-from handson.ui.view import View, escape
+from handson.ui.view import View, escape, with_breaks
 
 
 class Report(View):
@@ -64,7 +64,7 @@ class Report(View):
 
     def _row(self, result: Result) -> str:
         details = "".join(
-            f"<dt>{escape(name)}</dt><dd>{_evidence(value) if first else escape(value)}</dd>"
+            f"<dt>{escape(name)}</dt><dd>{_evidence(value) if first else with_breaks(value)}</dd>"
             for name, value, first in (
                 (name, value, value is result.evidence) for name, value in _details(result)
             )

@@ -137,7 +137,7 @@ class Journey:
         record = self._execute(which)
         if record.passed:
             return
-        if record.fault and record.fault.name in (_("kernel"), _("timeout")):
+        if record.fault and record.fault.name in ("kernel", "timeout"):
             raise HandsonError(failure(record), self._again)
         # It is half done, or a later step that is done stands in its way. To undo 00_start
         # would be to delete the hosts.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,7 +25,7 @@ SASL_README = "https://www.postfix.org/SASL_README.html"
 TLS_README = "https://www.postfix.org/TLS_README.html"
 OPTIONS = "https://www.cyrusimap.org/sasl/sasl/options.html"
 S_NAIL = "https://www.sdaoden.eu/code-nail.html"
-RESTART = "sudo systemctl restart postfix"
+RESTART, RELOAD = "sudo systemctl restart postfix", "sudo postfix reload"
 
 _OURS = re.compile(rf"helo=<(?:\w+\.)?{re.escape(HELO)}>")
 
@@ -49,40 +50,58 @@ class Link(IntEnum):
 class Cause:
     """One way in which the course's server, client or network can be wrong.
 
-    `seen` says what a learner sees, `cause` why, `cure` what to do, with words in braces
-    for what differs between systems (`arises` tells on which it can arise).
+    `seen` says what a learner sees, `cause` why. `cure` says what to do, and `commands` are
+    lines that do it, made with `on_server` and `on_client`: they work exactly as they are
+    printed. Both have words in braces for what differs between systems (`arises` tells on
+    which it can arise); where they depend on what was found, they are functions.
     `recognise` looks, changes nothing, and returns the evidence: a line of the log, a mode,
     a value; '' when it is not this. `link` is where in the chain it stands, `port` the one
-    that it concerns (0: any), `fault` what brings it about for practice. `is_state` tells that
+    that it concerns (0: any), `fault` what brings it about for practice. `is_state` says that
     it is proven by what is there, also while a try still passes: a process may not have read
     its files anew.
     """
 
     id: str
-    seen: str
-    cause: str
+    _seen: str
+    _cause: str
     cure: str | Callable[[Scene], str]
     manual: str
     recognise: Callable[[Scene], str]
     link: Link
+    commands: Sequence[str] | Callable[[Scene], Sequence[str]] = ()
     port: int = 0
     is_state: bool = False
     arises: Callable[[System], bool] = anywhere
     fault: Fault | None = None
 
+    @property
+    def seen(self) -> str:
+        return _(self._seen)
+
+    @property
+    def cause(self) -> str:
+        return _(self._cause)
+
     def cure_for(self, scene: Scene) -> str:
-        """Return the cure with the paths and names of this server filled in."""
-        service = scene.survey.submission
+        """Return the cure with the paths and names of these hosts filled in."""
+        names, service = scene.cloud.names, scene.survey.submission
         words = {
+            **scene.server.words,
             "database": scene.survey.database,
             "service": service.key if service else "submission/inet",
-            "restart": RESTART,
             "plain_package": scene.server.system.plain_package,
+            "server_group": names.server_group,
+            "client_group": names.client_group,
+            "vpc_cidr": scene.settings.vpc_cidr,
         }
-        # Words of several words come quoted one by one; the restart is a command as it is.
-        cure = self.cure if isinstance(self.cure, str) else self.cure(scene)
-        text = cure.replace("{restart}", RESTART)
-        return fill(text, {**scene.server.words, **words})
+        text = self.cure if isinstance(self.cure, str) else self.cure(scene)
+        if isinstance(self.cure, str) and text:
+            text = fill(_(text), words)
+        if callable(self.commands):
+            lines = self.commands(scene)
+        else:
+            lines = [fill(line, words) for line in self.commands]
+        return "\n".join(filter(None, [text, *lines]))
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,37 @@ class Diagnosis:
     cause: str
     cure: str
     manual: str
+
+
+def on_server(*commands: str) -> list[str]:
+    """Return the lines of a cure for commands on the server.
+
+    >>> on_server("sudo postfix reload")
+    ['[server]$ sudo postfix reload']
+    """
+    return [f"[server]$ {command}" for command in commands]
+
+
+def on_client(*commands: str) -> list[str]:
+    """Return the lines of a cure for commands on the client."""
+    return [f"[client]$ {command}" for command in commands]
+
+
+def to_set(scene: Scene, name: str, value: str, after: str = RELOAD) -> list[str]:
+    """Return the lines that set a parameter where the submission service reads it.
+
+    What the service sets itself in master.cf would hide a value in main.cf (master(5)).
+    """
+    service = scene.survey.submission
+    command = f"sudo postconf -e {shlex.quote(f'{name}={value}')}"
+    if service and name in service.parameters:
+        words = shlex.quote(f"{service.key}/{name}={value.replace(', ', ',')}")
+        command = f"sudo postconf -P {words}"
+        if not scene.server.system.edits_master:  # postconf -P came with Postfix 2.11
+            option = f"-o {name}={service.parameters[name]}"
+            wanted = f"-o {name}={value.replace(', ', ',')}"
+            command = f"sudo sed -i {shlex.quote(f's|{option}|{wanted}|')} /etc/postfix/master.cf"
+    return on_server(command, after)
 
 
 def logged(scene: Scene, pattern: str) -> str:
@@ -148,6 +198,11 @@ def said(entry: Entry) -> str:
 def first(*evidence: str) -> str:
     """Return the first that is not empty."""
     return next((one for one in evidence if one), "")
+
+
+def words_of(value: str) -> list[str]:
+    """Return the entries of a list in main.cf: commas and spaces separate them."""
+    return value.replace(",", " ").split()
 
 
 def listed(values: Sequence[str]) -> str:

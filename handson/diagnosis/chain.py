@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["CAUSES", "Cause", "Diagnosis", "Link", "cause", "diagnose", "reach", "up_to"]
 
 # In the order in which they are looked for where they stand at the same link.
-_AREAS = (network, services, tls, sasl, database, client, restrictions, delivery)
+_AREAS = (network, tls, sasl, services, database, client, restrictions, delivery)
 # From the first link of the chain to the last: while a packet does not arrive, nothing that
 # comes later can be the cause of anything, and what is proven by state goes before what
 # is left over.

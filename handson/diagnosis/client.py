@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, tried
-from handson.diagnosis.fault import LOGIN, RELOAD, Fault, Part, in_mailrc
+from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, on_client, tried
+from handson.diagnosis.fault import LOGIN, RELOAD_SH, Fault, Part, in_mailrc
 from handson.hosts.script import read
-from handson.i18n import _
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -26,6 +26,14 @@ def v15_credentials(scene: Scene) -> str:
     return _("~/.mailrc sets v15-compat, and no password is found for {host}").format(
         host=found.address
     )
+
+
+def old_variables(scene: Scene) -> list[str]:
+    """Return the command that lets the mail program find its password."""
+    found = scene.mailrc
+    if found.uses_netrc and found.netrc_mode and found.netrc_mode[-2:] != "00":
+        return on_client("chmod 0600 ~/.netrc")
+    return on_client("echo 'unset v15-compat' >> ~/.mailrc") if found.old_names else []
 
 
 def login_mechanism(scene: Scene) -> str:
@@ -51,10 +59,10 @@ def bad_base64(scene: Scene) -> str:
 
 
 def how_to_code(scene: Scene) -> str:
-    """Return how a login is coded for the mechanism that was tried (RFC 4616; AUTH LOGIN)."""
+    """Return how a login is encoded for the mechanism that was tried (RFC 4616; AUTH LOGIN)."""
     if "SASL LOGIN" in bad_base64(scene):
-        return _("Code name and password each by itself: printf %s USER@DOMAIN | base64")
-    return _("Code it so: printf '\\0%s\\0%s' USER@DOMAIN PASSWORD | base64")
+        return _("AUTH LOGIN: encode name and password each by itself: printf %s NAME | base64")
+    return _("AUTH PLAIN: encode both in one: printf '\\0%s\\0%s' NAME PASSWORD | base64")
 
 
 # Written by a colleague who knew AUTH PLAIN by half: the NUL before the name is missing.
@@ -68,50 +76,52 @@ _BY_HAND = (
 CAUSES = (
     Cause(
         "v15-credentials",
-        _("s-nail: A password is necessary for smtp authentication."),
-        _("With v15-compat the old variables are ignored, and a .netrc must have mode 0600."),
-        _(
-            "Take “set v15-compat” out of ~/.mailrc; or set "
-            "mta=smtp://USER%40DOMAIN:PASSWORD@{server_ip}:587; or chmod 0600 ~/.netrc"
+        N_("s-nail: A password is necessary for smtp authentication."),
+        N_("With v15-compat the old variables are ignored, and a .netrc must have mode 0600."),
+        N_(
+            "Use either the old variables without v15-compat, or v15-compat with the login in "
+            "mta=smtp://USER%40DOMAIN:PASSWORD@{server_ip}:587 or in a ~/.netrc of mode 0600."
         ),
         S_NAIL,
         v15_credentials,
+        commands=old_variables,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the mail program ignores the variables that hold the login"),
+            N_("the mail program ignores the variables that hold the login"),
             "set v15-compat\n" + LOGIN,
             arises=lambda system: system.mail_dialect == "s-nail",
         ),
     ),
     Cause(
         "login-mechanism",
-        _("535 no mechanism available; the log: Couldn't find mech LOGIN."),
-        _("The mail program uses AUTH LOGIN, and the server's mech_list does not name it."),
-        _(
-            "In ~/.mailrc: set smtp-auth=plain. Or write “mech_list: PLAIN LOGIN” into "
-            "{smtpd_conf} on the server; sudo postfix reload"
+        N_("535 no mechanism available; the log: Couldn't find mech LOGIN."),
+        N_("The mail program uses AUTH LOGIN, and the server's mech_list does not name it."),
+        N_(
+            "Have the mail program use PLAIN. (Or add LOGIN to mech_list in {smtpd_conf} on the "
+            "server, and reload Postfix.)"
         ),
         OPTIONS,
         login_mechanism,
+        commands=on_client("echo 'set smtp-auth=plain' >> ~/.mailrc"),
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the mail program logs in by LOGIN, which is not offered"),
+            N_("the mail program logs in by LOGIN, which is not offered"),
             LOGIN.replace("=plain", "=login"),
         ),
     ),
     Cause(
         "bad-base64",
-        _("535 bad protocol / cancel, when AUTH PLAIN is typed or written by hand."),
-        _("What was sent to log in is not coded as the mechanism wants it."),
+        N_("535 bad protocol / cancel, when AUTH PLAIN is typed or written by hand."),
+        N_("What was sent to log in is not encoded as the mechanism requires."),
         how_to_code,
         "https://www.rfc-editor.org/rfc/rfc4616",
         bad_base64,
         link=Link.MAIL_PROGRAM,
         is_state=True,
         fault=Fault(
-            _("a program that codes the login wrongly"),
-            # Reloading parts the lines of the log that are of now from those of before.
-            server=Part(after=RELOAD),
+            N_("a program that encodes the login wrongly"),
+            # A reload separates the lines of the log that are of now from those of before.
+            server=Part(after=RELOAD_SH),
             client=Part(("~/login-by-hand.py",), _BY_HAND),
         ),
     ),

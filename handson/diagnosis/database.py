@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import SASL_README, Cause, Link, first, lately, listed
-from handson.diagnosis.fault import Fault, Part
+from handson.diagnosis.cause import (
+    SASL_README,
+    Cause,
+    Link,
+    first,
+    lately,
+    listed,
+    on_client,
+    on_server,
+)
+from handson.diagnosis.fault import LOGIN, Fault, Part, in_mailrc
 from handson.diagnosis.services import chrooted_smtpd
-from handson.i18n import _
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
+    from handson.mail.smtp import Reply
 
 README = f"{SASL_README}#auxprop_sasldb"
-CREATE = _(
-    "sudo saslpasswd2 -c -f {database} -u {domain} {user}; "
-    "sudo chown root:postfix {database}; sudo chmod 0640 {database}"
-)
+SET = "sudo saslpasswd2 -c -f {database} -u {domain} {user}"
+ALLOW = ("sudo chown root:postfix {database}", "sudo chmod 0640 {database}")
 
 
 def sasldb_missing(scene: Scene) -> str:
@@ -56,108 +65,166 @@ def sasldb_permission(scene: Scene) -> str:
 
 def wrong_password(scene: Scene) -> str:
     """Name which of three it is: no such user, no such realm, or another password."""
-    if any(
-        look(scene) for look in (sasldb_missing, sasldb_corrupt, sasldb_permission, chrooted_smtpd)
-    ):
+    auth = scene.submission.auth
+    if not _is_wrong(scene, auth):
         return ""
-    if "auxprop" not in scene.survey.verifiers:
-        return ""
-    auth, users = scene.submission.auth, scene.survey.users
-    if auth and auth.code == 535 and "authentication failure" in auth.text:
-        return f"{auth}\n{_which(scene, scene.settings.login, users)}"
-    if not scene.submission.is_logged_in or not scene.mailrc.user:
-        return ""
-    answer = scene.mailrc.dialogue.auth if scene.mailrc.dialogue else None
-    if answer and answer.code == 535 and "authentication failure" in answer.text:
-        which = _which(scene, scene.mailrc.user, users)
-        return f"{scene.mailrc.source}: {scene.mailrc.user}: {answer}\n{which}"
-    return ""
+    return f"{auth}\n{_which(scene, scene.settings.login)}"
 
 
-def _which(scene: Scene, name: str, users: list[str]) -> str:
+def mailrc_login(scene: Scene) -> str:
+    """Look whether only the mail program's own login is refused."""
+    found = scene.mailrc
+    answer = found.dialogue.auth if found.dialogue else None
+    if not scene.submission.is_logged_in or not found.user or not _is_wrong(scene, answer):
+        return ""
+    return f"{found.source}: {found.user}: {answer}\n{_which(scene, found.user)}"
+
+
+def _is_wrong(scene: Scene, answer: Reply | None) -> bool:
+    """Return whether sasldb was read, and what it holds is not what was sent."""
+    if answer is None or answer.code != 535 or "authentication failure" not in answer.text:
+        return False
+    looks = (sasldb_missing, sasldb_corrupt, sasldb_permission, chrooted_smtpd)
+    return "auxprop" in scene.survey.verifiers and not any(look(scene) for look in looks)
+
+
+def _full(scene: Scene, name: str) -> str:
+    """Return the name as it is looked up in sasldb: a bare one gets a realm.
+
+    SASL_README: smtpd_sasl_local_domain, and without it the server's own name.
+    """
+    realm = scene.survey.value("smtpd_sasl_local_domain") or scene.survey.value("myhostname")
+    return name if "@" in name else f"{name}@{realm}"
+
+
+def _which(scene: Scene, name: str) -> str:
+    users, full, path = scene.survey.users, _full(scene, name), scene.survey.database
+    user, _at, realm = full.rpartition("@")
     known = listed(users)
-    if name in users:
-        return _("{path} holds {name}: the password is another one").format(
-            path=scene.survey.database, name=name
-        )
-    user, _at, realm = name.partition("@")
-    if not realm:
-        realm = scene.survey.value("smtpd_sasl_local_domain") or scene.survey.value("myhostname")
-        if f"{user}@{realm}" in users:
-            return _("{path} holds {name}: the password is another one").format(
-                path=scene.survey.database, name=f"{user}@{realm}"
-            )
+    if full in users:
+        return _("{path} holds {name}: the password is another one").format(path=path, name=full)
+    if full != name:
         return _("“{name}” is looked up as {full}; {path} holds {known}").format(
-            name=name, full=f"{user}@{realm}", path=scene.survey.database, known=known
+            name=name, full=full, path=path, known=known
         )
     if any(one.startswith(f"{user}@") for one in users):
         return _("no realm {realm} for {user}; {path} holds {known}").format(
-            realm=realm, user=user, path=scene.survey.database, known=known
+            realm=realm, user=user, path=path, known=known
         )
-    return _("no user {name}; {path} holds {known}").format(
-        name=name, path=scene.survey.database, known=known
+    return _("no user {name}; {path} holds {known}").format(name=name, path=path, known=known)
+
+
+def set_login(scene: Scene) -> str:
+    """Return what to do, with the realm that is looked up and those that there are."""
+    login, users = scene.settings.login, scene.survey.users
+    if login in users:
+        return _("Set the password of {name} again; saslpasswd2 asks for it:").format(name=login)
+    text = _(
+        "Create {user} in the realm that is looked up, {realm}; saslpasswd2 asks for the password"
     )
+    text = text.format(user=scene.settings.user, realm=scene.settings.domain)
+    others = [one for one in users if one.startswith(f"{scene.settings.user}@")]
+    if others:
+        text += _(" (or log in as {names})").format(names=listed(others))
+    return f"{text}:"
+
+
+def _can_write_name(scene: Scene) -> bool:
+    """Return whether the mail program has only to use the name that the course logs in with."""
+    found = scene.mailrc
+    return found.user != scene.settings.login and not found.is_v15 and found.source != "~/.netrc"
+
+
+def correct_mailrc(scene: Scene) -> str:
+    """Return what to do about a login that only the mail program has wrong."""
+    login = scene.settings.login
+    if _can_write_name(scene):
+        return _("Have the mail program log in with the name that the server takes:")
+    return _("Write the name {name} and its password into {file} on the client.").format(
+        name=login, file=scene.mailrc.source
+    )
+
+
+def write_name(scene: Scene) -> list[str]:
+    """Return the command that has the mail program use the right name."""
+    setting = shlex.quote(f"set smtp-auth-user={scene.settings.login}")
+    return on_client(f"echo {setting} >> ~/.mailrc") if _can_write_name(scene) else []
 
 
 CAUSES = (
     Cause(
         "sasldb-missing",
-        _("535, or the log says that sasldb could not be opened."),
-        _("There is no password database at the path that smtpd opens on this system."),
-        CREATE,
+        N_("535, or the log says that sasldb could not be opened."),
+        N_("There is no password database at the path that smtpd opens on this system."),
+        N_("Create the user; saslpasswd2 asks for the password:"),
         README,
         sasldb_missing,
         link=Link.LOGIN,
+        commands=on_server(SET, *ALLOW),
         fault=Fault(
-            _("sasldb is not where smtpd looks for it"),
+            N_("sasldb is not where smtpd looks for it"),
             Part(("$database", "$database.moved"), 'mv "$database" "$database.moved"\n'),
         ),
     ),
     Cause(
         "sasldb-corrupt",
-        _("454 generic failure; the log: unable to open … sasldb2: Invalid argument."),
-        _("The file is not a database in the format that this system's library reads."),
-        _("sudo mv {database} {database}.bad; ") + CREATE,
+        N_("454 generic failure; the log: unable to open … sasldb2: Invalid argument."),
+        N_("The file is not a database in the format that this system's library reads."),
+        N_("Create the database anew; saslpasswd2 asks for the password:"),
         README,
         sasldb_corrupt,
         link=Link.LOGIN,
+        commands=on_server("sudo mv {database} {database}.bad", SET, *ALLOW),
         fault=Fault(
-            _("sasldb is no database"),
+            N_("sasldb is no database"),
             Part(("$database",), 'echo "this is no database" > "$database"\n'),
         ),
     ),
     Cause(
         "sasldb-permission",
-        _("454 generic failure; the log: unable to open … sasldb2: Permission denied."),
-        _("smtpd runs as postfix, and owner, group and mode do not let it read sasldb."),
-        "sudo chown root:postfix {database}; sudo chmod 0640 {database}",
+        N_("454 generic failure; the log: unable to open … sasldb2: Permission denied."),
+        N_("smtpd runs as postfix, and owner, group and mode do not let it read sasldb."),
+        "",
         README,
         sasldb_permission,
         link=Link.LOGIN,
+        commands=on_server(*ALLOW),
         fault=Fault(
-            _("smtpd cannot read sasldb"),
+            N_("smtpd cannot read sasldb"),
             Part(("$database",), 'chown root:root "$database"\nchmod 0600 "$database"\n'),
         ),
     ),
     Cause(
         "wrong-password",
-        _("535 authentication failure; the log: Password verification failed."),
-        _("The password or the realm is another one than in sasldb, or there is no such user."),
-        _(
-            "Compare the logged sasl_username= with sudo sasldblistusers2 -f {database}; "
-            "set the password anew: sudo saslpasswd2 -c -f {database} -u {domain} {user}"
-        ),
+        N_("535 authentication failure; the log: Password verification failed."),
+        N_("The password or the realm is another one than in sasldb, or there is no such user."),
+        set_login,
         README,
         wrong_password,
         link=Link.LOGIN,
+        commands=on_server(SET),
         fault=Fault(
-            _("the password in sasldb is another one"),
+            N_("the password in sasldb is another one"),
             Part(
                 ("$database",),
                 # saslpasswd2 reads the password up to the end of its input, a line end included.
                 "head -c 18 /dev/urandom | base64 | tr -d '\\n' | "
                 'saslpasswd2 -p -f "$database" -u "$domain" "$user"\n',
             ),
+        ),
+    ),
+    Cause(
+        "mailrc-login",
+        N_("535 authentication failure, for the mail program only."),
+        N_("The name or the password in the mail program's settings is not one that sasldb holds."),
+        correct_mailrc,
+        README,
+        mailrc_login,
+        link=Link.MAIL_PROGRAM,
+        commands=write_name,
+        fault=in_mailrc(
+            N_("the mail program logs in with a name that has no realm"),
+            LOGIN.replace("{login}", "{user}"),
         ),
     ),
 )

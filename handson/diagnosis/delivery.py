@@ -1,14 +1,15 @@
-"""Causes behind the relay: the way out of EC2, and where the log is."""
+"""Causes behind the relay: the way out of EC2, name servers, and where the log is."""
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import Cause, Link
+from handson.diagnosis.cause import RELOAD, RESTART, Cause, Link, on_server
 from handson.diagnosis.fault import Fault, Part
 from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023
-from handson.i18n import _
+from handson.i18n import N_, _
 from handson.mail.log import moment
 
 if TYPE_CHECKING:
@@ -24,51 +25,88 @@ def port_25_blocked(scene: Scene) -> str:
     return ""
 
 
+def name_not_found(scene: Scene) -> str:
+    """Look at the last delivery: did it wait because a name server gave no answer?"""
+    for message in reversed(scene.messages):
+        if message.deliveries:
+            last = message.deliveries[-1]
+            failed = last.status == "deferred" and "Name service error" in last.reason
+            if not failed:
+                return ""
+            servers = ", ".join(scene.survey.lines("resolvers"))
+            return (
+                f"{message.queue_id}: status=deferred ({last.reason})\n/etc/resolv.conf: {servers}"
+            )
+    return ""
+
+
+def not_delivered(scene: Scene) -> str:
+    """Look at the last delivery of what the client sent: what is not known is quoted."""
+    if port_25_blocked(scene) or name_not_found(scene):
+        return ""
+    client = f"[{scene.settings.client_ip}]"
+    tried = [one for one in scene.messages if one.deliveries and client in one.client]
+    if not tried or tried[-1].deliveries[-1].is_sent:
+        return ""
+    last = tried[-1].deliveries[-1]
+    return f"{tried[-1].queue_id}: to=<{last.recipient}>, status={last.status} ({last.reason})"
+
+
 def log_not_written(scene: Scene) -> str:
     """Look for the dialogue that was just held: where it is not in the log, nothing can be."""
     if not scene.submission.banner or no_maillog(scene):
         return ""
+    system, elsewhere = scene.server.system, scene.survey.value("maillog_file")
+    if elsewhere and elsewhere != system.log_file:
+        return f"maillog_file = {elsewhere}"
     client = f"[{scene.settings.client_ip}]"
     now = datetime.fromisoformat(scene.server.read("date --iso-8601=seconds").strip())
+    has_writer = bool(scene.survey.lines("writers")) or not system.log_file
+    recently = timedelta(minutes=3) if has_writer else timedelta(seconds=20)
     for entry in reversed(scene.recent):
-        if client in entry.text and abs(now - moment(entry, now)) < timedelta(minutes=3):
+        if client in entry.text and abs(now - moment(entry, now)) < recently:
             return ""
-    source = scene.server.system.log_source
-    text = _("the dialogue that was held just now is not in {log}").format(log=source)
-    elsewhere = scene.survey.value("maillog_file")
-    return f"{text}; maillog_file = {elsewhere}" if elsewhere else text
+    text = _("the dialogue that was held just now is not in {log}").format(log=system.log_source)
+    return text if has_writer else text + _("; neither rsyslog nor syslog-ng runs")
 
 
-def read_elsewhere(scene: Scene) -> str:
-    """Return where the log can be read meanwhile."""
+def write_log(scene: Scene) -> list[str]:
+    """Return the commands that show where the log is now, and have it written as before."""
     if elsewhere := scene.survey.value("maillog_file"):
-        return _(
-            "Read it there: sudo tail -n 40 {file}. For the course: sudo postconf -X maillog_file; "
-            "{restart}"
-        ).format(file=elsewhere, restart="sudo systemctl restart postfix")
-    return _(
-        "Read the journal: sudo journalctl --no-pager -t postfix/smtpd -t postfix/smtp | tail. "
-        "Have the file written again: sudo systemctl restart rsyslog"
-    )
+        return on_server(
+            f"sudo tail -n 40 {shlex.quote(elsewhere)}", "sudo postconf -X maillog_file", RESTART
+        )
+    if not scene.server.system.log_file:
+        return on_server("sudo systemctl restart systemd-journald", RESTART)
+    return on_server(JOURNAL, "sudo systemctl restart rsyslog")
 
 
 def no_maillog(scene: Scene) -> str:
     system = scene.server.system
-    if scene.survey.lines("logs"):
+    # A writer that runs makes the file with its next line: it may just have been rotated.
+    if scene.survey.lines("logs") or scene.survey.lines("writers"):
         return ""
     if system.log_file:
-        return _("{path} is not there").format(path=system.log_file)
+        return _("{path} is not there, and neither rsyslog nor syslog-ng runs").format(
+            path=system.log_file
+        )
     if scene.entries:
         return ""  # the journal has it, where this system keeps it
     return _("no /var/log/maillog, and nothing in the journal of postfix")
 
 
+JOURNAL = "sudo journalctl --no-pager -t postfix/smtpd -t postfix/smtp -n 40"
+
 CAUSES = (
     Cause(
         "port-25-blocked",
-        _("The mail stays in the queue: connect to …:25: Connection timed out."),
-        _("EC2 closes outbound port 25 to the Internet until AWS lifts the block."),
-        _("Relay through Amazon SES on port 587 (relayhost), or ask AWS to open port 25."),
+        N_("The message stays in the queue: connect to …:25: Connection timed out."),
+        N_("EC2 blocks outbound port 25 to the Internet until AWS removes the block."),
+        N_(
+            "Ask AWS to remove the block, or relay through Amazon SES on port 587: relayhost, "
+            "smtp_sasl_auth_enable, smtp_sasl_password_maps, smtp_sasl_security_options, "
+            "smtp_tls_security_level=encrypt, and a sender address that SES has verified."
+        ),
         "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-resource-limits.html#port-25-throttle",
         port_25_blocked,
         link=Link.DELIVERY,
@@ -76,28 +114,56 @@ CAUSES = (
         arises=lambda system: system in (AMAZON_LINUX_2, AMAZON_LINUX_2023),
     ),
     Cause(
+        "name-not-found",
+        N_("The message stays in the queue: Host or domain name not found, try again."),
+        N_("No name server answered when Postfix asked for the recipient's mail server."),
+        N_(
+            "Name a resolver that answers in /etc/resolv.conf. Postfix has a copy of this file in "
+            "its chroot, which it takes at its start. Then send what waits:"
+        ),
+        "https://www.postfix.org/DEBUG_README.html",
+        name_not_found,
+        link=Link.DELIVERY,
+        commands=on_server(RESTART, "sudo postqueue -f"),
+    ),
+    Cause(
+        "not-delivered",
+        N_("The relay took the message, and its delivery failed: status=deferred or bounced."),
+        N_("The reason is in brackets: the words of the next server, or of Postfix."),
+        N_("Look at what waits. When the reason is gone, have it tried again: sudo postqueue -f"),
+        "https://www.postfix.org/QSHAPE_README.html",
+        not_delivered,
+        link=Link.DELIVERY,
+        commands=on_server("sudo postqueue -p"),
+    ),
+    Cause(
         "log-not-written",
-        _("What was done just now is not in the mail log."),
-        _("Postfix works, and at this moment nothing of it is written there."),
-        read_elsewhere,
+        N_("What was done just now is not in the mail log."),
+        N_("Postfix works, and at this moment nothing of it is written there."),
+        N_("Read where the log is now; then have it written as before:"),
         "https://www.postfix.org/MAILLOG_README.html",
         log_not_written,
         link=Link.LOG,
+        commands=write_log,
         is_state=True,
     ),
     Cause(
         "no-maillog",
-        _("There is no /var/log/maillog or /var/log/mail.log."),
-        _("No rsyslog runs that would write it; the mail log is in the journal."),
-        _(
-            "Read it there: sudo journalctl --no-pager -t postfix/smtpd -t postfix/smtp; or "
-            "have the file written: sudo {install} rsyslog; sudo systemctl enable --now rsyslog"
-        ),
+        N_("There is no /var/log/maillog or /var/log/mail.log."),
+        N_("No daemon runs that would write it; the mail log is in the journal."),
+        N_("Read the journal; then have the file written. Its first line creates it:"),
         "https://www.freedesktop.org/software/systemd/man/latest/journalctl.html",
         no_maillog,
         link=Link.LOG,
+        commands=on_server(
+            JOURNAL,
+            "sudo {install} rsyslog",
+            "sudo systemctl enable rsyslog",
+            "sudo systemctl restart rsyslog",
+            RELOAD,
+        ),
         fault=Fault(
-            _("nothing writes the mail log to a file"),
+            N_("nothing writes the mail log to a file"),
             Part(
                 ("/var/log/mail.log",),
                 "systemctl stop syslog.socket rsyslog 2>/dev/null || true\n"

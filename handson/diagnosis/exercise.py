@@ -1,4 +1,4 @@
-"""Troubleshooting as an exercise: a fault is planted, the learner finds it and mends it."""
+"""Troubleshooting as an exercise: a fault is injected, the learner finds and fixes it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 
 from handson.diagnosis import faults
 from handson.diagnosis.chain import cause, diagnose, reach
@@ -19,25 +20,45 @@ from handson.ui.view import Note, Table
 from handson.workspace import Workspace
 
 NOTE = "exercise"
-# The faults that were found stand on the server itself: they are gone when it is.
+# What came of each fault stands on the server itself: it is gone when the server is.
 FOUND = "/var/lib/smtp-handson/found"
+
+
+class Outcome(StrEnum):
+    """What came of a fault: the learner named it, was told it, or had it fixed unnamed."""
+
+    NAMED = "named"
+    TOLD = "told"
+    MISSED = "missed"
 
 
 @dataclass
 class Attempt:
-    """What has been done about the fault that is planted; `started` in seconds of the epoch."""
+    """What has been done about the fault that is injected; `started` in seconds of the epoch.
+
+    `is_told` says that the learner knows it from elsewhere: from the checks, from the last
+    hint, or because it was chosen by its id. Naming it then finds nothing.
+    """
 
     id: str
     started: float
     wrong: list[str] = field(default_factory=list)
     hints: int = 0
     is_named: bool = False
+    is_told: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.is_told:
+            return Outcome.TOLD
+        return Outcome.NAMED if self.is_named else Outcome.MISSED
 
     @property
     def is_whole(self) -> bool:
         """Return whether it is what was saved, and not what a damaged file held."""
         numbers = isinstance(self.started, int | float) and isinstance(self.hints, int)
-        return numbers and isinstance(self.wrong, list) and isinstance(self.is_named, bool)
+        marks = isinstance(self.is_named, bool) and isinstance(self.is_told, bool)
+        return numbers and marks and isinstance(self.wrong, list)
 
 
 class Exercise:
@@ -50,25 +71,26 @@ class Exercise:
         self._workspace, self._scene = workspace, scene
 
     def start(self, id: str = "") -> Note:
-        """Plant a fault: the one named, or `HANDSON_FAULT`, or one drawn by chance.
+        """Inject a fault: the one named, or `HANDSON_FAULT`, or one drawn by chance.
 
-        What is planted already is mended first.
+        What is injected already is fixed first.
         """
         scene = self._scene()
-        if faults.planted(scene):
-            faults.mend(scene)
+        if faults.injected(scene):
+            faults.fix(scene)
             scene = self._scene()
         chosen = id or variable(FAULT) or faults.draw(random.Random(), scene)
-        faults.plant(scene, chosen)
-        self._save(Attempt(chosen, time.time()))
+        faults.inject(scene, chosen)
+        self._save(Attempt(chosen, time.time(), is_told=bool(id)))
         return Note(
-            _("A fault is planted. Something that worked does not work now: find out what.")
+            _("A fault is injected. Something that worked does not work now: find out what.")
         )
 
     def hint(self) -> Note:
         """Tell a little more each time: what is seen, where to look, and at last all of it."""
         attempt = self._attempt()
         attempt.hints += 1
+        attempt.is_told |= attempt.hints > 2 and not attempt.is_named
         self._save(attempt)
         known = cause(attempt.id)
         fault = faults.fault(attempt.id)
@@ -80,10 +102,10 @@ class Exercise:
             return Note(
                 _("It lies on {where}. Manual: {url}").format(where=where, url=known.manual)
             )
-        return Note(f"{fault.title}: {faults.how_to_mend(self._scene(), attempt.id)}", "warn")
+        return Note(f"{fault.title}: {faults.how_to_fix(self._scene(), attempt.id)}", "warn")
 
     def question(self) -> Choice:
-        """Return the question what the cause is, with all causes that can be planted here."""
+        """Return the question what the cause is, with all causes that can be injected here."""
         options = [Option("", _("I do not know"), _("let the checks say it"))]
         here = faults.here(self._scene())
         options += [Option(one.id, one.id, faults.fault(one.id).title) for one in here]
@@ -93,7 +115,7 @@ class Exercise:
         """Say whether this is the cause; with '' the checks answer, and show what gives it away."""
         attempt = self._attempt()
         if id == "":
-            attempt.hints += 1
+            attempt.is_told |= not attempt.is_named
             self._save(attempt)
             return self._told_by_checks()
         faults.fault(id)
@@ -110,19 +132,19 @@ class Exercise:
         self._save(attempt)
         return Note(_("Yes: {title}.").format(title=faults.fault(id).title), "good")
 
-    def mended(self) -> Note:
-        """See whether the learner has mended it by hand, and say how well it went."""
+    def fixed(self) -> Note:
+        """See whether the learner has fixed it by hand, and say how well it went."""
         attempt = self._attempt()
         if faults.is_recognised(self._scene(), attempt.id):
             return Note(_("It is still there. {how}").format(how=cause(attempt.id).seen), "bad")
         faults.settle(self._scene(), attempt.id)
         return self._done(attempt)
 
-    def mend(self) -> Note:
+    def fix(self) -> Note:
         """Put everything back as it was before the fault, and say how well it went."""
         attempt = self._attempt()
-        if faults.planted(self._scene()):
-            faults.mend(self._scene(), attempt.id)
+        if faults.injected(self._scene()):
+            faults.fix(self._scene(), attempt.id)
         return self._done(attempt)
 
     # -- underneath ----------------------------------------------------------
@@ -131,7 +153,7 @@ class Exercise:
         reach(self._scene())
         found = diagnose(self._scene(), limit=1)
         if not found:
-            return Note(_("The checks see nothing wrong. Has it been mended already?"), "warn")
+            return Note(_("The checks see nothing wrong. Has it been fixed already?"), "warn")
         rows = [
             [_("cause"), found[0].id],
             [_("evidence"), found[0].evidence],
@@ -144,16 +166,18 @@ class Exercise:
         seconds = time.time() - attempt.started
         self._workspace.note(NOTE, "")
         self._scene().server.read(
-            "sudo sh -c {script} found {id}",
-            script=f'mkdir -p /var/lib/smtp-handson && echo "$1" >> {FOUND}',
+            "sudo sh -c {script} found {id} {outcome}",
+            script=f'mkdir -p /var/lib/smtp-handson && echo "$1 $2" >> {FOUND}',
             id=attempt.id,
+            outcome=attempt.outcome.value,
         )
-        return Note(f"{verdict(attempt)} ({seconds:.0f} s)", "good" if attempt.is_named else "warn")
+        tone = "good" if attempt.outcome is Outcome.NAMED else "warn"
+        return Note(f"{verdict(attempt)} ({seconds:.0f} s)", tone)
 
     def _attempt(self) -> Attempt:
         saved = self._workspace.noted(NOTE)
         if not saved:
-            raise HandsonError(_("No fault is planted."), _("Start one: exercise.start()"))
+            raise HandsonError(_("No fault is injected."), _("Start one: exercise.start()"))
         try:
             attempt = Attempt(**json.loads(saved))
             faults.fault(attempt.id)
@@ -167,16 +191,37 @@ class Exercise:
         self._workspace.note(NOTE, json.dumps(asdict(attempt)))
 
 
+def outcomes(text: str) -> dict[Outcome, list[str]]:
+    """Return the ids of the faults in the file `FOUND`, by what came of them.
+
+    >>> outcomes("map-type told\\nsasldb-missing named\\nmap-type told\\n")
+    {<Outcome.TOLD: 'told'>: ['map-type'], <Outcome.NAMED: 'named'>: ['sasldb-missing']}
+    """
+    found: dict[Outcome, list[str]] = {}
+    for line in text.splitlines():
+        id, _space, outcome = line.partition(" ")
+        # An earlier release wrote the id alone, whoever had named it.
+        ids = found.setdefault(Outcome(outcome or Outcome.TOLD), [])
+        if id not in ids:
+            ids.append(id)
+    return found
+
+
 def verdict(attempt: Attempt) -> str:
     """Say how well a diagnosis went.
 
     >>> verdict(Attempt("port-closed", 0, is_named=True))
     'port-closed: found at the first try, without a hint.'
     """
-    if not attempt.is_named:
-        return _("{id}: mended, and the cause was told by the checks.").format(id=attempt.id)
+    if attempt.outcome is Outcome.TOLD:
+        return _("{id}: fixed. Its cause was told, so it does not count as found.").format(
+            id=attempt.id
+        )
+    counted = _("Wrong answers: {wrong}, hints: {hints}.").format(
+        wrong=len(attempt.wrong), hints=attempt.hints
+    )
+    if attempt.outcome is Outcome.MISSED:
+        return _("{id}: fixed, but its cause was not named.").format(id=attempt.id) + f" {counted}"
     if not attempt.wrong and not attempt.hints:
         return _("{id}: found at the first try, without a hint.").format(id=attempt.id)
-    return _("{id}: found. Wrong answers: {wrong}, hints: {hints}.").format(
-        id=attempt.id, wrong=len(attempt.wrong), hints=attempt.hints
-    )
+    return _("{id}: found.").format(id=attempt.id) + f" {counted}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handson.hosts.host import Host
 from handson.hosts.systems import System, anywhere
+from handson.i18n import _
 from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
@@ -15,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def edits_master(system: System) -> bool:
-    """Tell whether `postconf -M`, `-F` and `-P`, which these faults use, can be had there."""
+    """Return whether `postconf -M`, `-F` and `-P`, which these faults use, can be had there."""
     return system.edits_master
 
 
-RELOAD = "postfix reload; sleep 0.3\n"
+RELOAD_SH = "postfix reload; sleep 0.3\n"
 # A Postfix program waits for two seconds when its files were changed just now.
 AGED = "touch -d '10 seconds ago' /etc/postfix/main.cf /etc/postfix/master.cf\n"
 
 # A service that died at its start is throttled for a minute, which a reload does not end;
 # and systemd refuses a sixth start within ten seconds.
-RESTART = (
+RESTART_SH = (
     "systemctl reset-failed 'postfix*' 2>/dev/null || true\nsystemctl restart postfix || true\n"
 )
 
@@ -50,14 +51,18 @@ class Part:
 class Fault:
     """What brings a cause about: a title that gives it away, and what it does where.
 
-    `arises` tells on which systems it can be planted.
+    `arises` tells on which systems it can be injected.
     """
 
-    title: str
+    _title: str
     server: Part | None = None
     client: Part | None = None
     arises: Callable[[System], bool] = anywhere
     closes_port: bool = False
+
+    @property
+    def title(self) -> str:
+        return _(self._title)
 
     def parts(self, scene: Scene) -> list[tuple[Host, Part]]:
         """Return the hosts that the fault touches, each with what it does there."""
@@ -72,7 +77,7 @@ class Fault:
 DROP = 'drop() { postconf -PX "$service/$1" 2>/dev/null || true; }\n'
 
 
-def in_main_cf(title: str, setting: str, after: str = RELOAD, drop: str = "") -> Fault:
+def in_main_cf(title: str, setting: str, after: str = RELOAD_SH, drop: str = "") -> Fault:
     """Return the fault of a wrong value in main.cf; `drop` is a parameter that would hide it."""
     name = setting.partition("=")[0]
     script = f"{DROP}drop {name}\n" + (f"drop {drop}\n" if drop else "")
@@ -80,15 +85,15 @@ def in_main_cf(title: str, setting: str, after: str = RELOAD, drop: str = "") ->
     return Fault(title, Part((MAIN_CF, MASTER_CF), script, after=after), arises=edits_master)
 
 
-def in_master_cf(title: str, edit: str, after: str = RELOAD) -> Fault:
+def in_master_cf(title: str, edit: str, after: str = RELOAD_SH) -> Fault:
     """Return the fault of a wrong line in master.cf."""
-    part = Part((MASTER_CF,), f"{DROP}{edit}\n{AGED}{after}", after=RESTART)
+    part = Part((MASTER_CF,), f"{DROP}{edit}\n{AGED}{after}", after=RESTART_SH)
     return Fault(title, part, arises=edits_master)
 
 
-def in_smtpd_conf(title: str, edit: str, after: str = RELOAD) -> Fault:
+def in_smtpd_conf(title: str, edit: str, after: str = RELOAD_SH) -> Fault:
     """Return the fault of a wrong line in smtpd.conf."""
-    return Fault(title, Part(("$conf",), f"{edit}\n{RELOAD}", after=after))
+    return Fault(title, Part(("$conf",), f"{edit}\n{RELOAD_SH}", after=after))
 
 
 # -- the mail program's settings ------------------------------------------------

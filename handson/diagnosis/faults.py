@@ -1,13 +1,13 @@
-"""Faults for practice: planted on the hosts, and mended exactly as it was before.
+"""Faults for practice: injected on the hosts, and everything put back exactly as it was before.
 
 What a fault changes is kept aside on the host under `/var/lib/smtp-handson/faults/ID`, so
-that a later run, or another machine, can mend it. One at a time.
+that a later run, or another machine, can fix it. One at a time.
 
     scene = step.scene()
     fault = draw(random.Random(), scene)
-    plant(scene, fault.id)
+    inject(scene, fault.id)
     …
-    mend(step.scene())
+    fix(step.scene())
 """
 
 from __future__ import annotations
@@ -41,9 +41,16 @@ def fault(id: str) -> Fault:
 
 
 def here(scene: Scene) -> list[Cause]:
-    """Return what can be planted on the server's system."""
+    """Return what can be injected on these hosts: some faults need a system, one the AWS API."""
     system = scene.server.system
-    return [one for one in FAULTS if fault(one.id).arises(system) and one.arises(system)]
+    has_api = scene.hosts.target.connection is not None
+    return [
+        one
+        for one in FAULTS
+        if one.arises(system)
+        and fault(one.id).arises(system)
+        and (has_api or not fault(one.id).closes_port)
+    ]
 
 
 def draw(chance: random.Random, scene: Scene) -> str:
@@ -51,28 +58,30 @@ def draw(chance: random.Random, scene: Scene) -> str:
     return chance.choice(here(scene)).id
 
 
-def planted(scene: Scene) -> list[str]:
-    """Return the ids of the faults that are planted: one, or none."""
+def injected(scene: Scene) -> list[str]:
+    """Return the ids of the faults that are injected: one, or none."""
     found = {id for host in (scene.server, scene.client) for id in injection.kept(host)}
     return [one.id for one in FAULTS if one.id in found]
 
 
-def plant(scene: Scene, id: str) -> None:
-    """Plant a fault; what is there now is kept aside. Nothing is written to the command log.
+def inject(scene: Scene, id: str) -> None:
+    """Inject a fault; what is there now is kept aside. Nothing is written to the command log.
 
-    Raises HandsonError, and changes nothing, when one is planted already, or when this
+    Raises HandsonError, and changes nothing, when one is injected already, or when this
     one cannot arise here.
     """
     chosen = fault(id)
-    if planted(scene):
+    if injected(scene):
         # Its name is not told: it may have been drawn, for somebody to find out.
         raise HandsonError(
-            _("A fault is planted already."), _("Mend it first: `handson break --mend`.")
+            _("A fault is injected already."), _("Fix it first: `handson break --fix`.")
         )
     if id not in {one.id for one in here(scene)}:
-        name = scene.server.system.name
+        where = _("{system}, target {target}").format(
+            system=scene.server.system.name, target=scene.hosts.target.name
+        )
         raise HandsonError(
-            _("The fault {id} cannot arise on {system}.").format(id=id, system=name),
+            _("The fault {id} cannot arise here ({where}).").format(id=id, where=where),
             _("Choose another: `handson break --list`."),
         )
     note = injection.rules_to_close(scene) if chosen.closes_port else ""
@@ -84,17 +93,19 @@ def plant(scene: Scene, id: str) -> None:
         for host, part in chosen.parts(scene):
             injection.change(scene, host, part)
     except HandsonError:
-        mend(scene, id)
+        fix(scene, id)
         raise
 
 
-def mend(scene: Scene, id: str = "") -> str:
-    """Put back what the planted fault changed and return its id; HandsonError without one."""
-    there = planted(scene)
+def fix(scene: Scene, id: str = "") -> str:
+    """Put back what the injected fault changed and return its id; HandsonError without one."""
+    there = injected(scene)
     if (id and id not in there) or not there:
         raise HandsonError(
-            _("The fault {id} is not planted.").format(id=id) if id else _("No fault is planted."),
-            _("Plant one: `handson break`."),
+            _("The fault {id} is not injected.").format(id=id)
+            if id
+            else _("No fault is injected."),
+            _("Inject one: `handson break`."),
         )
     id = id or there[0]
     chosen = fault(id)
@@ -107,18 +118,18 @@ def mend(scene: Scene, id: str = "") -> str:
 
 
 def settle(scene: Scene, id: str) -> None:
-    """Forget what was kept aside: the learner has mended the fault without us."""
+    """Forget what was kept aside: the learner has fixed the fault without us."""
     for host, _part in fault(id).parts(scene):
         injection.forget(host, id)
 
 
 def is_recognised(scene: Scene, id: str) -> bool:
-    """Tell whether the diagnosis still finds this fault (use a fresh scene)."""
+    """Return whether the diagnosis still finds this fault (use a fresh scene)."""
     return bool(diagnose(scene, [id]))
 
 
-def how_to_mend(scene: Scene, id: str) -> str:
-    """Return what is wrong and how it is mended by hand; to be told only when asked for."""
+def how_to_fix(scene: Scene, id: str) -> str:
+    """Return what is wrong and how it is fixed by hand; to be told only when asked for."""
     known = cause(id)
     try:
         cure = known.cure_for(scene)

@@ -24,7 +24,7 @@ def kept(host: Host) -> list[str]:
 
 
 def note(host: Host, id: str) -> str:
-    """Return what was noted when the fault was planted."""
+    """Return what was noted when the fault was injected."""
     return host.read("sudo -n cat {file}", file=f"{FOLDER}/{id}/note")
 
 
@@ -80,7 +80,7 @@ def _known(scene: Scene) -> dict[str, str]:
     service = survey.submission
     if service is None or not re.fullmatch(r"[\w.:-]+", service.name):
         raise HandsonError(
-            _("There is no submission service that a fault could be planted in."),
+            _("There is no submission service that a fault could be injected in."),
             _("Go through the steps to 06_mailx_test first."),
         )
     return {

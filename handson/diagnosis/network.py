@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from handson.cloud.security_groups import covers
-from handson.diagnosis.cause import POSTCONF, Cause, Link, listed, logged
-from handson.diagnosis.fault import RESTART, Fault, Part, in_main_cf
-from handson.i18n import _
+from handson.diagnosis.cause import (
+    POSTCONF,
+    RESTART,
+    Cause,
+    Link,
+    listed,
+    logged,
+    on_server,
+    words_of,
+)
+from handson.diagnosis.fault import RESTART_SH, Fault, Part, in_main_cf
+from handson.i18n import N_, _
+from handson.mail.postfix import MASTER_CF
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -64,7 +75,7 @@ def postfix_stopped(scene: Scene) -> str:
 
 
 def _named(scene: Scene) -> list[str]:
-    return scene.survey.value("inet_interfaces").replace(",", " ").split()
+    return words_of(scene.survey.value("inet_interfaces"))
 
 
 def inet_interface_unknown(scene: Scene) -> str:
@@ -81,7 +92,11 @@ def inet_interface_unknown(scene: Scene) -> str:
 
 def loopback_only(scene: Scene) -> str:
     survey = scene.survey
-    if not survey.is_running or survey.is_open(587) or survey.is_open(25):
+    if not survey.is_running or survey.is_open(587):
+        return ""
+    if name := _own_address(scene):
+        return f"/etc/postfix/master.cf: {name} inet"
+    if survey.is_open(25):
         return ""
     bound = survey.sockets(587) or survey.sockets(25)
     loopback = [name for name in _named(scene) if name in ("localhost", "loopback-only")]
@@ -93,28 +108,48 @@ def loopback_only(scene: Scene) -> str:
     )
 
 
+EVERYWHERE = on_server("sudo postconf -e inet_interfaces=all", RESTART)
+
+
+def _own_address(scene: Scene) -> str:
+    """Return the name of the submission service where it names a loopback address, or ''."""
+    service = scene.survey.submission
+    return service.name if service and service.name.startswith(("127.", "localhost:")) else ""
+
+
+def listen_to_others(scene: Scene) -> list[str]:
+    """Return the commands that have Postfix listen at the host's own address."""
+    if name := _own_address(scene):
+        port = name.rpartition(":")[2]
+        edit = f"s/^{re.escape(name)}([[:space:]])/{port}\\1/"
+        return on_server(f"sudo sed -i -E '{edit}' {MASTER_CF}", RESTART)
+    return EVERYWHERE
+
+
 CAUSES = (
     Cause(
         "port-closed",
-        _("A connection to port 587 times out."),
-        _("The security group has no inbound rule for TCP 587 that holds the client."),
-        _(
-            "In the server's security group add: Custom TCP, port 587, source the VPC's CIDR. "
-            "Or run 01_security_group."
+        N_("A connection to port 587 times out."),
+        N_("The security group has no inbound rule for TCP 587 that holds the client."),
+        N_(
+            "Add to the inbound rules of the security group {server_group}: Custom TCP, port 587, "
+            "source {vpc_cidr}. The notebook 01_security_group does this."
         ),
         "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
         port_closed,
         link=Link.PACKET,
         port=587,
-        fault=Fault(_("the security group keeps port 587 shut"), server=Part(), closes_port=True),
+        fault=Fault(
+            N_("the security group keeps port 587 closed"), server=Part(), closes_port=True
+        ),
     ),
     Cause(
         "egress-closed",
-        _("A connection to port 587 times out, and the server's group lets it in."),
-        _("The client's own security group does not let it out to that port."),
-        _(
-            "In the outbound rules of the client's security group allow TCP 587 to the server "
-            "(or, as EC2 does by default, all traffic)."
+        N_("A connection to port 587 times out, and the server's group lets it in."),
+        N_("The client's own security group does not let it out to that port."),
+        N_(
+            "Add to the outbound rules of the security group {client_group}: Custom TCP, port 587, "
+            "destination {vpc_cidr} (or, as in a new group of EC2, all traffic to 0.0.0.0/0)."
         ),
         "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
         egress_closed,
@@ -123,53 +158,57 @@ CAUSES = (
     ),
     Cause(
         "ipv6-only",
-        _("Port 587 refuses the connection, while Postfix runs."),
-        _("Postfix listens on IPv6 only; the client comes over IPv4."),
-        "sudo postconf -e inet_protocols=all; {restart}",
+        N_("Port 587 refuses the connection, while Postfix runs."),
+        N_("Postfix listens on IPv6 only; the client comes over IPv4."),
+        "",
         f"{POSTCONF}#inet_protocols",
         ipv6_only,
         link=Link.LISTENS,
+        commands=on_server("sudo postconf -e inet_protocols=all", RESTART),
     ),
     Cause(
         "inet-interface-unknown",
-        _("Postfix does not start; the log says that no local interface was found."),
-        _(
+        N_("Postfix does not start; the log says that no local interface was found."),
+        N_(
             "inet_interfaces names an address that no interface of the host has. "
             "A public address of EC2 is not on the host: AWS translates it."
         ),
-        "sudo postconf -e inet_interfaces=all; {restart}",
+        "",
         f"{POSTCONF}#inet_interfaces",
         inet_interface_unknown,
         link=Link.LISTENS,
+        commands=EVERYWHERE,
         is_state=True,
         fault=in_main_cf(
-            _("inet_interfaces names an address that the host does not have"),
+            N_("inet_interfaces names an address that the host does not have"),
             # An address reserved for documentation (RFC 5737), as a public one would be.
             "inet_interfaces=192.0.2.25",
-            RESTART,
+            RESTART_SH,
         ),
     ),
     Cause(
         "loopback-only",
-        _("Other hosts are refused, while the server itself reaches the port."),
-        _("Postfix listens on loopback only (inet_interfaces)."),
-        "sudo postconf -e inet_interfaces=all; {restart}",
+        N_("Other hosts are refused, while the server itself reaches the port."),
+        N_("Postfix listens on loopback only (inet_interfaces, or an address in master.cf)."),
+        "",
         f"{POSTCONF}#inet_interfaces",
         loopback_only,
         link=Link.LISTENS,
+        commands=listen_to_others,
         fault=in_main_cf(
-            _("Postfix listens on loopback only"),
+            N_("Postfix listens on loopback only"),
             "inet_interfaces=loopback-only",
-            RESTART,
+            RESTART_SH,
         ),
     ),
     Cause(
         "postfix-stopped",
-        _("Ports 25 and 587 refuse the connection."),
-        _("Postfix does not run."),
-        _("{restart}; where it ends again at once, its log tells why."),
+        N_("Ports 25 and 587 refuse the connection."),
+        N_("Postfix does not run."),
+        N_("Start it. If it ends again at once, its log says why."),
         "https://www.postfix.org/postfix.1.html",
         postfix_stopped,
         link=Link.LISTENS,
+        commands=on_server(RESTART),
     ),
 )

@@ -6,49 +6,83 @@ import shlex
 from typing import TYPE_CHECKING
 
 from handson.cloud.security_groups import covers
-from handson.diagnosis.cause import SASL_README, Cause, Link, tried
+from handson.diagnosis.cause import (
+    POSTCONF,
+    RELOAD,
+    SASL_README,
+    Cause,
+    Link,
+    on_server,
+    to_set,
+    tried,
+    words_of,
+)
 from handson.diagnosis.fault import in_mailrc, in_main_cf
-from handson.i18n import _
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
 
 ACCESS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
 LISTS = ("smtpd_recipient_restrictions", "smtpd_relay_restrictions")
+DESTINATION = ("reject_unauth_destination", "defer_unauth_destination")
+# What a refusal of smtpd says, the lists that it may come from, and the words that say it so.
+REFUSED_BY = {
+    "Relay access denied": (LISTS, DESTINATION),
+    "Client host rejected: Access denied": (("smtpd_client_restrictions",), ("reject",)),
+    "Helo command rejected: Access denied": (("smtpd_helo_restrictions",), ("reject",)),
+    "Sender address rejected: Access denied": (("smtpd_sender_restrictions",), ("reject",)),
+    "Recipient address rejected: Access denied": (LISTS, ("reject",)),
+}
+
+
+def _distrusting(scene: Scene) -> dict[str, int]:
+    """Return the lists that refuse before they would permit a login, and at which word."""
+    found = scene.submission
+    if not found.is_logged_in or not found.refusal:
+        return {}
+    text = found.refusal.text
+    lists, said = next((where for part, where in REFUSED_BY.items() if part in text), ((), ()))
+    places = {name: _refuses_at(words_of(scene.survey.value(name)), said) for name in lists}
+    return {name: place for name, place in places.items() if place is not None}
+
+
+def _refuses_at(words: list[str], refusing: tuple[str, ...]) -> int | None:
+    """Return the place of the word that refuses; None where a login is permitted before it."""
+    for place, word in enumerate(words):
+        if word in refusing:
+            return place
+        if word in ("permit", "permit_sasl_authenticated"):
+            return None
+    return None
 
 
 def relay_denied_authenticated(scene: Scene) -> str:
-    found = scene.submission
-    if not found.is_logged_in or not found.rcpt or "Relay access denied" not in found.rcpt.text:
+    names, found = _distrusting(scene), scene.submission
+    if not names:
         return ""
-    lists = [
-        f"{name} = {value}"
-        for name in LISTS
-        if (value := scene.survey.value(name)) and "permit_sasl_authenticated" not in value
-    ]
-    return "\n".join([f"{found.auth and found.auth.code} … {found.rcpt}", *lists])
+    lists = [f"{name} = {scene.survey.value(name)}" for name in names]
+    return "\n".join([f"{found.auth and found.auth.code} … {found.refusal}", *lists])
 
 
-def trust_logins(scene: Scene) -> str:
-    """Return the command that has the list that refuses trust logins."""
-    service = scene.survey.submission
-    for name in LISTS:
-        value = scene.survey.value(name)
-        if not value or "permit_sasl_authenticated" in value:
-            continue
-        words = value.replace(",", " ").split()
-        place = next(
-            (n for n, word in enumerate(words) if word.startswith(("reject", "defer"))), len(words)
-        )
-        words.insert(place, "permit_sasl_authenticated")
-        if service and name in service.parameters:
-            setting = f"{service.key}/{name}={','.join(words)}"
-            return f"sudo postconf -P {shlex.quote(setting)}; sudo postfix reload"
-        setting = f"{name} = {', '.join(words)}"
-        return f"sudo postconf -e {shlex.quote(setting)}; sudo postfix reload"
-    return _("Name permit_sasl_authenticated in {lists}, before what refuses.").format(
-        lists=" / ".join(LISTS)
-    )
+def refused_at_greeting(scene: Scene) -> str:
+    found = scene.submission
+    if found.is_logged_in or not found.refusal or (found.ehlo and found.mechanisms):
+        return ""
+    if scene.survey.value("smtpd_delay_reject") != "no":
+        return ""
+    return f"{found.refusal}\nsmtpd_delay_reject = no"
+
+
+def trust_logins(scene: Scene) -> list[str]:
+    """Return the commands that have the lists that refuse trust logins first."""
+    commands = []
+    for name, place in _distrusting(scene).items():
+        words = words_of(scene.survey.value(name))
+        after = [word for word in words[place:] if word != "permit_sasl_authenticated"]
+        words[place:] = ["permit_sasl_authenticated", *after]
+        commands += to_set(scene, name, ", ".join(words))[:-1]
+    return [*commands, *on_server(RELOAD)]
 
 
 def relays_without_login(scene: Scene) -> str:
@@ -57,12 +91,39 @@ def relays_without_login(scene: Scene) -> str:
         return ""
     names = ("smtpd_client_restrictions", *LISTS)
     values = [f"{name} = {value}" for name in names if (value := scene.survey.value(name))]
-    trusted = [one for one in scene.survey.mynetworks if covers(one, scene.settings.client_ip)]
-    if trusted:
-        values.append(
-            _("mynetworks holds the client: {networks}").format(networks=" ".join(trusted))
+    trusted = _trusted(scene, scene.settings.client_ip)
+    return "\n".join([f"{found.port}: {found.rcpt}", *values, *trusted])
+
+
+def demand_login(scene: Scene) -> list[str]:
+    """Return the commands that have the submission service refuse who has not logged in."""
+    service = scene.survey.submission
+    key = service.key if service else "submission/inet"
+    value = "permit_sasl_authenticated,reject"
+    if scene.server.system.edits_master:
+        return on_server(f"sudo postconf -P {key}/smtpd_client_restrictions={value}", RELOAD)
+    return []
+
+
+def _trusted(scene: Scene, address: str) -> list[str]:
+    """Return the value of mynetworks with the entries of it that hold an address; or nothing."""
+    networks = scene.survey.lines("networks") or scene.survey.mynetworks
+    held = [one for one in networks if covers(one, address)]
+    if not held:
+        return []
+    value = f"mynetworks = {' '.join(scene.survey.mynetworks)}"
+    return [
+        _("{value}: {networks} holds {address}").format(
+            value=value, networks=", ".join(held), address=address
         )
-    return "\n".join([f"{found.port}: {found.rcpt}", *values])
+    ]
+
+
+def client_trusted(scene: Scene) -> str:
+    """Look whether the client relays through port 25 without a login, and by mynetworks."""
+    found = scene.relay
+    trusted = _trusted(scene, scene.settings.client_ip)
+    return "\n".join([f"25: {found.rcpt}", *trusted]) if found.is_accepted and trusted else ""
 
 
 def open_relay(scene: Scene) -> str:
@@ -71,6 +132,14 @@ def open_relay(scene: Scene) -> str:
     lists = [f"{name} = {value}" for name in LISTS if (value := scene.survey.main(name))]
     networks = f"mynetworks = {' '.join(scene.survey.mynetworks)}"
     return "\n".join([f"25: {scene.strangers.rcpt}", networks, *lists])
+
+
+def close_relay(scene: Scene) -> list[str]:
+    """Return the commands that have nobody trusted but this host and who has logged in."""
+    name = LISTS[1] if scene.survey.main(LISTS[1]) else LISTS[0]
+    value = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
+    command = f"sudo postconf -e {shlex.quote(f'{name} = {value}')}"
+    return on_server("sudo postconf -e mynetworks=127.0.0.0/8", command, RELOAD)
 
 
 def client_rejected(scene: Scene) -> str:
@@ -100,74 +169,97 @@ def _without_login(scene: Scene, reason: str) -> str:
 CAUSES = (
     Cause(
         "relay-denied-authenticated",
-        _("235 Authentication successful, and then 554 Relay access denied."),
-        _(
-            "The list that decides about recipients does not name permit_sasl_authenticated: "
-            "the login counts in another list only."
+        N_("235 Authentication successful, and then 554 Relay access denied or Access denied."),
+        N_(
+            "A list of restrictions refuses before it names permit_sasl_authenticated. Each list "
+            "is asked, so a login that another list permits is not enough."
         ),
-        trust_logins,
+        N_("Name permit_sasl_authenticated in that list, before what refuses:"),
         ACCESS,
         relay_denied_authenticated,
+        commands=trust_logins,
         link=Link.RESTRICTIONS,
         fault=in_main_cf(
-            _("the list for recipients does not know logins"),
+            N_("the list for recipients does not know logins"),
             "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination",
             drop="smtpd_relay_restrictions",
         ),
     ),
     Cause(
+        "refused-at-greeting",
+        N_("554 Client host rejected, before a login is possible."),
+        N_("Postfix applies the restrictions at once, and not after MAIL and RCPT as by default."),
+        "",
+        f"{POSTCONF}#smtpd_delay_reject",
+        refused_at_greeting,
+        link=Link.GREETS,
+        commands=lambda scene: to_set(scene, "smtpd_delay_reject", "yes"),
+        port=587,
+    ),
+    Cause(
         "relays-without-login",
-        _("Port 587 takes mail for another domain without a login."),
-        _("No list of the service refuses a client that has not logged in, and one permits it."),
-        _(
-            "sudo postconf -P {service}/smtpd_client_restrictions=permit_sasl_authenticated,reject"
-            "; sudo postfix reload"
+        N_("Port 587 takes mail for another domain without a login."),
+        N_("No list of the service refuses a client that has not logged in, and one permits it."),
+        N_(
+            "In master.cf give the service the option "
+            "-o smtpd_client_restrictions=permit_sasl_authenticated,reject"
         ),
         ACCESS,
         relays_without_login,
+        commands=demand_login,
         link=Link.RESTRICTIONS,
         port=587,
     ),
     Cause(
+        "client-trusted",
+        N_("Port 25 takes mail for another domain from the client, without a login."),
+        N_("mynetworks holds the client's address, so that nothing there needs a login."),
+        "",
+        f"{POSTCONF}#mynetworks",
+        client_trusted,
+        link=Link.RESTRICTIONS,
+        commands=on_server("sudo postconf -e mynetworks=127.0.0.0/8", RELOAD),
+        port=25,
+        is_state=True,
+    ),
+    Cause(
         "open-relay",
-        _("Port 25 takes mail for another domain from a host that nobody trusts."),
-        _("The server relays for a host that it has no reason to trust."),
-        _(
-            "sudo postconf -e mynetworks=127.0.0.0/8; where a list names “permit” before "
-            "reject_unauth_destination, take it out; sudo postfix reload"
-        ),
+        N_("Port 25 takes mail for another domain from a host that nobody trusts."),
+        N_("The server relays for a host that it has no reason to trust."),
+        N_("Trust this host and logins only, and refuse all others:"),
         ACCESS,
         open_relay,
+        commands=close_relay,
         link=Link.RESTRICTIONS,
         port=25,
     ),
     Cause(
         "client-rejected",
-        _("554 Client host rejected: Access denied, on port 587."),
-        _("The mail program did not log in: it has no name, no password or no mechanism."),
-        _(
-            "In ~/.mailrc on the client: set smtp-auth=plain, smtp-auth-user={login}, "
-            "smtp-auth-password=…"
+        N_("554 Client host rejected: Access denied, on port 587."),
+        N_("The mail program did not log in: it has no name, no password or no mechanism."),
+        N_(
+            "Write into ~/.mailrc on the client: set smtp-auth=plain, smtp-auth-user={login}, "
+            "and smtp-auth-password with the password. The notebook 06_mailx_test does this."
         ),
         f"{SASL_README}#server_sasl_authz",
         client_rejected,
         link=Link.MAIL_PROGRAM,
-        fault=in_mailrc(_("the mail program does not log in"), "set sendwait\n"),
+        fault=in_mailrc(N_("the mail program does not log in"), "set sendwait\n"),
     ),
     Cause(
         "relay-denied",
-        _("454 or 554 Relay access denied, without a login."),
-        _("The client neither logged in nor is its address in mynetworks."),
-        _(
-            "Send through port 587 with a login: in ~/.mailrc set smtp-auth=plain, "
-            "smtp-auth-user={login}, smtp-auth-password=…, and "
-            "smtp=smtp://{server_ip}:587"
+        N_("454 or 554 Relay access denied, without a login."),
+        N_("The client neither logged in nor is its address in mynetworks."),
+        N_(
+            "Send through port 587 with a login. Write into ~/.mailrc on the client: "
+            "set smtp=smtp://{server_ip}:587, smtp-auth=plain, smtp-auth-user={login}, "
+            "and smtp-auth-password with the password. The notebook 06_mailx_test does this."
         ),
         ACCESS,
         relay_denied,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the mail program sends through port 25, without a login"),
+            N_("the mail program sends through port 25, without a login"),
             "set smtp=smtp://{server_ip}:25\nset sendwait\n",
         ),
     ),

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handson.cloud.security_groups import covers
 from handson.diagnosis.cause import (
     OPTIONS,
     POSTCONF,
+    RELOAD,
+    RESTART,
     SASL_README,
     Cause,
     Link,
     first,
     listed,
     logged,
+    on_client,
+    on_server,
+    to_set,
+    words_of,
 )
-from handson.diagnosis.fault import RELOAD, RESTART, Fault, Part, in_main_cf, in_smtpd_conf
-from handson.i18n import _
+from handson.diagnosis.fault import (
+    RELOAD_SH,
+    RESTART_SH,
+    Fault,
+    Part,
+    in_main_cf,
+    in_smtpd_conf,
+)
+from handson.diagnosis.tls import has_certificate
+from handson.hosts.host import fill
+from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
@@ -31,6 +47,8 @@ def smtpd_conf_syntax(scene: Scene) -> str:
 
 def smtpd_conf_ignored(scene: Scene) -> str:
     survey, path = scene.survey, scene.server.system.smtpd_conf
+    if name := _looks_elsewhere(scene):
+        return f"{name} = {survey.value(name)}"
     elsewhere = [place for place in survey.places if place != path]
     offered = listed(scene.submission.mechanisms)
     if elsewhere and path not in survey.places:
@@ -47,6 +65,31 @@ def smtpd_conf_ignored(scene: Scene) -> str:
     return _("{path} lists {listed}; EHLO lists {offered}").format(
         path=path, listed=listed(survey.mechanisms), offered=offered
     )
+
+
+def _looks_elsewhere(scene: Scene) -> str:
+    """Return the parameter that has libsasl2 read another file than the system's, or ''."""
+    survey = scene.survey
+    if survey.value("smtpd_sasl_type") not in ("", "cyrus") or not unlisted(scene):
+        return ""
+    if survey.value("smtpd_sasl_path") not in ("", "smtpd"):
+        return "smtpd_sasl_path"
+    folder = survey.value("cyrus_sasl_config_path")
+    at_home = scene.server.system.smtpd_conf.rpartition("/")[0]
+    return "cyrus_sasl_config_path" if folder and at_home not in folder.split(":") else ""
+
+
+def put_in_place(scene: Scene) -> list[str]:
+    """Return the commands that have smtpd read the settings at the path of this system."""
+    survey, path = scene.survey, scene.server.system.smtpd_conf
+    if name := _looks_elsewhere(scene):
+        if name == "smtpd_sasl_path":
+            return to_set(scene, name, "smtpd")
+        return on_server(f"sudo postconf -X {name}", RELOAD)
+    elsewhere = [place for place in survey.places if place != path]
+    if path in survey.places or not elsewhere:
+        return on_server(RESTART)
+    return on_server(f"sudo install -D -m 0644 {elsewhere[0]} {path}", RELOAD)
 
 
 def unlisted(scene: Scene) -> list[str]:
@@ -68,15 +111,15 @@ def mech_list_comma(scene: Scene) -> str:
 
 def auth_waits_for_tls(scene: Scene) -> str:
     found = scene.submission
-    if found.ehlo is None or found.mechanisms or "STARTTLS" in found.extensions:
+    if found.ehlo is None or found.mechanisms:
         return ""
     if scene.survey.value("smtpd_tls_auth_only") != "yes":
         return ""
-    level = scene.survey.value("smtpd_tls_security_level") or "none"
-    return _(
-        "smtpd_tls_auth_only = yes; smtpd_tls_security_level = {level}; EHLO lists neither "
-        "STARTTLS nor AUTH"
-    ).format(level=level)
+    if "STARTTLS" in found.extensions and has_certificate(scene):
+        return ""
+    names = ("smtpd_tls_auth_only", "smtpd_tls_security_level", "smtpd_tls_cert_file")
+    values = "; ".join(f"{name} = {scene.survey.value(name)}".rstrip() for name in names)
+    return _("{values}; EHLO lists no AUTH").format(values=values)
 
 
 def no_mechanisms(scene: Scene) -> str:
@@ -93,8 +136,12 @@ def noplaintext(scene: Scene) -> str:
     options = survey.value("smtpd_sasl_security_options")
     if "noplaintext" not in options.replace(",", " ").split():
         return ""
-    if not set(survey.mechanisms) <= {"PLAIN", "LOGIN"} or scene.submission.is_logged_in:
+    if scene.submission.is_logged_in or "PLAIN" in scene.submission.mechanisms:
         return ""
+    if survey.mechanisms and "PLAIN" not in survey.mechanisms:
+        return ""
+    if scene.submission.banner is None and not set(survey.mechanisms) <= {"PLAIN", "LOGIN"}:
+        return ""  # something would be left to offer, so this is not why smtpd ends
     value = f"smtpd_sasl_security_options = {options}"
     return "\n".join(
         filter(None, [value, logged(scene, "no (applicable SASL|SASL authentication) mechanisms")])
@@ -136,13 +183,26 @@ def saslauthd_absent(scene: Scene) -> str:
     return first(
         logged(scene, "cannot connect to saslauthd server"),
         _(
-            "pwcheck_method: saslauthd; the daemon answers from the system's accounts, "
-            "not from sasldb"
+            "pwcheck_method: saslauthd; the daemon answers from what its MECHANISMS names, "
+            "and did not accept this login"
         ),
     )
 
 
 def auth_not_offered(scene: Scene) -> str:
+    name = _hides_auth(scene)
+    if not name:
+        return ""
+    service = scene.survey.submission
+    return _("{service}: {name} = {value}; EHLO lists no AUTH").format(
+        service=service.key if service else "submission",
+        name=name,
+        value=scene.survey.value(name),
+    )
+
+
+def _hides_auth(scene: Scene) -> str:
+    """Return the parameter that keeps AUTH out of the answer to EHLO, or ''."""
     found, survey = scene.submission, scene.survey
     if found.ehlo is None:
         return ""
@@ -153,22 +213,40 @@ def auth_not_offered(scene: Scene) -> str:
         if not plain or not plain.ehlo or plain.mechanisms or plain.port != 587:
             return ""
         # The server is right for those who ask for TLS first; this mail program does not.
-    service = survey.submission.key if survey.submission else "submission"
-    for name, wrong in (
-        ("smtpd_sasl_auth_enable", "no"),
-        ("smtpd_tls_auth_only", "yes"),
-    ):
-        if survey.value(name) == wrong:
-            return _("{service}: {name} = {value}; EHLO lists no AUTH").format(
-                service=service, name=name, value=wrong
-            )
-    hidden = survey.value("smtpd_discard_ehlo_keywords")
-    if "auth" in hidden.lower():
-        return f"smtpd_discard_ehlo_keywords = {hidden}"
+    if survey.value("smtpd_sasl_auth_enable") == "no":
+        return "smtpd_sasl_auth_enable"
+    if survey.value("smtpd_tls_auth_only") == "yes":
+        return "smtpd_tls_auth_only"
+    if "auth" in words_of(survey.value("smtpd_discard_ehlo_keywords").lower()):
+        return "smtpd_discard_ehlo_keywords"
+    excepted = words_of(survey.value("smtpd_sasl_exceptions_networks"))
+    if any(covers(network, scene.settings.client_ip) for network in excepted):
+        return "smtpd_sasl_exceptions_networks"
     return ""
 
 
-INSTALL = "sudo {install} {plain_package}; {restart}"
+def offer_auth(scene: Scene) -> list[str]:
+    """Return the commands that have AUTH listed, or have the mail program ask for TLS first."""
+    name = _hides_auth(scene)
+    if name == "smtpd_tls_auth_only":
+        return on_client("echo 'set smtp-use-starttls' >> ~/.mailrc")
+    if name == "smtpd_discard_ehlo_keywords":
+        words = words_of(scene.survey.value(name))
+        return to_set(scene, name, ",".join(one for one in words if one.lower() != "auth"))
+    if name == "smtpd_sasl_exceptions_networks":
+        return to_set(scene, name, "")
+    return to_set(scene, "smtpd_sasl_auth_enable", "yes", RESTART)
+
+
+def ask_sasldb(scene: Scene) -> list[str]:
+    """Return the commands that have sasldb asked, where smtpd can reach it."""
+    survey, commands = scene.survey, [fill(ASK_SASLDB, scene.server.words)]
+    if survey.submission and survey.is_chrooted and survey.sections.get("caged") != "yes":
+        commands.append(f"sudo postconf -F {survey.submission.key}/chroot=n")
+    return on_server(*commands, RESTART)
+
+
+ASK_SASLDB = "sudo sed -i 's/^pwcheck_method:.*/pwcheck_method: auxprop/' {smtpd_conf}"
 
 _ASK_DAEMON = 'sed -i "s/^pwcheck_method:.*/pwcheck_method: saslauthd/" "$conf"\n'
 _DAEMON_BACK = "if is_kept_active saslauthd; then systemctl restart saslauthd; fi\n"
@@ -177,154 +255,166 @@ _DAEMON_BACK = "if is_kept_active saslauthd; then systemctl restart saslauthd; f
 CAUSES = (
     Cause(
         "smtpd-conf-syntax",
-        _("Port 587 connects and says nothing; the log has “error when parsing”."),
-        _("A line of smtpd.conf cannot be read: it wants “name: value”."),
-        _("Write “pwcheck_method: auxprop” and “mech_list: PLAIN” into {smtpd_conf}; {restart}"),
+        N_("Port 587 connects and says nothing; the log has “error when parsing”."),
+        N_("A line of smtpd.conf cannot be read: it has to be “name: value”."),
+        N_("Write the settings of the course anew:"),
         OPTIONS,
         smtpd_conf_syntax,
+        commands=on_server(
+            "printf 'pwcheck_method: auxprop\\nmech_list: PLAIN\\n' | sudo tee {smtpd_conf}",
+            RESTART,
+        ),
         link=Link.GREETS,
         is_state=True,
         fault=in_smtpd_conf(
-            _("smtpd.conf with = in place of a colon"),
+            N_("smtpd.conf with = in place of a colon"),
             'sed -i "s/^pwcheck_method:/pwcheck_method =/" "$conf"',
-            RESTART,
+            RESTART_SH,
         ),
     ),
     Cause(
         "no-mechanisms",
-        _("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
-        _("The plug-in of the PLAIN mechanism is not installed."),
-        INSTALL,
+        N_("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
+        N_("The plug-in of the PLAIN mechanism is not installed."),
+        "",
         f"{SASL_README}#server_cyrus",
         no_mechanisms,
+        commands=on_server("sudo {install} {plain_package}", RESTART),
         link=Link.GREETS,
         is_state=True,
         fault=Fault(
-            _("the plug-in for PLAIN is not installed"),
+            N_("the plug-in for PLAIN is not installed"),
             Part(
                 (),
                 "if command -v dpkg >/dev/null; then dpkg --remove --force-depends $package\n"
-                f"else rpm -e --nodeps $package; fi >/dev/null\n{RELOAD}",
-                after=f"env $install $package >/dev/null\n{RESTART}",
+                f"else rpm -e --nodeps $package; fi >/dev/null\n{RELOAD_SH}",
+                after=f"env $install $package >/dev/null\n{RESTART_SH}",
             ),
         ),
     ),
     Cause(
         "noplaintext",
-        _("Port 587 connects and says nothing; the log has “no SASL authentication mechanisms”."),
-        _("noplaintext forbids PLAIN, and smtpd.conf lists nothing else."),
-        "sudo postconf -e smtpd_sasl_security_options=noanonymous; {restart}",
+        N_("Port 587 connects and says nothing, or EHLO lists AUTH without PLAIN."),
+        N_("noplaintext forbids PLAIN; where smtpd.conf lists nothing else, smtpd ends."),
+        "",
         f"{POSTCONF}#smtpd_sasl_security_options",
         noplaintext,
+        commands=lambda scene: to_set(scene, "smtpd_sasl_security_options", "noanonymous", RESTART),
         link=Link.GREETS,
         fault=in_main_cf(
-            _("PLAIN is forbidden, and nothing else is offered"),
+            N_("PLAIN is forbidden, and nothing else is offered"),
             "smtpd_sasl_security_options=noanonymous, noplaintext",
-            RESTART,
+            RESTART_SH,
         ),
     ),
     Cause(
         "mech-list-comma",
-        _("EHLO lists AUTH without PLAIN, though mech_list names it."),
-        _("libsasl2 separates mechanisms by spaces: with a comma, “PLAIN,” is the name of none."),
-        _("Write “mech_list: PLAIN LOGIN”, without a comma, into {smtpd_conf}; {restart}"),
+        N_("EHLO lists AUTH without PLAIN, though mech_list names it."),
+        N_("libsasl2 separates mechanisms by spaces: with a comma, “PLAIN,” is the name of none."),
+        N_("Write the list without a comma:"),
         OPTIONS,
         mech_list_comma,
+        commands=on_server("sudo sed -i '/^mech_list:/s/,/ /g' {smtpd_conf}", RESTART),
         link=Link.GREETS,
         port=587,
     ),
     Cause(
         "auth-waits-for-tls",
-        _("EHLO lists no AUTH and no STARTTLS."),
-        _("A login is offered over TLS only, and TLS is switched off or has no certificate."),
-        _(
-            "Give TLS a certificate (09_harden shows how): sudo postconf -e "
-            "smtpd_tls_cert_file=FILE smtpd_tls_key_file=FILE smtpd_tls_security_level=may; "
-            "{restart}. Or offer the login in clear: sudo postconf -e smtpd_tls_auth_only=no; "
-            "{restart}"
-        ),
+        N_("EHLO lists no AUTH, and STARTTLS is not listed or is answered with 454."),
+        N_("A login is offered over TLS only, and TLS is switched off or has no certificate."),
+        N_("Offer the login in clear; or switch TLS on with a certificate, as 09_harden does."),
         f"{POSTCONF}#smtpd_tls_auth_only",
         auth_waits_for_tls,
+        commands=lambda scene: to_set(scene, "smtpd_tls_auth_only", "no", RESTART),
         link=Link.GREETS,
         port=587,
     ),
     Cause(
         "auth-not-offered",
-        _("EHLO lists no AUTH; a mail program says that the server knows no login."),
-        _("smtpd_sasl_auth_enable is off for this port, or a login is offered over TLS only."),
-        _("sudo postconf -e smtpd_sasl_auth_enable=yes; {restart}. With TLS: STARTTLS first."),
+        N_("EHLO lists no AUTH; a mail program says that the server knows no login."),
+        N_("A parameter keeps AUTH out of the answer to EHLO on this port."),
+        "",
         f"{POSTCONF}#smtpd_sasl_auth_enable",
         auth_not_offered,
+        commands=offer_auth,
         link=Link.GREETS,
         port=587,
-        fault=in_main_cf(_("SMTP AUTH is switched off"), "smtpd_sasl_auth_enable=no"),
+        fault=in_main_cf(N_("SMTP AUTH is switched off"), "smtpd_sasl_auth_enable=no"),
     ),
     Cause(
         "unknown-verifier",
-        _("535 no mechanism available; the log has “unknown password verifier(s)”."),
-        _("smtpd.conf names a verifier, or a plug-in behind auxprop, that is not there."),
-        _(
-            "In {smtpd_conf} write “pwcheck_method: auxprop” and “auxprop_plugin: sasldb”; "
-            "{restart}"
-        ),
+        N_("535 no mechanism available; the log has “unknown password verifier(s)”."),
+        N_("smtpd.conf names a verifier, or a plug-in behind auxprop, that is not there."),
+        N_("Have sasldb asked:"),
         OPTIONS,
         unknown_verifier,
+        commands=on_server(
+            ASK_SASLDB,
+            "sudo sed -i 's/^auxprop_plugin:.*/auxprop_plugin: sasldb/' {smtpd_conf}",
+            RESTART,
+        ),
         link=Link.LOGIN,
         fault=in_smtpd_conf(
-            _("smtpd.conf names a plug-in that is not installed"),
+            N_("smtpd.conf names a plug-in that is not installed"),
             'sed -i "/^auxprop_plugin:/d" "$conf"\necho "auxprop_plugin: sql" >> "$conf"',
         ),
     ),
     Cause(
         "saslauthd-denied",
-        _("454 generic failure; the log: cannot connect to saslauthd server: Permission denied."),
-        _("smtpd.conf asks saslauthd, whose socket's folder smtpd may not enter."),
-        _("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
+        N_("454 generic failure; the log: cannot connect to saslauthd server: Permission denied."),
+        N_("smtpd.conf asks saslauthd, whose socket's folder smtpd may not enter."),
+        N_("Have sasldb asked:"),
         f"{SASL_README}#saslauthd",
         saslauthd_denied,
+        commands=on_server(ASK_SASLDB, RELOAD),
         link=Link.LOGIN,
         fault=Fault(
-            _("smtpd.conf asks saslauthd, whose folder smtpd may not enter"),
+            N_("smtpd.conf asks saslauthd, whose folder smtpd may not enter"),
             Part(
                 ("$conf", "/run/saslauthd"),
-                f"{_ASK_DAEMON}systemctl start saslauthd\nchmod 0710 /run/saslauthd\n{RELOAD}",
-                after="is_kept_active saslauthd || systemctl stop saslauthd\n" + RELOAD,
+                f"{_ASK_DAEMON}systemctl start saslauthd\nchmod 0710 /run/saslauthd\n{RELOAD_SH}",
+                after="is_kept_active saslauthd || systemctl stop saslauthd\n" + RELOAD_SH,
             ),
         ),
     ),
     Cause(
         "saslauthd-absent",
-        _("454 generic failure; the log: cannot connect to saslauthd server."),
-        _("smtpd.conf still asks saslauthd, which does not run or does not know the user."),
-        _("Write “pwcheck_method: auxprop” into {smtpd_conf}; sudo postfix reload"),
+        N_("454 generic failure; the log: cannot connect to saslauthd server."),
+        N_(
+            "smtpd.conf asks saslauthd. It does not run where smtpd looks for it, or it does not "
+            "accept this login."
+        ),
+        N_("Have sasldb asked:"),
         f"{SASL_README}#saslauthd",
         saslauthd_absent,
+        commands=ask_sasldb,
         link=Link.LOGIN,
         fault=Fault(
-            _("smtpd.conf asks saslauthd, which does not run"),
+            N_("smtpd.conf asks saslauthd, which does not run"),
             Part(
                 ("$conf", "/run/saslauthd"),
-                f"{_ASK_DAEMON}systemctl stop saslauthd\nrm -rf /run/saslauthd\n{RELOAD}",
-                after=_DAEMON_BACK + RELOAD,
+                f"{_ASK_DAEMON}systemctl stop saslauthd\nrm -rf /run/saslauthd\n{RELOAD_SH}",
+                after=_DAEMON_BACK + RELOAD_SH,
             ),
         ),
     ),
     Cause(
         "smtpd-conf-ignored",
-        _("EHLO lists mechanisms that smtpd.conf does not name: SCRAM, NTLM …"),
-        _("smtpd.conf lies in a folder that this system ignores, or smtpd has not reread it."),
-        _("Put it at {smtpd_conf}; sudo postfix reload"),
+        N_("EHLO lists mechanisms that smtpd.conf does not name: SCRAM, NTLM …"),
+        N_("smtpd reads another smtpd.conf than this system's, none, or has not read it again."),
+        N_("Have smtpd read {smtpd_conf}:"),
         f"{SASL_README}#server_cyrus_location",
         smtpd_conf_ignored,
+        commands=put_in_place,
         link=Link.GREETS,
         is_state=True,
         port=587,
         fault=Fault(
-            _("smtpd.conf in a folder that nobody reads"),
+            N_("smtpd.conf in a folder that nobody reads"),
             Part(
                 ("$ignored", "$conf"),
-                f'install -d "$ignored"\nmv "$conf" "$ignored/"\n{RELOAD}',
-                after=RELOAD,
+                f'install -d "$ignored"\nmv "$conf" "$ignored/"\n{RELOAD_SH}',
+                after=RELOAD_SH,
             ),
         ),
     ),

@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import MASTER, Cause, Link, listed, logged
-from handson.diagnosis.fault import (
-    AGED,
+from handson.diagnosis.cause import (
+    MASTER,
     RELOAD,
     RESTART,
+    Cause,
+    Link,
+    listed,
+    logged,
+    on_server,
+    said,
+    to_set,
+)
+from handson.diagnosis.fault import (
+    AGED,
+    RELOAD_SH,
+    RESTART_SH,
     Fault,
     Part,
     in_main_cf,
     in_master_cf,
 )
+from handson.diagnosis.restrictions import relay_denied_authenticated
 from handson.hosts.systems import System
-from handson.i18n import _
-from handson.mail.postfix import MASTER_CF
+from handson.i18n import N_, _
+from handson.mail import server_log
+from handson.mail.log import moment, parse
+from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
+    from handson.mail.log import Entry
     from handson.mail.observation import Scene
 
-# A service of master.cf that was left as a remark: any of the names of port 587.
-_REMARK = re.compile(r"^(\d+):\s*#\s*((?:submission|587)\s+inet\s.*)$")
+# A service of master.cf that was left as a comment: any of the names of port 587.
+_COMMENT = re.compile(r"^(\d+):\s*#\s*((?:submission|587)\s+inet\s.*)$")
 _TABLE = re.compile(r"(?:^|[\s,])(?:check_\w+_access\s+)?([a-z]\w*):\S")
+# service_throttle_time of postconf(5), 60 s, and some for the process to come.
+PAUSE = timedelta(seconds=65)
+DEMAND = "smtpd_client_restrictions=permit_sasl_authenticated,reject"
 # Parameters whose values are lookup tables; in others "type:" may be a transport.
 _HOLDS_TABLES = ("_maps", "_map", "_database")
 
@@ -33,15 +54,19 @@ def line_swallowed(scene: Scene) -> str:
     return "\n".join(scene.survey.swallowed.values())
 
 
+def move_left(scene: Scene) -> list[str]:
+    """Return the commands that make those lines parameters of their own."""
+    numbers = [line.split(":")[1] for line in scene.survey.swallowed.values()]
+    edits = "; ".join(f"{number}s/^[[:space:]]*//" for number in numbers)
+    return on_server(f"sudo sed -i '{edits}' {MAIN_CF}", RESTART)
+
+
 def option_in_column_1(scene: Scene) -> str:
     found = re.search(r"line (\d+): bad field count", scene.survey.services_error)
     if not found:
         return ""
     number = found[1]
-    line = next(
-        (one for one in scene.survey.lines("master") if one.startswith(f"{number}:")), number
-    )
-    text = line.partition(":")[2]
+    text = _line(scene, number)
     if not text.startswith("-o"):
         return ""
     return f"/etc/postfix/master.cf:{number}: {text} (bad field count)"
@@ -49,32 +74,67 @@ def option_in_column_1(scene: Scene) -> str:
 
 def space_in_option(scene: Scene) -> str:
     service = scene.survey.submission
+    for columns, stray in _stray(scene):
+        fatal = logged(scene, "fatal: unexpected command-line argument: " + re.escape(stray))
+        return fatal or f"{service.key if service else ''}: {columns}"
+    return ""
+
+
+def join_option(scene: Scene) -> list[str]:
+    """Return the commands that take the spaces out of the value of an option."""
+    edits = [
+        f"sudo sed -i '/^#/!s/,[[:space:]]*{stray}/,{stray}/' {MASTER_CF}"
+        for _columns, stray in _stray(scene)
+        if re.fullmatch(r"[\w:,=.-]+", stray)
+    ]
+    return on_server(*edits, RESTART) if edits else []
+
+
+def _stray(scene: Scene) -> Iterator[tuple[str, str]]:
+    """Yield the options of the submission service with each word that belongs to none."""
+    service = scene.survey.submission
     if service is None:
-        return ""
+        return
     for line in scene.survey.lines("services"):
         columns = line.split(None, 7)
         if len(columns) < 8 or columns[0] != service.name:
             continue
         left = re.sub(r"-o\s+(\{.*?\}|\S+)", "", columns[7]).split()[1:]
-        stray = [word for word in left if not word.startswith("-")]
-        if stray:
-            fatal = logged(scene, "fatal: unexpected command-line argument: " + re.escape(stray[0]))
-            return fatal or f"{service.key}: {columns[7]}"
-    return ""
+        yield from ((columns[7], word) for word in left if not word.startswith("-"))
 
 
 def submission_off(scene: Scene) -> str:
     survey = scene.survey
     if not survey.services or survey.submission is not None:
         return ""
-    remarks = [hit for line in survey.lines("master") if (hit := _REMARK.match(line))]
-    if remarks:
-        # Options that are no remarks any more tell which of several lines was meant.
-        number, text = remarks[-1].groups()
-        return f"/etc/postfix/master.cf:{number}: #{text}"
+    if number := _commented(scene):
+        return f"/etc/postfix/master.cf:{number}: {_line(scene, number)}"
     return _("master.cf starts: {names}").format(
         names=listed([key for key in survey.services if key.endswith("/inet")])
     )
+
+
+def _commented(scene: Scene) -> str:
+    """Return the number of the line of the submission service that is a comment, or ''."""
+    found = [hit for line in scene.survey.lines("master") if (hit := _COMMENT.match(line))]
+    # Options that are no comments any more tell which of several lines was meant.
+    return found[-1][1] if found else ""
+
+
+def _line(scene: Scene, number: str) -> str:
+    """Return a line of master.cf."""
+    lines = (line.partition(":") for line in scene.survey.lines("master"))
+    return next((text for found, _colon, text in lines if found == number), "")
+
+
+def switch_on(scene: Scene) -> list[str]:
+    """Return the commands that make the line of the service one that counts, or write it."""
+    if number := _commented(scene):
+        edit = f"sudo sed -i '{number}s/^#[[:space:]]*//' {MASTER_CF}"
+        return on_server(edit, RESTART)
+    lines = "submission inet n - n - - smtpd", "  -o " + DEMAND
+    written = " ".join(map(shlex.quote, lines))
+    return on_server(f"printf '%s\\n' {written} | sudo tee -a {MASTER_CF}", RESTART)
 
 
 def chrooted_smtpd(scene: Scene) -> str:
@@ -92,19 +152,100 @@ def chrooted_smtpd(scene: Scene) -> str:
     )
 
 
+def master_throttles(scene: Scene) -> str:
+    """Look whether smtpd had ended before a reload: master(8) waits, whatever is right since.
+
+    Only a reload separates the two: after a restart there is no pause, and without a reload
+    Postfix's own complaint is the newest.
+    """
+    if not scene.submission.is_open or scene.submission.banner:
+        return ""
+    ended: Entry | None = None
+    reloaded: Entry | None = None
+    entries = parse(server_log.newest(scene.server, 100))
+    for entry in entries:
+        is_master = entry.program.endswith("/master")
+        if "smtpd: bad command startup -- throttling" in entry.text:
+            ended, reloaded = entry, None
+        elif is_master and entry.text.startswith("reload --"):
+            reloaded = entry
+        elif entry.text.startswith("daemon started" if is_master else "fatal:"):
+            ended, reloaded = None, None
+    if not ended or not reloaded:
+        return ""
+    now = datetime.now(UTC)
+    if moment(entries[-1], now) - moment(ended, now) > PAUSE:
+        return ""
+    return f"{said(ended)}\n{said(reloaded)}"
+
+
+def not_reloaded(scene: Scene) -> str:
+    """Look whether a file that is right was changed after Postfix had read it."""
+    return _unread(scene) if _should_work(scene) else ""
+
+
+def _should_work(scene: Scene) -> bool:
+    """Return whether a try fails although the files say that it should not."""
+    found, survey = scene.submission, scene.survey
+    if found.connected == "refused":
+        return survey.submission is not None and survey.is_running and not survey.sockets(587)
+    if found.ehlo and not found.mechanisms and "STARTTLS" not in found.extensions:
+        offered = survey.value("smtpd_sasl_auth_enable") == "yes"
+        return offered and survey.value("smtpd_tls_auth_only") in ("", "no")
+    is_denied = found.refusal is not None and "denied" in found.refusal.text
+    return found.is_logged_in and is_denied and not relay_denied_authenticated(scene)
+
+
+def _unread(scene: Scene) -> str:
+    """Return what shows that master.cf or main.cf was changed after it had last been read."""
+    survey, path = scene.survey, MASTER_CF
+    for entry in scene.recent[:1]:
+        read = moment(entry, datetime.now(UTC)).timestamp()
+        if entry.program.endswith("/master") and survey.changed.get(path, 0) > read + 1:
+            return _("{path} was changed after this: {line}").format(path=path, line=said(entry))
+    ages, path = [int(age) for age in survey.lines("ages")], MAIN_CF
+    seconds = survey.clock - survey.changed.get(path, 0)
+    # Each port has an smtpd of its own, which may have come later.
+    if not ages or max(ages) <= seconds:
+        return ""
+    return _("{path} was changed {seconds} s ago; an smtpd runs since {age} s").format(
+        path=path, seconds=seconds, age=max(ages)
+    )
+
+
 def map_type(scene: Scene) -> str:
+    for name, value, kind in _unknown_types(scene):
+        line = logged(scene, f"unsupported dictionary type: {kind}")
+        return line or f"{name} = {value}; postconf -m: {' '.join(scene.survey.map_types)}"
+    return ""
+
+
+def known_type(scene: Scene) -> list[str]:
+    """Return the commands that name a type which is there, or drop a table which is not."""
+    for name, value, kind in _unknown_types(scene):
+        path = value.partition(f"{kind}:")[2].replace(",", " ").split()[0]
+        if not scene.server.facts.file(path).exists:
+            return on_server(f"sudo postconf -X {name}", RELOAD)
+        known = "hash" if "hash" in scene.survey.map_types else "texthash"
+        commands = to_set(scene, name, value.replace(f"{kind}:", f"{known}:"))
+        if known == "hash":
+            commands = on_server(f"sudo postmap hash:{shlex.quote(path)}") + commands
+        return commands
+    return []
+
+
+def _unknown_types(scene: Scene) -> Iterator[tuple[str, str, str]]:
+    """Yield each parameter that names a type of table that Postfix does not know, and the type."""
     survey = scene.survey
     if not survey.map_types:
-        return ""
+        return
     own = survey.submission.parameters if survey.submission else {}
     for name, value in {**survey.explicit, **own}.items():
         if not name.endswith(_HOLDS_TABLES) and "check_" not in value:
             continue
         for kind in _TABLE.findall(value):
             if kind not in survey.map_types and kind not in ("inet", "unix", "proxy"):
-                line = logged(scene, f"unsupported dictionary type: {kind}")
-                return line or f"{name} = {value}; postconf -m: {' '.join(survey.map_types)}"
-    return ""
+                yield name, value, kind
 
 
 def _can_be_chrooted(system: System) -> bool:
@@ -119,99 +260,123 @@ _OWN = (
 CAUSES = (
     Cause(
         "line-swallowed",
-        _("A parameter of main.cf has no effect, and the one above it has a strange value."),
-        _("A line that begins with a blank continues the line above it: it is no parameter."),
-        _("In /etc/postfix/main.cf take away the blank at the start of that line; {restart}"),
+        N_("A parameter of main.cf has no effect, and the one above it has a strange value."),
+        N_("A line that begins with a space continues the line above it: it is no parameter."),
+        N_("Remove the space at the start of that line of /etc/postfix/main.cf:"),
         "https://www.postfix.org/postconf.5.html",
         line_swallowed,
         link=Link.LISTENS,
+        commands=move_left,
         is_state=True,
     ),
     Cause(
         "option-in-column-1",
-        _("Postfix commands fail with “bad field count”."),
-        _("An -o line of master.cf starts in the first column, so it counts as a service."),
-        _("Put blanks before the -o of that line in /etc/postfix/master.cf; {restart}"),
+        N_("Postfix commands fail with “bad field count”."),
+        N_("An -o line of master.cf starts in the first column, so it counts as a service."),
+        N_("Indent the lines of /etc/postfix/master.cf that begin with -o:"),
         MASTER,
         option_in_column_1,
         link=Link.LISTENS,
+        commands=on_server(f"sudo sed -i 's/^-o/  -o/' {MASTER_CF}", RESTART),
         is_state=True,
         fault=in_master_cf(
-            _("an -o line that is not indented"),
+            N_("an -o line that is not indented"),
             f'{_OWN},reject"\n'
             'sed -i -E "/^$name[[:space:]]+(inet|pass)[[:space:]]/a $line" /etc/postfix/master.cf',
-            RESTART,
+            RESTART_SH,
         ),
     ),
     Cause(
         "submission-off",
-        _("Port 587 refuses the connection, although master.cf seems to have the lines."),
-        _(
-            "The line of the service is still a remark. Its -o lines, where they are none "
-            "any more, belong to the service above."
+        N_("Port 587 refuses the connection, although master.cf seems to have the lines."),
+        N_(
+            "master.cf starts no service on port 587: its line is a comment, or is not there. -o "
+            "lines that follow such a comment belong to the service above."
         ),
-        _(
-            "In /etc/postfix/master.cf take the # from the line "
-            "“submission inet n - n - - smtpd”; {restart}"
-        ),
+        N_("Have master.cf start the service on port 587:"),
         MASTER,
         submission_off,
         link=Link.LISTENS,
+        commands=switch_on,
         is_state=True,
         port=587,
         fault=in_master_cf(
-            _("the line of the submission service is a remark"),
+            N_("the line of the submission service is a comment"),
             'sed -i -E "s/^($name[[:space:]]+(inet|pass)[[:space:]])/#\\1/" /etc/postfix/master.cf',
         ),
     ),
     Cause(
         "space-in-option",
-        _("Port 587 connects and says nothing; the log has “unexpected command-line argument”."),
-        _("A blank after a comma ends the value of -o; the rest is an argument of its own."),
-        _(
-            "In /etc/postfix/master.cf write "
-            "-o smtpd_client_restrictions=permit_sasl_authenticated,reject without a blank; "
-            "{restart}"
-        ),
+        N_("Port 587 connects and says nothing; the log has “unexpected command-line argument”."),
+        N_("A space after a comma ends the value of -o; the rest is an argument of its own."),
+        N_("Write the value of the option without a space in /etc/postfix/master.cf:"),
         MASTER,
         space_in_option,
         link=Link.GREETS,
+        commands=join_option,
         is_state=True,
         port=587,
         fault=in_master_cf(
-            _("a blank after the comma in an -o line"),
+            N_("a space after the comma in an -o line"),
             f'{_OWN}, reject"\n'
             f'sed -i -E "/^$name[[:space:]]+(inet|pass)[[:space:]]/a\\  $line" {MASTER_CF}',
         ),
     ),
     Cause(
+        "not-reloaded",
+        N_("main.cf or master.cf is right, and the server behaves as before the change."),
+        N_("Postfix has not read the file again since it was changed."),
+        "",
+        "https://www.postfix.org/postfix.1.html",
+        not_reloaded,
+        link=Link.LISTENS,
+        commands=on_server(RELOAD),
+        is_state=True,
+    ),
+    Cause(
+        "master-throttles",
+        N_("Port 587 connects and says nothing, although the mistake was corrected."),
+        N_(
+            "smtpd had ended at its start. master(8) waits up to a minute before it starts it "
+            "again, and a reload does not end this pause."
+        ),
+        "",
+        "https://www.postfix.org/master.8.html",
+        master_throttles,
+        link=Link.GREETS,
+        commands=on_server(RESTART),
+    ),
+    Cause(
         "chrooted-smtpd",
-        _("535 authentication failure, although user, password and sasldb are right."),
-        _("The submission service runs in a chroot, and in there is no sasldb."),
-        "sudo postconf -F {service}/chroot=n; {restart}",
+        N_("535 authentication failure, although user, password and sasldb are right."),
+        N_("The submission service runs in a chroot, and in there is no sasldb."),
+        "",
         "https://www.postfix.org/DEBUG_README.html#no_chroot",
         chrooted_smtpd,
         link=Link.LOGIN,
+        commands=on_server("sudo postconf -F {service}/chroot=n", RESTART),
         arises=_can_be_chrooted,
         fault=Fault(
-            _("the submission service runs in a chroot"),
-            Part((MASTER_CF,), f'postconf -F "$service/chroot=y"\n{AGED}{RELOAD}', after=RELOAD),
+            N_("the submission service runs in a chroot"),
+            Part(
+                (MASTER_CF,),
+                f'postconf -F "$service/chroot=y"\n{AGED}{RELOAD_SH}',
+                after=RELOAD_SH,
+            ),
             arises=_can_be_chrooted,
         ),
     ),
     Cause(
         "map-type",
-        _("451 Temporary lookup failure; the log has “unsupported dictionary type”."),
-        _("main.cf names a type of table that this Postfix was not built with."),
-        _(
-            "List the types with `postconf -m`, and write one of them before the colon "
-            "(sudo postconf -e); {restart}"
-        ),
+        N_("451 Temporary lookup failure; the log has “unsupported dictionary type”."),
+        N_("main.cf names a type of table that this Postfix was not built with."),
+        N_("Name a type that `postconf -m` lists; a table whose file is not there is dropped:"),
         "https://www.postfix.org/DATABASE_README.html",
         map_type,
         link=Link.RESTRICTIONS,
+        commands=known_type,
         fault=in_main_cf(
-            _("main.cf names a type of table that Postfix does not know"),
+            N_("main.cf names a type of table that Postfix does not know"),
             "virtual_alias_maps=sdbm:/etc/postfix/virtual",
         ),
     ),

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import POSTCONF, S_NAIL, TLS_README, Cause, Link, logged
-from handson.diagnosis.fault import AGED, LOGIN, RELOAD, Part, edits_master, in_mailrc
-from handson.i18n import _
+from handson.diagnosis.cause import (
+    POSTCONF,
+    RESTART,
+    S_NAIL,
+    TLS_README,
+    Cause,
+    Link,
+    logged,
+    on_client,
+    on_server,
+    to_set,
+)
+from handson.diagnosis.fault import AGED, LOGIN, RELOAD_SH, Part, edits_master, in_mailrc
+from handson.i18n import N_
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
 
 
-def _has_certificate(scene: Scene) -> bool:
+def has_certificate(scene: Scene) -> bool:
     files = scene.survey.lines("certificate")
     named = scene.survey.value("smtpd_tls_cert_file")
     return bool(files) and (not named or named in files or len(files) > 1)
@@ -20,7 +32,7 @@ def _has_certificate(scene: Scene) -> bool:
 
 def tls_unavailable(scene: Scene) -> str:
     level = scene.survey.value("smtpd_tls_security_level")
-    if level in ("", "none") or _has_certificate(scene):
+    if level in ("", "none") or has_certificate(scene):
         return ""
     if level != "encrypt" and not (scene.mailrc.is_there and scene.mailrc.uses_tls):
         return ""
@@ -34,8 +46,15 @@ def tls_unavailable(scene: Scene) -> str:
     return "\n".join(filter(None, seen))
 
 
+def wrapper_mode(scene: Scene) -> str:
+    if not scene.submission.is_open or scene.submission.banner:
+        return ""
+    value = scene.survey.value("smtpd_tls_wrappermode")
+    return f"smtpd_tls_wrappermode = {value}" if value == "yes" else ""
+
+
 def starttls_required(scene: Scene) -> str:
-    if scene.survey.value("smtpd_tls_security_level") != "encrypt" or not _has_certificate(scene):
+    if scene.survey.value("smtpd_tls_security_level") != "encrypt" or not has_certificate(scene):
         return ""
     if not scene.mailrc.is_there or scene.mailrc.uses_tls or not scene.mailrc.dialogue:
         return ""
@@ -53,6 +72,36 @@ def tls_untrusted(scene: Scene) -> str:
     return error if "certificate" in error or "match" in error else ""
 
 
+def make_certificate(scene: Scene) -> list[str]:
+    """Return the commands that make a certificate for the server, and have Postfix use it."""
+    address = scene.settings.server_ip
+    return on_server(
+        "sudo openssl req -x509 -newkey rsa:2048 -nodes -days 365 "
+        f"-subj /CN={address} -addext subjectAltName=IP:{address} "
+        "-addext basicConstraints=critical,CA:FALSE "
+        f"-keyout {OWN}.key -out {OWN}.crt",
+        f"sudo chmod 0600 {OWN}.key",
+        f"sudo postconf -e smtpd_tls_cert_file={OWN}.crt smtpd_tls_key_file={OWN}.key",
+        RESTART,
+    )
+
+
+def trust(scene: Scene) -> list[str]:
+    """Return the commands that bring the server's certificate to the client, and compare it."""
+    url, file = f"{scene.settings.server_ip}:587", scene.survey.value("smtpd_tls_cert_file")
+    show = "openssl x509 -noout -fingerprint -sha256 -in"
+    return [
+        *on_client(
+            f"openssl s_client -starttls smtp -connect {url} < /dev/null | "
+            "openssl x509 > ~/submission.crt",
+            f"{show} ~/submission.crt",
+        ),
+        *on_server(f"sudo {show} {shlex.quote(file)}"),
+        *on_client("echo 'set smtp-use-starttls tls-ca-file=~/submission.crt' >> ~/.mailrc"),
+    ]
+
+
+OWN = "/etc/postfix/submission"
 CERTIFICATE = "/etc/postfix/handson.pem"
 # A certificate for the server's own address, so that only who signed it is in question.
 _MAKE = (
@@ -77,40 +126,53 @@ def _tls(level: str, certificate: str) -> Part:
         CERTIFICATE,
         f"{CERTIFICATE}.key",
     )
-    return Part(files, script + AGED + RELOAD, after=RELOAD)
+    return Part(files, script + AGED + RELOAD_SH, after=RELOAD_SH)
 
 
 CAUSES = (
     Cause(
         "tls-unavailable",
-        _("454 TLS not available due to local problem; the log: No server certs available."),
-        _("TLS is switched on, and there is no certificate that Postfix can read."),
-        _(
-            "Name a certificate and its key: sudo postconf -e smtpd_tls_cert_file=FILE "
-            "smtpd_tls_key_file=FILE; {restart}"
-        ),
+        N_("454 TLS not available due to local problem; the log: No server certs available."),
+        N_("TLS is switched on, and there is no certificate that Postfix can read."),
+        N_("Make a certificate, and name it and its key in main.cf (09_harden explains it):"),
         f"{TLS_README}#server_cert_key",
         tls_unavailable,
+        commands=make_certificate,
         link=Link.GREETS,
         is_state=True,
         port=587,
         fault=in_mailrc(
-            _("TLS is switched on without a certificate"),
+            N_("TLS is switched on without a certificate"),
             LOGIN + "set smtp-use-starttls tls-verify=ignore\n",
             _tls("may", "/etc/postfix/none.pem"),
             arises=edits_master,
         ),
     ),
     Cause(
+        "wrapper-mode",
+        N_("Port 587 connects and says nothing: it waits for TLS."),
+        N_("smtpd_tls_wrappermode is for port 465: on 587 a client speaks SMTP first."),
+        "",
+        f"{POSTCONF}#smtpd_tls_wrappermode",
+        wrapper_mode,
+        link=Link.GREETS,
+        commands=lambda scene: to_set(scene, "smtpd_tls_wrappermode", "no", RESTART),
+        port=587,
+    ),
+    Cause(
         "starttls-required",
-        _("530 Must issue a STARTTLS command first."),
-        _("The server demands TLS (encrypt), and the mail program does not ask for it."),
-        _("On the client add to ~/.mailrc: set smtp-use-starttls"),
+        N_("530 Must issue a STARTTLS command first."),
+        N_("The server demands TLS (encrypt), and the mail program does not ask for it."),
+        N_(
+            "Have the mail program use STARTTLS, and trust the server's certificate. The two "
+            "fingerprints have to be equal:"
+        ),
         f"{POSTCONF}#smtpd_tls_security_level",
         starttls_required,
+        commands=trust,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the server demands TLS, the mail program does not ask for it"),
+            N_("the server demands TLS, the mail program does not ask for it"),
             LOGIN,
             _tls("encrypt", CERTIFICATE),
             arises=edits_master,
@@ -118,17 +180,18 @@ CAUSES = (
     ),
     Cause(
         "tls-untrusted",
-        _("The mail program ends at the certificate: self-signed, or it does not match."),
-        _("The client knows no authority that vouches for the server's certificate."),
-        _(
-            "Copy the server's certificate to the client, and name it in ~/.mailrc: "
-            "set tls-ca-file=FILE"
+        N_("The mail program ends at the certificate: self-signed, or it does not match."),
+        N_("The client knows no authority that has signed the server's certificate."),
+        N_(
+            "Copy the server's certificate to the client, and name it in ~/.mailrc. The two "
+            "fingerprints have to be equal:"
         ),
         S_NAIL,
         tls_untrusted,
+        commands=trust,
         link=Link.MAIL_PROGRAM,
         fault=in_mailrc(
-            _("the client does not trust the server's certificate"),
+            N_("the client does not trust the server's certificate"),
             LOGIN + "set smtp-use-starttls\n",
             _tls("may", CERTIFICATE),
             arises=edits_master,

@@ -23,7 +23,8 @@ from handson.mail.smtp import COMMAND, Dialogue, Job, compose
 class Mailrc:
     """What the mail program would do with the settings that it has.
 
-    `mode` and `netrc_mode` are those of the two files, '' where there is none. `user` is
+    `mode` and `netrc_mode` are those of the two files, '' where there is none; `secret_mode` is
+    that of the file that holds the password. `user` is
     whom it logs in as, '' when it does not try; `named` is the name in the settings all the
     same. `source` is the file that holds the password. `dialogue` is how the server
     answered.
@@ -36,6 +37,7 @@ class Mailrc:
     user: str = ""
     named: str = ""
     source: str = ""
+    secret_mode: str = ""
     mechanism: str = ""
     port: int = 587
     address: str = ""
@@ -79,12 +81,7 @@ class Mailrc:
     @property
     def is_there(self) -> bool:
         """Tell whether there are any settings of a mail program."""
-        return bool(self.mode)
-
-    @property
-    def secret_mode(self) -> str:
-        """The mode of the file that holds the password, '' when there is no password."""
-        return {"~/.mailrc": self.mode, "~/.netrc": self.netrc_mode}.get(self.source, "")
+        return bool(self.mode or self.source)
 
 
 @dataclass(frozen=True)

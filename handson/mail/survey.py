@@ -227,6 +227,17 @@ class Survey:
         return read_users(self.sections.get("users", ""))
 
     @property
+    def clock(self) -> int:
+        """The server's clock, in seconds since 1970."""
+        return int(self.sections.get("now") or 0)
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """When main.cf and master.cf were last changed, in seconds since 1970."""
+        pairs = (line.split() for line in self.lines("changed"))
+        return {path: int(seconds) for path, seconds in pairs}
+
+    @property
     def has_old_smtpd(self) -> bool:
         """Tell whether an smtpd runs that began before smtpd.conf was last changed."""
         edited = self.sections.get("edited", "")

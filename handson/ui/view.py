@@ -89,6 +89,15 @@ class View:
         return Text(str(self), TONES[self.tone])
 
 
+def with_breaks(text: str) -> str:
+    """Return a text for HTML, each of its lines on a line.
+
+    >>> with_breaks("a < b\\n[server]$ id")
+    'a &lt; b<br>[server]$ id'
+    """
+    return escape(text).replace("\n", "<br>")
+
+
 class Note(View):
     """A sentence with a tone: 'good', 'bad', 'warn' or none.
 
@@ -105,7 +114,7 @@ class Note(View):
         return self.MARKS[self.tone] + self.sentence
 
     def html(self) -> str:
-        return f'<div class="note-box {self.tone}">{escape(self.text())}</div>'
+        return f'<div class="note-box {self.tone}">{with_breaks(self.text())}</div>'
 
 
 class Table(View):
@@ -152,7 +161,9 @@ class Table(View):
             return f'{title}<div class="quiet">{escape(self.empty)}</div>'
         head = "".join(f"<th>{escape(column)}</th>" for column in self.columns)
         body = "".join(
-            f'<tr class="{tone}">' + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+            f'<tr class="{tone}">'
+            + "".join(f"<td>{with_breaks(cell)}</td>" for cell in row)
+            + "</tr>"
             for row, tone in zip(self.rows, self.tones, strict=True)
         )
         return f"{title}<table><tr>{head}</tr>{body}</table>"

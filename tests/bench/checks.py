@@ -51,11 +51,11 @@ def measure(step: Step) -> Table:
     """Return the seconds that each step's checks take, in a row for each fault."""
     rows = [row("none", step)]
     for fault in faults.FAULTS:
-        faults.plant(step.scene(), fault.id)
+        faults.inject(step.scene(), fault.id)
         try:
             rows.append(row(fault.id, step))
         finally:
-            faults.mend(step.scene())
+            faults.fix(step.scene())
     return Table(["fault", *(slug[:2] for slug in SLUGS), "longest"], rows)
 
 

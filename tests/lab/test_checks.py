@@ -11,7 +11,7 @@ from finished import SLUGS, Finished
 
 from handson.course import checks, outline
 from handson.diagnosis.chain import diagnose
-from handson.diagnosis.fault import LOGIN, MAIL_FILES, RESTART, Part
+from handson.diagnosis.fault import LOGIN, MAIL_FILES, RESTART_SH, Part
 from handson.diagnosis.tls import CERTIFICATE, _tls
 
 TUTORIAL = "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination"
@@ -74,7 +74,7 @@ RIGHT: dict[str, Change] = {
         "/etc/group",
         "/etc/gshadow",
         "$database",
-        after=RESTART,
+        after=RESTART_SH,
     ),
     "the client's group as source": client_group,
     "v15 mailrc": in_mailrc(
@@ -124,7 +124,7 @@ def test_untouched_work_is_explained(finished: Finished) -> None:
     ],
 )
 def test_wrong_state_fails(finished: Finished, rule: str, script: str) -> None:
-    with on_server(script, after=RESTART)(finished):
+    with on_server(script, after=RESTART_SH)(finished):
         assert rule in finished.failing()
 
 

@@ -1,10 +1,11 @@
-"""Each fault: planted, known by its id, mended, and nothing is left of it."""
+"""Each fault: injected, known by its id, fixed, and nothing is left of it."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
+from curing import carry_out
 from finished import Finished
 
 from handson.diagnosis import faults
@@ -18,11 +19,11 @@ UNCHECKED = {"bad-base64"}
 
 
 @pytest.mark.parametrize("id", IDS)
-def test_fault_is_planted_known_and_mended(finished: Finished, id: str) -> None:
+def test_fault_is_injected_known_and_fixed(finished: Finished, id: str) -> None:
     step = finished.step
-    faults.plant(step.scene(), id)
+    faults.inject(step.scene(), id)
     try:
-        assert faults.planted(step.scene()) == [id]
+        assert faults.injected(step.scene()) == [id]
         scene = step.scene()
         found = diagnose(scene)
         assert [one.id for one in found[:1]] == [id]
@@ -34,60 +35,59 @@ def test_fault_is_planted_known_and_mended(finished: Finished, id: str) -> None:
         assert known <= {id}, failing
         assert known or id in UNCHECKED
         # What a learner is told holds no words that were left in braces.
-        assert "{" not in faults.how_to_mend(scene, id)
+        assert "{" not in faults.how_to_fix(scene, id)
     finally:
-        faults.mend(step.scene())
+        faults.fix(step.scene())
     scene = step.scene()
-    assert faults.planted(scene) == []
+    assert faults.injected(scene) == []
     assert diagnose(scene) == []
     assert finished.failing(scene=scene) == {}
 
 
 def test_one_fault_at_a_time(finished: Finished) -> None:
     step = finished.step
-    faults.plant(step.scene(), "sasldb-permission")
+    faults.inject(step.scene(), "sasldb-permission")
     try:
         for id in ("sasldb-permission", "wrong-password"):
-            with pytest.raises(HandsonError, match="A fault is planted already"):
-                faults.plant(step.scene(), id)
-        assert faults.planted(step.scene()) == ["sasldb-permission"]
+            with pytest.raises(HandsonError, match="A fault is injected already"):
+                faults.inject(step.scene(), id)
+        assert faults.injected(step.scene()) == ["sasldb-permission"]
     finally:
-        faults.mend(step.scene())
+        faults.fix(step.scene())
     assert finished.failing(("03_sasldb",)) == {}
 
 
-def test_nothing_to_mend(finished: Finished) -> None:
-    with pytest.raises(HandsonError, match="No fault is planted"):
-        faults.mend(finished.step.scene())
-    with pytest.raises(HandsonError, match="wrong-password is not planted"):
-        faults.mend(finished.step.scene(), "wrong-password")
+def test_nothing_to_fix(finished: Finished) -> None:
+    with pytest.raises(HandsonError, match="No fault is injected"):
+        faults.fix(finished.step.scene())
+    with pytest.raises(HandsonError, match="wrong-password is not injected"):
+        faults.fix(finished.step.scene(), "wrong-password")
 
 
-def test_mending_puts_back_mode_owner_and_time(finished: Finished) -> None:
+def test_fixing_puts_back_mode_owner_and_time(finished: Finished) -> None:
     step, look = finished.step, "sudo stat -c '%a %U %G %y' /etc/sasldb2 /etc/postfix/main.cf"
     before = step.server.read(look)
     for id in ("sasldb-corrupt", "map-type"):
-        faults.plant(step.scene(), id)
+        faults.inject(step.scene(), id)
         assert step.server.read(look) != before
-        faults.mend(step.scene())
+        faults.fix(step.scene())
         assert step.server.read(look) == before
 
 
-def test_learner_mends(finished: Finished) -> None:
+def test_learner_fixes(finished: Finished) -> None:
     step = finished.step
-    faults.plant(step.scene(), "sasldb-permission")
-    cure = diagnose(step.scene())[0].cure
-    step.server.read(cure)
+    faults.inject(step.scene(), "sasldb-permission")
+    assert carry_out(step, diagnose(step.scene())[0].cure)
     assert not faults.is_recognised(step.scene(), "sasldb-permission")
     faults.settle(step.scene(), "sasldb-permission")
-    assert faults.planted(step.scene()) == []
+    assert faults.injected(step.scene()) == []
     assert finished.failing() == {}
 
 
-def test_planting_is_not_told_in_the_command_log(finished: Finished) -> None:
+def test_injecting_is_not_told_in_the_command_log(finished: Finished) -> None:
     step = finished.step
     log = step.workspace.path / "commands.log"
     before = log.read_text()
-    faults.plant(step.scene(), faults.draw(random.Random(7), step.scene()))
-    faults.mend(step.scene())
+    faults.inject(step.scene(), faults.draw(random.Random(7), step.scene()))
+    faults.fix(step.scene())
     assert log.read_text() == before

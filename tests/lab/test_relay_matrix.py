@@ -1,4 +1,4 @@
-"""Who may relay, tried on a lab of its own: at the start, after the login, with faults planted."""
+"""Who may relay, tried on a lab of its own: at the start, after the login, with faults injected."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from finished import Finished
 
 from handson.diagnosis import injection
-from handson.diagnosis.fault import AGED, MAIL_FILES, RELOAD, Part
+from handson.diagnosis.fault import AGED, MAIL_FILES, RELOAD_SH, Part
 
 MAIN, MASTER = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
 
@@ -34,7 +34,7 @@ def changed(
 Change = Callable[[Finished], AbstractContextManager[None]]
 
 
-def on_server(script: str, *files: str, after: str = RELOAD) -> Change:
+def on_server(script: str, *files: str, after: str = RELOAD_SH) -> Change:
     part = Part((MAIN, MASTER, *files), script + "\n" + AGED + after, after=after)
     return lambda finished: changed(finished, server=part)
 

@@ -128,7 +128,7 @@ def test_help_is_there_at_once() -> None:
         ["run", "--cell-timeout", "0"],
         ["run", "--cell-timeout", "soon"],
         ["lab", "--port", "high"],
-        ["break", "--list", "--mend"],
+        ["break", "--list", "--fix"],
     ],
 )
 def test_what_cannot_be_understood_has_status_2(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -44,7 +45,13 @@ class Server(Recorded):
     ) -> None:
         survey = "".join(f"\n== {name}\n{text}\n" for name, text in sections.items())
         lines = "\n".join([START, CONNECT, *(HEAD + line for line in log)])
-        super().__init__({"sudo -n sh -s": survey, "date --iso-8601=seconds": f"{clock}\n"})
+        answers: dict[str, Any] = {
+            "sudo -n sh -s": survey,
+            "date --iso-8601=seconds": f"{clock}\n",
+            "sudo -n sh -c 'test -e /etc/postfix/virtual'": (0, ""),
+            "sudo -n sh -c 'test -e /x'": (1, ""),
+        }
+        super().__init__(answers)
         self.log = lines
         self.system = system
         self.words: dict[str, Any] = {
@@ -94,6 +101,7 @@ def scene(
     mailrc: Mailrc | None = None,
     anonymous: Dialogue | None = None,
     strangers: Dialogue | None = None,
+    relay: Dialogue | None = None,
     rules: dict[str, list[Rule]] | None = None,
     clock: str = "2026-11-24T03:09:30+00:00",
     **sections: str,
@@ -114,6 +122,7 @@ def scene(
         "reads": "yes",
         "users": f"{LOGIN}: userPassword",
         "logs": "/var/log/maillog",
+        "writers": "rsyslog",
     }
     server = Server(system, {**right, **sections}, log or [], clock)
     hosts: Any = SimpleNamespace(server=server, client=None)
@@ -127,7 +136,7 @@ def scene(
     made._dialogues[587, True] = made.submission
     refused = dialogue(None, rcpt=REJECTED)
     made._dialogues[587, False] = anonymous or refused
-    made._dialogues[25, False] = refused
+    made._dialogues[25, False] = relay or refused
     if strangers:
         made.__dict__["strangers"] = strangers
     made.__dict__["mailrc"] = mailrc or Mailrc()
@@ -185,7 +194,7 @@ def test_saslauthd_that_answers_from_other_accounts() -> None:
     conf = "pwcheck_method: saslauthd\nmech_list: plain login"
     [found] = diagnose(scene(found=dialogue(FAILED), conf=conf))
     assert found.id == "saslauthd-absent"
-    assert "not from sasldb" in found.evidence
+    assert "MECHANISMS" in found.evidence
 
 
 def test_plug_in_missing_on_amazon_linux() -> None:
@@ -193,7 +202,10 @@ def test_plug_in_missing_on_amazon_linux() -> None:
     [found] = diagnose(scene(found=silence("open"), log=[line], plugins=""))
     assert found.id == "no-mechanisms"
     assert "fatal: no SASL" in found.evidence
-    assert found.cure == "sudo dnf install -y cyrus-sasl-plain; sudo systemctl restart postfix"
+    assert found.cure.splitlines() == [
+        "[server]$ sudo dnf install -y cyrus-sasl-plain",
+        "[server]$ sudo systemctl restart postfix",
+    ]
 
 
 @pytest.mark.parametrize("system", [AMAZON_LINUX_2, AMAZON_LINUX_2023])
@@ -213,15 +225,18 @@ def test_port_25_blocked(system: System) -> None:
     assert found.id == "port-25-blocked"
     assert "Connection timed out" in found.evidence
     other = [line.replace("Connection timed out", "Connection refused") for line in log]
-    assert diagnose(scene(system, log=other)) == []
+    assert names(scene(system, log=other)) == ["not-delivered"]
+    [found] = diagnose(scene(system, log=other))
+    assert "Connection refused" in found.evidence
 
 
 def test_no_maillog() -> None:
-    assert names(scene(AMAZON_LINUX_2, logs="")) == ["no-maillog"]
-    assert names(scene(DEBIAN_12, logs="")) == ["no-maillog"]
+    assert names(scene(AMAZON_LINUX_2, logs="", writers="")) == ["no-maillog"]
+    assert names(scene(DEBIAN_12, logs="", writers="")) == ["no-maillog"]
+    assert names(scene(DEBIAN_12, logs="", writers="rsyslog")) == []  # rotated just now
     # Amazon Linux 2023 writes no file; as long as the journal has the log, all is well.
     assert names(scene(logs="")) == []
-    silent = scene(logs="")
+    silent = scene(logs="", writers="")
     silent.server.log = ""  # type: ignore[attr-defined]
     assert names(silent) == ["no-maillog"]
 
@@ -265,7 +280,7 @@ def test_which_of_name_realm_and_password(users: str, sections: dict[str, str], 
 def test_bare_name_in_the_mail_program() -> None:
     mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
     [found] = diagnose(scene(mailrc=mailrc))
-    assert found.id == "wrong-password"
+    assert found.id == "mailrc-login"
     assert "“smtp-auth” is looked up as smtp-auth@mail.example.com" in found.evidence
 
 
@@ -368,6 +383,13 @@ TIMED_OUT = [
 ]
 
 
+FATAL = "postfix/smtpd[12]: fatal: bad boolean configuration: smtpd_sasl_auth_enable = yess"
+WRAPPED = " -o smtpd_tls_wrappermode=yes"
+THROTTLED = (
+    "postfix/master[9]: warning: /usr/lib/postfix/sbin/smtpd: bad command startup -- throttling"
+)
+
+
 def mail_program(auth: Reply | None = GOOD, **settings: Any) -> Mailrc:
     """Return the settings of a mail program that logs in, but for what is given."""
     right = {"mode": "0600", "user": LOGIN, "source": "~/.mailrc", "mechanism": "PLAIN"}
@@ -393,6 +415,20 @@ ROWS: dict[str, dict[str, Any]] = {
         "found": dialogue(None, ehlo="SIZE 10240000"),
         "explicit": "smtpd_tls_auth_only = yes",
     },
+    "refused-at-greeting": {
+        "found": replace(silence("open"), banner=REJECTED, error=""),
+        "explicit": "smtpd_delay_reject = no",
+    },
+    "not-reloaded": {
+        "found": silence("refused"),
+        "sockets": "LISTEN 0 100 0.0.0.0:25 0.0.0.0:*",
+        "changed": "/etc/postfix/master.cf 1795489800",
+    },
+    "wrapper-mode": {"found": silence("open"), "services": SUBMISSION + WRAPPED},
+    "not-delivered": {
+        "log": [line.replace("Connection timed out", "Connection refused") for line in TIMED_OUT]
+    },
+    "master-throttles": {"found": silence("open"), "log": [THROTTLED, RELOADED]},
     "relays-without-login": {"anonymous": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
     "open-relay": {"strangers": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
     "inet-interface-unknown": {
@@ -456,8 +492,28 @@ ROWS: dict[str, dict[str, Any]] = {
     "sasldb-corrupt": {"found": dialogue(GENERIC), "magic": BERKELEY},
     "sasldb-permission": {"found": dialogue(GENERIC), "reads": ""},
     "wrong-password": {"found": dialogue(FAILED)},
+    "mailrc-login": {"mailrc": mail_program(FAILED)},
     "map-type": {"explicit": "virtual_alias_maps = sdbm:/etc/postfix/virtual", "types": "hash"},
-    "relay-denied-authenticated": {"found": dialogue(rcpt=DENIED)},
+    "relay-denied-authenticated": {
+        "found": dialogue(rcpt=DENIED),
+        "explicit": "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination",
+    },
+    "client-trusted": {
+        "relay": dialogue(None, rcpt=Reply(250, "2.1.5 Ok")),
+        "explicit": "mynetworks = /etc/postfix/mynets",
+        "networks": "10.87.3.20",
+    },
+    "name-not-found": {
+        "log": [
+            line.replace(
+                "connect to mx.example.net[198.51.100.26]:25: Connection timed out",
+                "Host or domain name not found. Name service error for name=example.net "
+                "type=MX: Host not found, try again",
+            )
+            for line in TIMED_OUT
+        ],
+        "resolvers": "10.95.0.99",
+    },
     "client-rejected": {"log": [REJECT.format("client")]},
     "relay-denied": {
         "log": [REJECT.replace("Client host rejected: Access", "Relay access").format("client")]
@@ -482,7 +538,7 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "port-25-blocked": {"log": TIMED_OUT},
     "log-not-written": {"clock": "2026-11-24T03:19:30+00:00"},
-    "no-maillog": {"system": AMAZON_LINUX_2, "logs": ""},
+    "no-maillog": {"system": AMAZON_LINUX_2, "logs": "", "writers": ""},
 }
 
 
@@ -502,7 +558,7 @@ def test_every_row_of_the_table_once() -> None:
     assert len({one.id for one in CAUSES}) == len(CAUSES)
     assert [one.link for one in CAUSES] == sorted(one.link for one in CAUSES)
     for one in CAUSES:
-        assert one.seen and one.cause and one.cure
+        assert one.seen and one.cause and one.cure_for(scene())
         assert one.manual.startswith("https://")
 
 
@@ -568,3 +624,198 @@ def test_nothing_is_recognised_where_a_host_is_away() -> None:
         reach(made)
     assert caught.value.what == "Not all hosts run: mailbox (exited), pc (missing)."
     assert caught.value.cure == "`handson up`"
+
+
+# --- cures from what was found ---
+
+
+def commands(id: str, made: Scene) -> list[str]:
+    """Return the commands that a cure prints; it says nothing that is not one cause's."""
+    cure = cause(id).cure_for(made)
+    return [line for line in cure.splitlines() if re.match(r"\[(server|client)\]\$ ", line)]
+
+
+RELOADS, RESTARTS = "[server]$ sudo postfix reload", "[server]$ sudo systemctl restart postfix"
+RELAY_LIST = "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination"
+
+
+def test_each_list_that_refuses_is_edited_and_no_other() -> None:
+    denied = dialogue(rcpt=Reply(554, "5.7.1 <friend@example.net>: Relay access denied"))
+    trusting = "smtpd_recipient_restrictions = permit_sasl_authenticated, reject"
+    made = scene(found=denied, explicit=f"{RELAY_LIST}\n{trusting}")
+    assert commands("relay-denied-authenticated", made) == [
+        "[server]$ sudo postconf -e 'smtpd_relay_restrictions=permit_mynetworks, "
+        "permit_sasl_authenticated, reject_unauth_destination'",
+        RELOADS,
+    ]
+    late = "smtpd_recipient_restrictions = defer_unauth_destination, permit_sasl_authenticated"
+    both = commands(
+        "relay-denied-authenticated", scene(found=denied, explicit=f"{RELAY_LIST}\n{late}")
+    )
+    assert len(both) == 3
+    assert "=permit_sasl_authenticated, defer_unauth_destination'" in both[0]
+
+
+def test_a_list_that_would_refuse_in_other_words_is_not_named() -> None:
+    by_table = dialogue(
+        rcpt=Reply(554, "5.7.1 <a@b.example>: Recipient address rejected: Access denied")
+    )
+    assert names(scene(found=by_table, explicit=RELAY_LIST)) == []
+
+
+@pytest.mark.parametrize("name", ["client", "helo", "sender"])
+def test_the_refusal_names_the_list_that_refused(name: str) -> None:
+    word = {"client": "Client host", "helo": "Helo command", "sender": "Sender address"}[name]
+    refused = dialogue(rcpt=Reply(554, f"5.7.1 <x>: {word} rejected: Access denied"))
+    explicit = f"smtpd_{name}_restrictions = reject\n{RELAY_LIST}"
+    made = scene(found=refused, explicit=explicit, services="submission inet n - n - - smtpd")
+    [found] = diagnose(made)
+    assert found.id == "relay-denied-authenticated"
+    assert f"smtpd_{name}_restrictions=permit_sasl_authenticated, reject" in found.cure
+    assert "smtpd_relay_restrictions" not in found.evidence + found.cure
+
+
+def test_a_refusal_that_no_list_explains_has_no_cause() -> None:
+    assert names(scene(found=dialogue(rcpt=DENIED))) == []
+
+
+def test_a_parameter_is_set_where_the_service_reads_it() -> None:
+    own = SUBMISSION + " -o smtpd_sasl_auth_enable=no"
+    made = scene(found=dialogue(None, ehlo="SIZE 10240000"), services=own)
+    assert names(made) == ["auth-not-offered"]
+    assert commands("auth-not-offered", made) == [
+        "[server]$ sudo postconf -P submission/inet/smtpd_sasl_auth_enable=yes",
+        RESTARTS,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "command"),
+    [
+        ("smtpd_discard_ehlo_keywords = AUTH, dsn", "smtpd_discard_ehlo_keywords=dsn"),
+        ("smtpd_sasl_exceptions_networks = 10.87.0.0/16", "smtpd_sasl_exceptions_networks="),
+    ],
+)
+def test_what_hides_auth_is_named_and_undone(setting: str, command: str) -> None:
+    made = scene(found=dialogue(None, ehlo="SIZE 10240000"), explicit=setting)
+    assert names(made) == ["auth-not-offered"]
+    assert setting.partition(" ")[0] in diagnose(made)[0].evidence
+    assert commands("auth-not-offered", made)[0] == f"[server]$ sudo postconf -e {command}"
+
+
+@pytest.mark.parametrize(
+    "setting", ["smtpd_sasl_path = other", "cyrus_sasl_config_path = /etc/elsewhere"]
+)
+def test_another_configuration_is_read(setting: str) -> None:
+    made = scene(found=dialogue(FAILED, ehlo="AUTH PLAIN NTLM"), explicit=setting)
+    assert diagnose(made)[0].id == "smtpd-conf-ignored"
+    assert diagnose(made)[0].evidence == setting
+
+
+def test_cure_of_a_realm_names_those_that_there_are() -> None:
+    made = scene(found=dialogue(FAILED), users="smtp-auth@mail.example.com: userPassword")
+    [found] = diagnose(made)
+    assert "looked up, example.com" in found.cure
+    assert "log in as smtp-auth@mail.example.com" in found.cure
+    assert found.cure.endswith("saslpasswd2 -c -f /etc/sasl2/sasldb2 -u example.com smtp-auth")
+
+
+def test_bare_name_is_written_in_full() -> None:
+    mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
+    assert commands("mailrc-login", scene(mailrc=mailrc)) == [
+        "[client]$ echo 'set smtp-auth-user=smtp-auth@example.com' >> ~/.mailrc"
+    ]
+
+
+def test_only_the_mail_program_has_the_wrong_password() -> None:
+    made = scene(mailrc=mail_program(FAILED))
+    assert names(made) == ["mailrc-login"]
+    assert commands("mailrc-login", made) == []
+    assert f"name {LOGIN} and its password into ~/.mailrc" in diagnose(made)[0].cure
+
+
+def test_table_that_is_not_there_is_dropped() -> None:
+    there = scene(explicit="virtual_alias_maps = sdbm:/etc/postfix/virtual", types="hash")
+    assert commands("map-type", there) == [
+        "[server]$ sudo postmap hash:/etc/postfix/virtual",
+        "[server]$ sudo postconf -e virtual_alias_maps=hash:/etc/postfix/virtual",
+        RELOADS,
+    ]
+    gone = scene(explicit="virtual_alias_maps = sdbm:/x", types="hash")
+    assert commands("map-type", gone) == ["[server]$ sudo postconf -X virtual_alias_maps", RELOADS]
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        [THROTTLED],
+        [RELOADED],
+        [THROTTLED, START[len(HEAD) :], RELOADED],
+        [THROTTLED, RELOADED, FATAL],
+    ],
+    ids=["no reload", "nothing ended", "started anew", "smtpd says why"],
+)
+def test_no_pause_is_seen(log: list[str]) -> None:
+    assert names(scene(found=silence("open"), log=log)) == []
+
+
+def test_port_25_works_while_587_waits() -> None:
+    log = [THROTTLED, RELOADED, CONNECT[len(HEAD) :]]
+    assert names(scene(found=silence("open"), log=log)) == ["master-throttles"]
+
+
+def test_pause_of_master_ends() -> None:
+    made = scene(found=silence("open"), log=[THROTTLED, RELOADED])
+    made.server.log += "\n" + CONNECT.replace("03:09", "03:11")  # type: ignore[attr-defined]
+    assert names(made) == []
+
+
+def test_cure_for_the_mechanism_that_was_tried() -> None:
+    assert "AUTH PLAIN" in cause("bad-base64").cure_for(scene(log=[BAD]))
+    login = BAD.replace("SASL PLAIN", "SASL LOGIN")
+    assert "AUTH LOGIN" in cause("bad-base64").cure_for(scene(log=[login]))
+
+
+def test_words_in_braces_of_a_value_are_no_words_of_the_course() -> None:
+    inline = "smtpd_recipient_restrictions = check_client_access inline:{{x=y}}, reject"
+    denied = dialogue(
+        rcpt=Reply(554, "5.7.1 <a@b.example>: Recipient address rejected: Access denied")
+    )
+    [found] = diagnose(scene(found=denied, explicit=inline))
+    assert "inline:{{x=y}}, permit_sasl_authenticated, reject" in found.cure
+
+
+@pytest.mark.parametrize("found", [dialogue(None, ehlo="SIZE 10240000"), dialogue(rcpt=DENIED)])
+@pytest.mark.parametrize(("age", "known"), [("30", ["not-reloaded"]), ("10", [])])
+def test_main_cf_that_smtpd_has_not_read(found: Dialogue, age: str, known: list[str]) -> None:
+    made = scene(
+        found=found,
+        ages=f"5\n{age}",
+        now="1795489820",
+        changed="/etc/postfix/main.cf 1795489800",
+    )
+    assert names(made) == known
+
+
+def test_service_that_is_not_there_is_written() -> None:
+    made = scene(found=silence("refused"), services="smtp inet n - n - - smtpd", master="")
+    assert commands("submission-off", made) == [
+        "[server]$ printf '%s\\n' 'submission inet n - n - - smtpd' "
+        "'  -o smtpd_client_restrictions=permit_sasl_authenticated,reject' "
+        "| sudo tee -a /etc/postfix/master.cf",
+        RESTARTS,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sections", "known"),
+    [
+        ({"explicit": "maillog_file = /var/log/postfix.log"}, ["log-not-written"]),
+        ({"explicit": "maillog_file = /var/log/mail.log"}, []),
+        ({"writers": "rsyslog"}, []),
+        ({"writers": ""}, ["log-not-written"]),
+    ],
+)
+def test_where_the_log_is(sections: dict[str, str], known: list[str]) -> None:
+    """The last line of the client is half a minute old."""
+    assert names(scene(DEBIAN_12, **{"writers": "rsyslog", **sections})) == known

@@ -1,4 +1,4 @@
-"""What can be said of faults without a host; tests/lab plants them."""
+"""What can be said of faults without a host; tests/lab injects them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ from handson.hosts.systems import AMAZON_LINUX_2, DEBIAN_12, System
 
 
 class Quiet:
-    """A host on which a fault is planted, or none; it must not be changed."""
+    """A host on which a fault is injected, or none; it must not be changed."""
 
-    def __init__(self, system: System, planted: str = "") -> None:
-        self.system, self.planted = system, planted
+    def __init__(self, system: System, injected: str = "") -> None:
+        self.system, self.injected = system, injected
 
     def probe(self, command: str, **values: object) -> tuple[int, str]:
         assert command.startswith("sudo -n ls ")
-        return 0, self.planted
+        return 0, self.injected
 
 
-def scene(system: System = DEBIAN_12, planted: str = "") -> Any:
-    return SimpleNamespace(server=Quiet(system, planted), client=Quiet(system))
+def scene(system: System = DEBIAN_12, injected: str = "", connection: Any = ()) -> Any:
+    target = SimpleNamespace(name="lab" if connection == () else "ssh", connection=connection)
+    return SimpleNamespace(
+        server=Quiet(system, injected),
+        client=Quiet(system),
+        hosts=SimpleNamespace(target=target),
+    )
 
 
 def test_each_fault_is_of_a_cause() -> None:
@@ -47,29 +52,40 @@ def test_draw_takes_what_can_arise_here() -> None:
     assert again == faults.draw(random.Random(5), scene())
 
 
-def test_planted_does_not_tell_its_name() -> None:
-    made = scene(planted="sasldb-permission\n")
-    assert faults.planted(made) == ["sasldb-permission"]
+def test_injected_does_not_tell_its_name() -> None:
+    made = scene(injected="sasldb-permission\n")
+    assert faults.injected(made) == ["sasldb-permission"]
     with pytest.raises(HandsonError) as raised:
-        faults.plant(made, "wrong-password")
-    assert raised.value.what == "A fault is planted already."
+        faults.inject(made, "wrong-password")
+    assert raised.value.what == "A fault is injected already."
     assert "sasldb" not in str(raised.value)
 
 
 def test_fault_of_another_system() -> None:
-    with pytest.raises(HandsonError, match="chrooted-smtpd cannot arise on Amazon Linux 2"):
-        faults.plant(scene(AMAZON_LINUX_2), "chrooted-smtpd")
+    with pytest.raises(
+        HandsonError, match=r"chrooted-smtpd cannot arise here \(Amazon Linux 2, target lab\)"
+    ):
+        faults.inject(scene(AMAZON_LINUX_2), "chrooted-smtpd")
+
+
+def test_no_port_is_closed_where_there_is_no_api() -> None:
+    own_hosts = scene(connection=None)
+    assert "port-closed" in {one.id for one in faults.here(scene())}
+    assert not any(faults.fault(one.id).closes_port for one in faults.here(own_hosts))
+    assert len(faults.here(own_hosts)) == len(faults.here(scene())) - 1
+    with pytest.raises(HandsonError, match=r"port-closed cannot arise here .*target ssh"):
+        faults.inject(own_hosts, "port-closed")
 
 
 def test_no_such_fault() -> None:
     with pytest.raises(HandsonError, match="no fault “x”") as raised:
-        faults.plant(scene(), "x")
+        faults.inject(scene(), "x")
     assert "port-closed" in raised.value.cure
 
 
-def test_nothing_planted() -> None:
-    with pytest.raises(HandsonError, match="No fault is planted"):
-        faults.mend(scene())
+def test_nothing_injected() -> None:
+    with pytest.raises(HandsonError, match="No fault is injected"):
+        faults.fix(scene())
 
 
 def test_every_value_in_a_script_is_quoted() -> None:

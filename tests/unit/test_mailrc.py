@@ -8,10 +8,12 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from speaking import make_chain, serving
 
+import handson.mail
 from handson.errors import HandsonError
 from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, System
 from handson.mail.mailrc import Mailrc, ProgramTry
@@ -228,3 +230,18 @@ def test_only_an_answer_of_the_server_counts(status: int, output: str, ok: bool)
     assert found.is_accepted is ok
     assert ("would take a message" in found.outcome()) is ok
     assert found.is_there is (status != 127)
+
+
+def test_settings_of_the_whole_system(tmp_path: Path) -> None:
+    """The file that sets the password counts, and the later file of two."""
+    program = (Path(handson.mail.__file__).parent / "remote/mailrc.py").read_text()
+    system = tmp_path / "s-nail.rc"
+    system.write_text(OLD)
+    (tmp_path / ".mailrc").write_text("set smtp-auth-user=v@example.com\n")
+    names: dict[str, Any] = {}
+    exec(program, names)
+    names["FILES"] = (str(system), str(tmp_path / ".mailrc"))
+    known, origin = names["read_settings"]()
+    assert known["smtp-auth-user"] == "v@example.com"
+    assert origin["smtp-auth-password"] == str(system)
+    assert origin["smtp-auth-user"] == str(tmp_path / ".mailrc")

@@ -143,7 +143,8 @@ def test_a_system_is_added_by_one_entry(monkeypatch: pytest.MonkeyPatch) -> None
     assert identify("ID=fedora\nVERSION_ID=42") is new
 
     def arise(system: System) -> set[str]:
-        scene = SimpleNamespace(server=SimpleNamespace(system=system))
+        hosts = SimpleNamespace(target=SimpleNamespace(connection={}))
+        scene = SimpleNamespace(server=SimpleNamespace(system=system), hosts=hosts)
         return {one.id for one in faults.here(scene)}  # type: ignore[arg-type]
 
     assert arise(new) == arise(AMAZON_LINUX_2023)

@@ -56,15 +56,13 @@ def run_notebook(
                 break  # the notebook says it itself
             except CellTimeoutError:
                 sentence = _("This cell took longer than {seconds} s.")
-                return Fault(
-                    _last_begun(target), _("timeout"), sentence.format(seconds=cell_seconds)
-                )
+                return Fault(_last_begun(target), "timeout", sentence.format(seconds=cell_seconds))
             except (DeadKernelError, RuntimeError, OSError) as error:
                 # A kernel that did not come up has run nothing: it may be tried again.
                 cell = _last_begun(target)
                 if cell or attempt == ATTEMPTS:
                     text = "\n".join([str(error), *_last_words(folder)])
-                    return Fault(cell, _("kernel"), text)
+                    return Fault(cell, "kernel", text)
                 time.sleep(0.5)
     return find_fault(read_notebook(target))
 

@@ -22,6 +22,7 @@ class Fault:
     """Why a notebook does not count: an error, or a cell that was skipped in silence.
 
     `cell` is the cell's place in the notebook, counted from 1; 0 where no cell is to blame.
+    `name` is the error's class, or an id such as 'timeout'.
     """
 
     cell: int
@@ -111,11 +112,11 @@ def find_fault(notebook: Mapping[str, Any]) -> Fault | None:
                 return Fault(number, output["ename"], error_text(output))
     for number, cell in cells:
         if is_code(cell) and cell.get("execution_count") is None:
-            return Fault(number, _("skipped"), _("This cell has not run."))
+            return Fault(number, "skipped", _("This cell has not run."))
     for number, cell in cells:
         state = cell.get("metadata", {}).get("papermill", {})
         if is_code(cell) and (state.get("exception") or state.get("status") != "completed"):
-            return Fault(number, _("unfinished"), _("This cell has not run to its end."))
+            return Fault(number, "unfinished", _("This cell has not run to its end."))
     return None
 
 
@@ -123,10 +124,10 @@ def find_unmet(progress: Mapping[str, Any], slug: str) -> Fault | None:
     """Return what is wrong with the report that a step has recorded, or None."""
     report = progress.get(slug)
     if not report or not report["checks"]:
-        return Fault(0, _("no report"), _("The step has recorded no checks."))
+        return Fault(0, "no report", _("The step has recorded no checks."))
     failed = [check["sentence"] for check in report["checks"] if has_failed(check)]
     if failed:
-        return Fault(0, _("checks"), " ".join(failed))
+        return Fault(0, "checks", " ".join(failed))
     return None
 
 

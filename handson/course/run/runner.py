@@ -135,7 +135,7 @@ def kernel_environment(target: Target) -> dict[str, str]:
     return {
         **target.environment,
         HEADLESS: "1",
-        # Nobody is there to find it, so it is always the same fault that is planted.
+        # Nobody is there to find it, so it is always the same fault that is injected.
         FAULT: variable(FAULT) or "chrooted-smtpd",
         "HANDSON_NAME": target.workspace.name,
         "HANDSON_WORKSPACE": str(target.workspace.path.absolute()),

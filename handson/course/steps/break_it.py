@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, bad, good
+from handson.course.checks import Finding, Rules, bad, good, not_here
 from handson.course.step import Step
 from handson.diagnosis import faults
 from handson.diagnosis.chain import Link, up_to
-from handson.diagnosis.exercise import FOUND, Exercise
+from handson.diagnosis.exercise import FOUND, Exercise, Outcome, outcomes
 from handson.i18n import _
 from handson.mail.observation import Scene
 from handson.ui.view import Note, Table, View
@@ -15,30 +15,30 @@ RULES = Rules("submission")
 
 
 class BreakIt(Step):
-    """Find a fault that was planted, and mend it: troubleshooting as a skill."""
+    """Find a fault that was injected, and fix it: troubleshooting as a skill."""
 
     slug = "08_break_it"
     title = _("Break it")
-    purpose = _("Find a fault that was planted, and mend it: troubleshooting as a skill.")
+    purpose = _("Find a fault that was injected, and fix it: troubleshooting as a skill.")
     rules = RULES
 
     @property
     def exercise(self) -> Exercise:
-        """A fault to be found: `exercise.start()` plants one."""
+        """A fault to be found: `exercise.start()` injects one."""
         return Exercise(self.workspace, self.scene)
 
     @property
     def faults(self) -> Table:
-        """The faults that can be planted here, each with what is seen of it."""
+        """The faults that can be injected here, each with what is seen of it."""
         rows = [[one.id, one.seen] for one in faults.here(self.scene())]
         return Table([_("fault"), _("what is seen")], rows)
 
     def undo(self) -> list[View]:
-        """Mend the fault that is planted, and forget which were found."""
+        """Fix the fault that is injected, and forget which were found."""
         shown: list[View] = []
-        if faults.planted(self.scene()):
-            mended = faults.mend(self.scene())
-            shown.append(Note(_("{id}: mended.").format(id=mended), "good"))
+        if faults.injected(self.scene()):
+            fixed = faults.fix(self.scene())
+            shown.append(Note(_("{id}: fixed.").format(id=fixed), "good"))
         server = self.hosts.server
         if server.facts.file(FOUND).exists:
             shown.append(server.run("sudo rm {path}", path=FOUND))
@@ -47,34 +47,40 @@ class BreakIt(Step):
 
 @RULES.now(
     "no-fault-left",
-    _("No planted fault is left on the hosts."),
+    _("No injected fault is left on the hosts."),
     "https://www.postfix.org/DEBUG_README.html",
 )
 def no_fault_left(scene: Scene) -> Finding:
-    left = faults.planted(scene)
+    left = faults.injected(scene)
     if not left:
         return good(_("none"))
     return bad(
-        _("one is planted"),
-        _("It has not been mended, or nobody has told the exercise."),
-        _("exercise.mended() when you have mended it, exercise.mend() to have it mended."),
+        _("one is injected"),
+        _("It has not been fixed, or not confirmed with exercise.fixed()."),
+        _("exercise.fixed() when you have fixed it, exercise.fix() to have it fixed."),
     )
 
 
 @RULES.happened(
-    "fault-mended",
-    _("A fault was planted, looked for, and mended."),
+    "fault-found",
+    _("A fault was injected, its cause named, and fixed."),
     "https://www.postfix.org/DEBUG_README.html",
 )
-def fault_mended(scene: Scene) -> Finding:
+def fault_found(scene: Scene) -> Finding:
     file = scene.server.facts.file(FOUND)
-    if file.exists:
-        return good(", ".join(sorted(set(file.content_string.split()))))
-    return bad(
-        _("no fault has been mended on this server"),
-        _("No exercise was finished yet."),
-        _("Run the cells above in their order."),
-    )
+    found = outcomes(file.content_string) if file.exists else {}
+    if Outcome.NAMED in found:
+        return good(", ".join(found[Outcome.NAMED]))
+    if Outcome.TOLD in found:
+        return not_here(_("the cause was told: {ids}").format(ids=", ".join(found[Outcome.TOLD])))
+    start = _("exercise.start(), then exercise.answer(ID) with the cause, before it is fixed.")
+    if Outcome.MISSED in found:
+        return bad(
+            _("fixed, but not named: {ids}").format(ids=", ".join(found[Outcome.MISSED])),
+            _("A fault is found when its cause was named."),
+            start,
+        )
+    return bad(_("no fault has been fixed on this server"), _("No exercise was finished."), start)
 
 
 @RULES.now(

@@ -78,6 +78,12 @@ def mailrc_private(scene: Scene) -> Finding:
     file, mode = found.source or "~/.mailrc", found.secret_mode or found.mode
     if mode and mode.endswith("00"):
         return good(f"{file} {mode.lstrip('0')}")
+    if file.startswith("/etc/"):
+        return bad(
+            f"{file} {mode}",
+            _("The password is in a file of the whole system, which others can read."),
+            _("Move the settings into ~/.mailrc; chmod 0600 ~/.mailrc"),
+        )
     return bad(
         f"{file} {mode or _('is not there')}",
         _("The file is missing, or its mode lets others read it."),
@@ -159,6 +165,7 @@ def relay_denied_after_login(scene: Scene) -> Finding:
     "client-not-trusted",
     _("mynetworks no longer names the client."),
     "https://www.postfix.org/postconf.5.html#mynetworks",
+    ("client-trusted",),
 )
 def client_not_trusted(scene: Scene) -> Finding:
     networks = scene.survey.mynetworks

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Copy $files aside as $id, with a $note. The folder gets its name at the end: one that has it is
-# complete, so that mending after a kernel was killed half way puts back everything.
+# complete, so that fixing after a kernel was killed half way puts back everything.
 : "${files?}" "${id?}" "${note?}"
 set -eu
 folder=/var/lib/smtp-handson/faults

@@ -22,13 +22,22 @@ def mode(name: str) -> str:
         return ""
 
 
-def read_settings() -> Dict[str, str]:
-    """Return what is set for Heirloom mailx or s-nail, by the system and by `~/.mailrc`."""
+FILES = ("/etc/mail.rc", "/etc/nail.rc", "/etc/s-nail.rc", "~/.mailrc")
+
+
+def read_settings() -> Tuple[Dict[str, str], Dict[str, str]]:
+    """Return what is set for Heirloom mailx or s-nail, and in which file each is set."""
     known: Dict[str, str] = {}
-    text = ""
-    for name in ("/etc/mail.rc", "/etc/nail.rc", "/etc/s-nail.rc", os.path.join(HOME, ".mailrc")):
-        with contextlib.suppress(OSError), open(name, errors="replace") as file:
-            text += file.read() + "\n"
+    origin: Dict[str, str] = {}
+    for name in FILES:
+        with contextlib.suppress(OSError), open(os.path.expanduser(name), errors="replace") as file:
+            before = dict(known)
+            read_file(file.read(), known)
+            origin.update({key: name for key in known if known[key] != before.get(key)})
+    return known, origin
+
+
+def read_file(text: str, known: Dict[str, str]) -> None:
     is_in_force = True
     for line in text.replace("\\\n", " ").splitlines():
         # What stands in an account holds only where that account is chosen.
@@ -49,7 +58,6 @@ def read_settings() -> Dict[str, str]:
             for word in words[1:]:
                 name, _equals, value = word.partition("=")
                 known[name] = value
-    return known
 
 
 def look_up(host: str) -> Optional[Tuple[str, Optional[str], Optional[str]]]:
@@ -65,7 +73,7 @@ def look_up(host: str) -> Optional[Tuple[str, Optional[str], Optional[str]]]:
 
 def report(given: Dict[str, Any], hold: Callable[..., Dict[str, Any]]) -> None:
     """Print the settings, and what the server answers that they name (else the one of `given`)."""
-    known = read_settings()
+    known, origin = read_settings()
     old = [name for name in ("smtp-auth-user", "smtp-auth-password") if name in known]
     v15 = given["dialect"] == "s-nail" and "v15-compat" in known and known["v15-compat"] != "no"
     target = known.get("mta") or known.get("smtp") or ""
@@ -78,7 +86,8 @@ def report(given: Dict[str, Any], hold: Callable[..., Dict[str, Any]]) -> None:
     else:
         user = known.get("smtp-auth-user", "")
         password = known.get("smtp-auth-password", "")
-    source = "~/.mailrc" if password else ""
+    holder = ("mta" if url.password else "password") if v15 else "smtp-auth-password"
+    source = origin.get(holder, "~/.mailrc") if password else ""
     if v15 and not password and "netrc-lookup" in known:
         found = look_up(host)
         if found and found[2]:
@@ -98,6 +107,7 @@ def report(given: Dict[str, Any], hold: Callable[..., Dict[str, Any]]) -> None:
         "user": user if logs_in else "",
         "named": user or known.get("smtp-auth-user", ""),
         "source": source,
+        "secret_mode": mode(os.path.expanduser(source)) if source else "",
         "mechanism": mechanism,
         "port": port,
         "address": host,

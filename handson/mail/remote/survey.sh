@@ -48,5 +48,13 @@ for file in $(value smtpd_tls_cert_file) $(value smtpd_tls_chain_files | tr , ' 
   [ -r "$file" ] && echo "$file"; done
 section ages; for pid in $(pgrep -x smtpd); do ps -o etimes= -p "$pid"; done
 section edited; [ -e "$conf" ] && echo $(( $(date +%s) - $(stat -c %Y "$conf") ))
+section now; date +%s
+section changed; stat -c '%n %Y' /etc/postfix/main.cf /etc/postfix/master.cf
+section networks
+for one in $(value mynetworks | tr , ' '); do
+  case $one in /*) sed 's/#.*//' "$one" 2>/dev/null | xargs -n 1 ;; *) echo "$one" ;; esac; done
+section resolvers; sed -n 's/^nameserver *//p' /etc/resolv.conf
+section writers; for one in rsyslog syslog-ng; do
+  systemctl is-active -q "$one" 2>/dev/null && echo "$one"; done
 section logs; ls /var/log/mail.log /var/log/maillog 2>/dev/null
 exit 0

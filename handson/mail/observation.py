@@ -14,7 +14,8 @@ from handson.errors import HandsonError, NotHere
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
 from handson.i18n import _
-from handson.mail import server_log, smtp
+from handson.mail import hardening, server_log, smtp
+from handson.mail.hardening import Hardening
 from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
 from handson.mail.mailrc import Mailrc, ProgramTry
 from handson.mail.postfix import Postfix
@@ -33,8 +34,9 @@ ANSWER = 0.5
 # What can be read side by side, by the names of a scene's properties. Within a lane one goes
 # after the other, for what an earlier one met tells a later one whether to wait.
 LANES = (
-    ("relay",),
+    ("relay", "relay_login"),
     ("anonymous", "submission", "mailrc", "program"),
+    ("submissions", "hardening"),
     ("survey", "sasldb"),
     ("configuration",),
     ("postfix_check",),
@@ -170,6 +172,11 @@ class Scene:
         return self.talk(587, login=False)
 
     @cached_property
+    def relay_login(self) -> smtp.Dialogue:
+        """A dialogue from the client with port 25, with a login: under TLS where that is wanted."""
+        return self._over_tls(self.talk(25, login=True))
+
+    @cached_property
     def strangers(self) -> smtp.Dialogue:
         """A dialogue of a host that the server has no reason to trust, with port 25."""
         if self.hosts.stranger is None:
@@ -194,15 +201,19 @@ class Scene:
         """
         return self._over_tls(self.talk(587, login=True))
 
-    def submission_as(self, sender: str) -> smtp.Dialogue:
-        """Hold the same dialogue under another sender's address."""
-        return self._over_tls(self._ask(587, True, sender=sender))
+    @cached_property
+    def hardening(self) -> Hardening:
+        """What a careful postmaster tries."""
+        return hardening.take(self)
+
+    @cached_property
+    def submissions(self) -> smtp.Dialogue:
+        """The same dialogue with port 465, where TLS comes before the first word."""
+        return self.talk(465, login=True)
 
     def _over_tls(self, plain: smtp.Dialogue) -> smtp.Dialogue:
-        if "STARTTLS" in plain.extensions and not plain.mechanisms:
-            certificate = self._certificate()
-            if certificate:
-                return self._ask(587, True, sender=plain.sender, certificate=certificate)
+        if "STARTTLS" in plain.extensions and not plain.mechanisms and self.certificate:
+            return self._ask(plain.port, True, certificate=self.certificate)
         return plain
 
     def talk(self, port: int, login: bool) -> smtp.Dialogue:
@@ -217,13 +228,11 @@ class Scene:
             self._dialogues[key] = found
         return self._dialogues[key]
 
-    def _ask(
-        self, port: int, login: bool, sender: str = "", certificate: str = ""
-    ) -> smtp.Dialogue:
+    def _ask(self, port: int, login: bool, certificate: str = "") -> smtp.Dialogue:
         job = smtp.Job(
             self.settings.server_ip,
             port,
-            sender or self.settings.sender,
+            self.settings.sender,
             self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,
@@ -251,7 +260,8 @@ class Scene:
                 has_died = True  # and after a reload master(8) still waits for a minute
         return has_died
 
-    def _certificate(self) -> str:
+    @cached_property
+    def certificate(self) -> str:
         """The server's own certificate, read on the server itself; '' when it has none."""
         path = self.survey.value("smtpd_tls_cert_file")
         status, text = self.server.probe("sudo -n cat {path} 2>/dev/null", path=path)

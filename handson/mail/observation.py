@@ -19,6 +19,7 @@ from handson.mail.hardening import Hardening
 from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
 from handson.mail.mailrc import Mailrc, ProgramTry
 from handson.mail.postfix import Postfix
+from handson.mail.relay_matrix.probe import outside_address
 from handson.mail.sasl import Database, Sasl
 from handson.mail.survey import Survey
 from handson.secret import Secret
@@ -186,7 +187,7 @@ class Scene:
         job = smtp.Job(
             self.settings.server_ip,
             25,
-            self.settings.sender,
+            outside_address(self.settings),
             self.settings.recipient,
             timeout=CONNECTION,
             patience=5,
@@ -232,7 +233,8 @@ class Scene:
         job = smtp.Job(
             self.settings.server_ip,
             port,
-            self.settings.sender,
+            # A hardened server keeps the senders of its own domain for those who log in.
+            self.settings.sender if login else outside_address(self.settings),
             self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,

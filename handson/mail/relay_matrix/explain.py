@@ -95,8 +95,10 @@ def _login_fails(cell: Cell, facts: Facts) -> str:
         return _("{reply}. Can smtpd read the password database? The log tells.").format(
             reply=reply
         )
-    if facts.chroot_587:
-        return _("The smtpd of port 587 is chrooted and cannot see the password database.")
+    if cell.port in facts.chroots:
+        return _(
+            "The smtpd of port {port} is chrooted and cannot see the password database."
+        ).format(port=cell.port)
     return _("{reply}. The user, its domain or its password is another in the database.").format(
         reply=reply
     )

@@ -169,7 +169,8 @@ class Harden(Step):
             text = _("The client, {source}, may come in at TCP 465 now.")
         return Note(text.format(source=source), "good")
 
-    def _close_submissions(self) -> list[View]:
+    def close_submissions(self) -> list[View]:
+        """Close port 465 again."""
         try:
             rules = self.cloud.rules()
         except NotHere:
@@ -197,7 +198,7 @@ class Harden(Step):
             if shown:
                 shown.append(server.run(RELOAD))
             snapshot.forget(server, "09_harden")
-        shown += self._close_submissions()
+        shown += self.close_submissions()
         record = f"{snapshot.FOLDER}/09_harden/mailrc"
         if snapshot.has(client, "09_harden", "mailrc"):
             if client.probe("sudo -n cmp -s {record} ~/.mailrc", record=record)[0] != 0:

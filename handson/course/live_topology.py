@@ -8,7 +8,7 @@ from handson.cloud.targets import Target
 from handson.course.checks import Scene
 from handson.diagnosis.cause import Link
 from handson.diagnosis.verdict import broken_at
-from handson.errors import HandsonError, NotHere
+from handson.errors import HandsonError
 from handson.i18n import _
 from handson.mail.smtp import IMPLICIT_TLS, Dialogue
 from handson.ui.topology import Topology, Way
@@ -74,17 +74,10 @@ def ways(scene: Scene) -> dict[int, Way]:
         25: relay_way(scene.relay, scene.relay_login if has_password else None),
         587: login_way(scene.anonymous, scene.submission if has_password else None),
     }
-    if _is_opened(scene):
+    if scene.opens_submissions:
         anonymous = scene.talk(IMPLICIT_TLS, login=False)
         found[IMPLICIT_TLS] = login_way(anonymous, scene.submissions if has_password else None)
     return found
-
-
-def _is_opened(scene: Scene) -> bool:
-    try:
-        return any(rule.opens(IMPLICIT_TLS) for rule in scene.cloud.rules())
-    except NotHere:
-        return scene.survey.is_open(IMPLICIT_TLS)
 
 
 def relay_way(anonymous: Dialogue, login: Dialogue | None = None) -> Way:

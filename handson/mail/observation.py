@@ -212,6 +212,15 @@ class Scene:
         """The same dialogue with port 465, where TLS comes before the first word."""
         return self.talk(465, login=True)
 
+    @property
+    def opens_submissions(self) -> bool:
+        """Return whether port 465 is opened: by the security group, else by the server itself."""
+        try:
+            rules = self.cloud.rules(self.cloud.names.server_group)
+        except NotHere:
+            return self.survey.is_open(465)
+        return any(rule.opens(465) for rule in rules)
+
     def _over_tls(self, plain: smtp.Dialogue) -> smtp.Dialogue:
         if "STARTTLS" in plain.extensions and not plain.mechanisms and self.certificate:
             return self._ask(plain.port, True, certificate=self.certificate)

@@ -39,11 +39,11 @@ class Reply(NamedTuple):
 
     @property
     def is_refusal(self) -> bool:
-        """Tell whether the server said no, for now (4xx) or for good (5xx)."""
+        """Return whether the server said no, for now (4xx) or for good (5xx)."""
         return self.code >= 400 or self.code < 0
 
     def lines(self) -> list[str]:
-        """The answer as it comes over the line (RFC 5321, 4.2.1)."""
+        """The lines of the answer as the server sends them (RFC 5321, 4.2.1)."""
         *first, last = self.text.split("\n")
         return [*(f"{self.code}-{line}" for line in first), f"{self.code} {last}".rstrip()]
 
@@ -56,7 +56,7 @@ class Job:
     """A dialogue to be held: with whom, as whom, and for whom.
 
     It says EHLO with `name`, AUTH PLAIN if there is a login, MAIL and RCPT, stops at the
-    first refusal and takes its leave. Only with a `message` (header and body) does it send
+    first refusal and says QUIT. Only with a `message` (header and body) does it send
     one. With a `certificate` (the server's own, in PEM) and where STARTTLS is offered, the
     connection is encrypted first; on port 465 it always is, before the first word. `version`
     (as in 'TLSv1_1') and `ciphers` (an OpenSSL list) are then all that the client offers.
@@ -111,7 +111,7 @@ def compose(call: str, given: Mapping[str, Any], *names: str) -> str:
 class Dialogue(View):
     """What a mail server answered to a client, command by command.
 
-    After STARTTLS, `ehlo` is the answer to the second EHLO, on the encrypted line.
+    After STARTTLS, `ehlo` is the answer to the second EHLO, which was encrypted.
 
     `connected` is 'open', 'refused' (nothing listens), 'timed out' (something on the way
     swallows the packets) or 'unreachable' (`error` says why). A reply that is None was not
@@ -157,17 +157,17 @@ class Dialogue(View):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether there was a connection."""
+        """Return whether there was a connection."""
         return self.connected == "open"
 
     @property
     def is_logged_in(self) -> bool:
-        """Tell whether the server took the login (235)."""
+        """Return whether the server took the login (235)."""
         return self.auth is not None and self.auth.code == 235
 
     @property
     def is_accepted(self) -> bool:
-        """Tell whether the server takes a message for this recipient."""
+        """Return whether the server takes a message for this recipient."""
         return self.rcpt is not None and not self.rcpt.is_refusal
 
     @property

@@ -19,7 +19,7 @@ class Way:
     """A port as a program finds that wants to send through it.
 
     `state` says it in a few words, `tone` is one of `handson.ui.view.TONES`, and `ends` is
-    where a connection gets to: 'through' (a mail goes that way), 'server' (refused
+    where a connection gets to: 'through' (a message gets through), 'server' (refused
     there) or 'group' (the security group drops it).
 
     >>> Way("times out", "bad", ends="group").is_open

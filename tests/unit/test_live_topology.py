@@ -12,7 +12,9 @@ from trying import CLIENT, dialogue
 from handson.cloud.security_groups import Rule
 from handson.course.live_topology import login_way, relay_way, ways
 from handson.errors import NotHere
+from handson.mail.observation import Scene
 from handson.mail.smtp import Dialogue, Reply
+from handson.settings import Settings
 from handson.ui.topology import Way
 
 NONE, RIGHT = "none", "right"
@@ -114,21 +116,12 @@ def test_a_port_for_logins(
     assert login_way(anonymous, login) == Way(state, tone, ends)
 
 
-def scene(
-    password: str | None = "canary", opens: bool | None = False, listens: bool = False
-) -> Any:
-    """Return what `ways` asks of a scene; `opens`: whether there is a rule (None: no AWS)."""
-
-    def rules() -> list[Rule]:
-        if opens is None:
-            raise NotHere("there is no AWS")
-        return [Rule("inbound", "tcp", "465" if opens else "587", "10.87.3.20/32", "")]
-
+def scene(password: str | None = "canary", opens: bool = False) -> Any:
+    """Return what `ways` asks of a scene."""
     return SimpleNamespace(
         password=password,
         read_ahead=lambda needs: None,
-        cloud=SimpleNamespace(rules=rules),
-        survey=SimpleNamespace(is_open=lambda port: listens),
+        opens_submissions=opens,
         relay=DENIED_25,
         relay_login=held(25, RIGHT, "login fails"),
         anonymous=DENIED_587,
@@ -138,14 +131,28 @@ def scene(
     )
 
 
+@pytest.mark.parametrize("opens", [True, False])
+def test_port_465_is_drawn_once_it_is_opened(opens: bool) -> None:
+    assert (465 in ways(scene(opens=opens))) is opens
+
+
 @pytest.mark.parametrize(
-    ("opens", "listens", "is_drawn"),
+    ("opens", "listens", "is_opened"),
     [(False, True, False), (True, False, True), (None, False, False), (None, True, True)],
 )
-def test_port_465_is_drawn_once_it_is_opened(
-    opens: bool | None, listens: bool, is_drawn: bool
+def test_port_465_is_opened_by_the_security_group_or_where_there_is_none_by_the_server(
+    opens: bool | None, listens: bool, is_opened: bool
 ) -> None:
-    assert (465 in ways(scene(opens=opens, listens=listens))) is is_drawn
+    def rules(group: str) -> list[Rule]:
+        if opens is None:
+            raise NotHere("there is no AWS")
+        return [Rule("inbound", "tcp", "465" if opens else "587", "10.87.3.20/32", "")]
+
+    cloud: Any = SimpleNamespace(rules=rules, names=SimpleNamespace(server_group="server"))
+    hosts: Any = None
+    made = Scene(Settings(), hosts, cloud, None)
+    made.__dict__["survey"] = SimpleNamespace(is_open=lambda port: listens)
+    assert made.opens_submissions is is_opened
 
 
 def test_no_login_is_tried_where_there_is_none_yet() -> None:

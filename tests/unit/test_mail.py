@@ -257,7 +257,7 @@ def test_a_job_shows_no_password() -> None:
     assert "canary" not in repr(job(587, login="u@example.com", password=PASSWORD))
 
 
-# -- an encrypted line ---------------------------------------------------------------------
+# -- under TLS ------------------------------------------------------------------------------
 
 TLS = "250-mail.example.com\n250-STARTTLS\n250 AUTH PLAIN"
 

@@ -289,8 +289,7 @@ def test_the_picture_is_of_what_is_known(workspace: Workspace) -> None:
         postfix=SimpleNamespace(mynetworks=["127.0.0.0/8"]),
         relay=SimpleNamespace(connected="refused"),
         anonymous=SimpleNamespace(connected="refused", is_open=False),
-        cloud=step.cloud,
-        survey=SimpleNamespace(is_open=lambda port: False),
+        opens_submissions=False,
         password=None,
         read_ahead=lambda needs: None,
     )

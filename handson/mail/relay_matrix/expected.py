@@ -86,12 +86,12 @@ class Facts:
     chroots: frozenset[int] = frozenset()
 
     def trusts(self, address: str) -> bool:
-        """Tell whether `mynetworks` holds an address."""
+        """Return whether `mynetworks` holds an address."""
         return any(covers(network, address) for network in self.mynetworks)
 
     @property
     def completes_bare_name(self) -> bool:
-        """Tell whether a bare user name becomes the right login by the realm added to it."""
+        """Return whether a bare user name becomes the right login by the realm added to it."""
         return bool(self.realm) and self.realm == self.domain
 
 
@@ -143,7 +143,7 @@ class Cell:
 
     @property
     def is_open_relay(self) -> bool:
-        """Tell whether somebody relays who neither logged in nor is trusted for the address.
+        """Return whether somebody relays who neither logged in nor is trusted for the address.
 
         The stranger and the Internet are nobody's to trust, whatever `mynetworks` holds.
         """
@@ -151,7 +151,7 @@ class Cell:
 
     @property
     def is_by_address(self) -> bool:
-        """Tell whether the client relays for its address alone."""
+        """Return whether the client relays for its address alone."""
         return self._relays_without_login and not self.is_open_relay
 
     @property

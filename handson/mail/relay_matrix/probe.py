@@ -37,7 +37,7 @@ __all__ = ["Matrix", "relay_matrix"]
 
 # All dialogues from one place together, and the wait for one answer, in seconds.
 SECONDS, PATIENCE = 15.0, 5.0
-# Without a breath between dialogues the server's log is given lines faster than syslog takes
+# Without a pause between dialogues the server's log is given lines faster than syslog takes
 # them, and loses some. It costs no time: dropped packets are waited for meanwhile.
 PAUSE = 0.03
 # The right login comes before those that fail: where anvil(8) counts logins, it still passes.
@@ -158,7 +158,7 @@ def tries_of(
     columns = len(ports) * len(RECIPIENTS)
     for port in ports:
         for login in ORDER:
-            # Without a login the sender is of another domain, as one of a mail that comes in:
+            # Without a login the sender is of another domain, as of a message that comes in:
             # a server may keep the names of its own for those who log in.
             sender = outside if login == "none" else settings.sender
             for recipient in RECIPIENTS:

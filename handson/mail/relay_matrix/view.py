@@ -70,7 +70,7 @@ class Matrix(View):
 
     @property
     def is_as_expected(self) -> bool:
-        """Tell whether every cell came out as it should at this stage, with no open relay."""
+        """Return whether every cell came out as it should at this stage, with no open relay."""
         return not self.differing and not self.open_relays
 
     @property

@@ -11,6 +11,8 @@ from trying import CLIENT, dialogue
 
 from handson.cloud.security_groups import Rule
 from handson.course.live_topology import login_way, relay_way, ways
+from handson.diagnosis import verdict
+from handson.diagnosis.cause import Link
 from handson.errors import NotHere
 from handson.mail.observation import Scene
 from handson.mail.smtp import Dialogue, Reply
@@ -158,3 +160,21 @@ def test_port_465_is_opened_by_the_security_group_or_where_there_is_none_by_the_
 def test_no_login_is_tried_where_there_is_none_yet() -> None:
     found = ways(scene(password=None, opens=True))
     assert found[587].state == found[465].state == "no login tried yet"
+
+
+@pytest.mark.parametrize("is_opened", [True, False])
+def test_the_verdict_judges_port_465_once_it_is_opened(
+    is_opened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "diagnose", lambda scene: [])
+    monkeypatch.setattr(verdict.own_words, "diagnosis", lambda scene, seen: None)
+    made = scene(opens=is_opened)
+    made.submissions = held(465, RIGHT, "connection refused")
+    made.mailrc = SimpleNamespace(is_there=False)
+    made.recent, made.server = [], SimpleNamespace(fill=str)
+    made.settings = SimpleNamespace(client_ip="10.87.3.20")
+    found = verdict.judge(made)
+    assert found.is_well is not is_opened
+    assert [one.broken for one in found.wrong] == ([Link.LISTENS] if is_opened else [])
+    if is_opened:
+        assert found.cause and "nothing listens" in found.cause.evidence

@@ -103,9 +103,9 @@ class Wiretap(View):
         if self.login:
             return _("Read backwards from base64, the login is: {login}").format(login=self.login)
         if "STARTTLS" in self.lines:
-            return _("After STARTTLS nothing can be read any more: no login, no mail.")
+            return _("After STARTTLS neither the login nor the message can be read.")
         if self.unreadable:
-            return _("Nothing can be read: TLS comes before the first word.")
+            return _("Neither the login nor the message can be read: TLS comes before both.")
         return _("No login was sent.")
 
     @property

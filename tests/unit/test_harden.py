@@ -220,8 +220,9 @@ def test_a_hidden_message_stands_behind_bare_line_feeds(monkeypatch: pytest.Monk
 
 def test_a_flood_counts_answers_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     too_many = Reply(452, "4.5.3 Error: too many recipients")
-    first = said(("MAIL", OK), ("RCPT", OK), ("RCPT", OK), ("RCPT", too_many))
-    second = said(("MAIL", OK), ("RSET", OK), ("MAIL", TOO_MUCH), ("RSET", OK))
+    mail, rcpt = f"MAIL FROM:<{OWN}>", f"RCPT TO:<{SETTINGS.recipient}>"
+    first = said((mail, OK), (rcpt, OK), (rcpt, OK), (rcpt, too_many))
+    second = said((mail, OK), ("RSET", OK), (mail, TOO_MUCH), ("RSET", OK))
     made, asked = step(), []
 
     def ask_all(by: Any, jobs: list[Any]) -> list[Dialogue]:

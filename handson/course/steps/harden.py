@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import groupby
 
 from handson.cloud.security_groups import inside
@@ -66,17 +66,19 @@ class Harden(Step):
 
         The server's answers are counted; no message is sent.
         """
-        mail, rcpt = self._envelope()
-        many = {
-            _("recipients of one message"): [mail, *[rcpt] * recipients],
-            _("messages"): [mail, "RSET"] * messages,
-        }
-        jobs = [self._job(587, tuple(said), self.password) for said in many.values()]
+        mail = f"MAIL FROM:<{self.settings.sender}>"
+        rcpt = f"RCPT TO:<{self.settings.recipient}>"
+        tries = [
+            (_("recipients of one message"), rcpt, [mail, *[rcpt] * recipients]),
+            (_("messages"), mail, [mail, "RSET"] * messages),
+        ]
+        jobs = [self._job(587, tuple(said), self.password) for _what, _counted, said in tries]
         rows = []
-        for what, dialogue in zip(many, smtp.ask_all(self.client, jobs), strict=True):
-            asked = [reply for command, (reply, *_more) in dialogue.said if command != "RSET"]
-            answers = asked[1:] if asked[1:] and what == next(iter(many)) else asked
-            rows += [[what, *row] for row in _in_a_row(answers or [dialogue.outcome()])]
+        for (what, counted, _said), held in zip(
+            tries, smtp.ask_all(self.client, jobs), strict=True
+        ):
+            answers = [replies[0] for command, replies in held.said if command == counted]
+            rows += [[what, *row] for row in _in_a_row(answers or [held.outcome()])]
         return Table([_("what"), _("answer"), _("times in a row")], rows)
 
     def say(
@@ -108,10 +110,6 @@ class Harden(Step):
         text = "Subject: harmless\r\n\r\nsmtp-handson\n.\n" + "\r\n".join(hidden)
         sender = probe.outside_address(self.settings)
         return self.say(25, f"MAIL FROM:<{sender}>", f"RCPT TO:<{root}>", "DATA", text, by=by)
-
-    def _envelope(self, sender: str | None = None) -> tuple[str, str]:
-        own = self.settings.sender if sender is None else sender
-        return f"MAIL FROM:<{own}>", f"RCPT TO:<{self.settings.recipient}>"
 
     def _job(self, port: int, commands: tuple[str, ...], password: Secret | None) -> smtp.Job:
         return smtp.Job(
@@ -214,7 +212,7 @@ class Harden(Step):
         return shown
 
 
-def _in_a_row(answers: Sequence[smtp.Reply | str]) -> list[list[str]]:
+def _in_a_row(answers: Iterable[smtp.Reply | str]) -> list[list[str]]:
     """Return each answer with how often it came in a row."""
     return [[answer, str(len(list(same)))] for answer, same in groupby(map(str, answers))]
 

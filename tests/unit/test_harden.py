@@ -67,23 +67,23 @@ def scene(**other: Any) -> Any:
         "services": services,
         "smtpd_forbid_bare_newline": "normalize",
         "rule": "10.87.3.20/32",
+        "mynetworks": ["127.0.0.0/8", "[::1]/128"],
         "certificate": "X509v3 Subject Alternative Name:\n DNS:mail.example.com\n CA:FALSE",
     } | other
 
-    def service_parameter(service: str, name: str) -> str:
-        return read_services(known["services"])[service].parameters.get(name, "0")
+    def read(command: str, names: tuple[str, ...]) -> str:
+        return "\n".join(f"{name} = 0" for name in names)
 
     return SimpleNamespace(
         settings=SETTINGS,
         hardening=Hardening(**found),
         certificate="PEM",
-        server=SimpleNamespace(probe=lambda command, stdin: (0, known["certificate"])),
+        server=SimpleNamespace(probe=lambda command, stdin: (0, known["certificate"]), read=read),
         cloud=SimpleNamespace(rules=lambda: [Rule("inbound", "tcp", "465", known["rule"], "")]),
-        postfix=SimpleNamespace(
-            services=lambda: read_services(known["services"]),
-            service_parameter=service_parameter,
-            parameter=lambda name: known[name],
+        survey=SimpleNamespace(
+            services=read_services(known["services"]), mynetworks=known["mynetworks"]
         ),
+        postfix=SimpleNamespace(parameter=lambda name: known[name]),
         submission=known.get("submission", OVER_TLS),
         submissions=known.get("submissions", OVER_TLS),
         relay_login=known.get(
@@ -103,6 +103,7 @@ IDS = [
     "certificate-names-server",
     "auth-on-submission-only",
     "submission-not-for-everybody",
+    "trusts-loopback-only",
     "sender-bound-to-login",
     "own-domain-needs-login",
     "one-message-for-one",
@@ -148,7 +149,9 @@ ACCEPTED = dialogue(CLIENT, 25, "none", "own", "accepts")
         ("one-message-for-one", {"vrfy": said(("VRFY root", OK))}, "refused nothing"),
         ("one-message-for-one", {"pipelining": said(("EHLO x", OK))}, "refused nothing"),
         ("one-message-for-one", {"smtpd_forbid_bare_newline": "no"}, "bare_newline = no"),
-        ("one-message-for-one", {"smtpd_forbid_bare_newline": ""}, "bare_newline ="),
+        ("one-message-for-one", {"smtpd_forbid_bare_newline": "note"}, "bare_newline = note"),
+        ("one-message-for-one", {"smtpd_forbid_bare_newline": "warning: unknown"}, "unknown"),
+        ("trusts-loopback-only", {"mynetworks": ["127.0.0.0/8", "10.0.0.0/8"]}, "10.0.0.0/8"),
         ("use-limited", {"services": ONE_SERVICE}, "auth_rate_limit = 0"),
         ("use-limited", {"services": ""}, "no service on port 587"),
     ],

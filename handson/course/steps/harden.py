@@ -17,7 +17,7 @@ from handson.mail import smtp
 from handson.mail.capture import OnHost, Wiretap
 from handson.mail.hardening import LOGIN_PORTS, NULL_SENDER, answer_to
 from handson.mail.observation import Scene
-from handson.mail.postfix import MAIN_CF, MASTER_CF, RELOAD, find_service
+from handson.mail.postfix import MAIN_CF, MASTER_CF, RELOAD, find_service, read_parameters
 from handson.mail.relay_matrix import probe
 from handson.mail.smtp import IMPLICIT_TLS
 from handson.secret import Secret, scrub
@@ -27,6 +27,8 @@ RULES = Rules(
     "relay", "relay_login", "anonymous", "submission", "submissions", "hardening", "survey"
 )
 POSTCONF = "https://www.postfix.org/postconf.5.html"
+# An older Postfix knows no such parameter, and "note" only tells of it in the log.
+CLOSES_NEWLINE = ("yes", "normalize", "reject")
 # What a limit has to be at most, for a relay of a few clients.
 LIMITS = {
     "smtpd_client_auth_rate_limit": 60,
@@ -343,7 +345,7 @@ def submission_not_for_everybody(scene: Scene) -> Finding:
     "trusts-loopback-only", _("mynetworks holds nothing but loopback."), f"{POSTCONF}#mynetworks"
 )
 def trusts_loopback_only(scene: Scene) -> Finding:
-    networks = scene.postfix.mynetworks
+    networks = scene.survey.mynetworks
     if all(one.startswith(("127.", "[::1]")) for one in networks):
         return good(f"mynetworks = {' '.join(networks)}")
     return bad(
@@ -412,7 +414,7 @@ def one_message_for_one(scene: Scene) -> Finding:
     newline = scene.postfix.parameter("smtpd_forbid_bare_newline")
     seen = [str(one.refusal or one.outcome()) for one in tries]
     seen.append(f"smtpd_forbid_bare_newline = {newline}")
-    if all(one.is_open and one.refused for one in tries) and newline not in ("", "no"):
+    if all(one.is_open and one.refused for one in tries) and newline in CLOSES_NEWLINE:
         return good("\n".join(seen))
     return bad(
         "\n".join(seen),
@@ -429,24 +431,24 @@ def one_message_for_one(scene: Scene) -> Finding:
 )
 def use_limited(scene: Scene) -> Finding:
     # To try it would use up what the limits leave to the client.
-    services = scene.postfix.services()
+    names = tuple(LIMITS)
+    known = read_parameters(scene.server.read("sudo -n postconf {names}", names=names))
     seen = []
     for port in LOGIN_PORTS:
-        service = find_service(services, port)
+        service = find_service(scene.survey.services, port)
         if service is None:
             return bad(
                 _("master.cf has no service on port {port}.").format(port=port),
                 _("Nothing listens there, so nothing is limited there."),
                 _("Add the service, or run the cells above again."),
             )
-        key = service.key
         for name, most in LIMITS.items():
-            value = scene.postfix.service_parameter(key, name)
+            value = service.parameters.get(name, known.get(name, ""))
             seen.append(f"{port}: {name} = {value}")
             if not value.isdigit() or not 0 < int(value) <= most:
                 return bad(
                     seen[-1],
                     _("A stolen login, or a program that guesses one, is not slowed down."),
-                    f"sudo postconf -P {key}/{name}={most}; sudo postfix reload",
+                    f"sudo postconf -P {service.key}/{name}={most}; sudo postfix reload",
                 )
     return good("\n".join(seen))

@@ -28,9 +28,9 @@ test: ## run all tests
 	@echo "== the notebooks, cell by cell"
 	@$(PYTHON_IN_VENV) -m pytest --nbval notebooks
 
-unit: ## run the unit tests and the examples of docstrings, on all cores
+unit: ## run the quick unit tests and the examples of docstrings, on all cores
 	@scripts/setup.sh
-	@$(PYTHON_IN_VENV) -m pytest -n logical -p no:nbval handson tests/unit
+	@$(PYTHON_IN_VENV) -m pytest -n logical -p no:nbval -m "not slow" handson tests/unit
 
 lint: ## look over code, types and templates
 	@scripts/setup.sh

@@ -55,8 +55,9 @@ def _start_lab(undo: contextlib.ExitStack) -> None:
     """Start a lab that no other run of notebooks has: its name holds this process's number."""
     from handson.errors import LabError
     from handson.lab.lab import Lab
-    from handson.lab.state import NBVAL, check_name
+    from handson.lab.state import NBVAL
     from handson.lab.temporary import own_folder
+    from handson.settings import check_name
     from handson.workspace import Workspace
 
     name = check_name(os.environ.get("HANDSON_NAME") or f"nbval-{os.getpid()}")

@@ -16,13 +16,11 @@ from handson.hosts import library_log
 if TYPE_CHECKING:
     from handson.course.begin import begin
     from handson.course.goto import goto, reset
-    from handson.course.outline import STEPS
     from handson.course.step import Step
 
-__all__ = ["STEPS", "Step", "begin", "goto", "reset"]
+__all__ = ["Step", "begin", "goto", "reset"]
 
 _MODULES = {
-    "STEPS": "handson.course.outline",
     "Step": "handson.course.step",
     "begin": "handson.course.begin",
     "goto": "handson.course.goto",

@@ -18,7 +18,25 @@
 
 from __future__ import annotations
 
+import re
+
 from handson.i18n import _
+from handson.secret import masked
+
+# Control characters except tab and newline, what turns the direction of writing, other ends of
+# lines, and halves of characters.
+STEERING = re.compile(
+    r"[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """Return a text without the signs that steer a terminal.
+
+    >>> printable("a\\x1b[31m\\tb")
+    'a?[31m\\tb'
+    """
+    return STEERING.sub("?", text)
 
 
 class HandsonError(Exception):
@@ -32,9 +50,9 @@ class HandsonError(Exception):
     """
 
     def __init__(self, what: str, cure: str = "") -> None:
-        self.what = what
-        self.cure = cure
-        super().__init__(what, cure)
+        # Both may quote what somebody typed or what a host answered.
+        self.what, self.cure = printable(masked(what)), printable(masked(cure))
+        super().__init__(self.what, self.cure)
 
     def __str__(self) -> str:
         return f"{self.what}\n→ {self.cure}" if self.cure else self.what
@@ -60,8 +78,7 @@ class CommandFailed(HandsonError):
         )
         super().__init__(
             f"{what}\n    $ {command}\n{tail}".rstrip(),
-            cure
-            or _("Read its last lines above, put right what they name, and run the cell again."),
+            cure or _("Fix the problem that its last lines name, and run the cell again."),
         )
 
 

@@ -28,16 +28,18 @@ def patience(limit: float, first: float = 0.2, longest: float = 5.0) -> Iterator
         gone, pause = time.monotonic() - start, min(pause * 1.5, longest)
 
 
-def wait_for(look: Callable[[], Thing | None], seconds: float) -> Thing:
+def wait_for(look: Callable[[], Thing | None], seconds: float, what: str) -> Thing:
     """Look until there is something, and return it; raise HandsonError after `seconds`.
 
-    >>> wait_for(lambda: "here", 1)
+    `what` is what is waited for, in words.
+
+    >>> wait_for(lambda: "here", 1, "a word")
     'here'
     """
     for _gone in patience(seconds, 0.1, 0.1):
         if (found := look()) is not None:
             return found
     raise HandsonError(
-        _("Timed out after {seconds:.0f} s.").format(seconds=seconds),
+        _("Timed out after {seconds:.0f} s waiting for {what}.").format(seconds=seconds, what=what),
         _("Look at the end of the server's mail log for a line with status=deferred."),
     )

@@ -1,14 +1,17 @@
-"""A password that does not show itself."""
+"""A password that does not show itself, and the mask over it in whatever is shown."""
 
 from __future__ import annotations
 
 import base64
+import html
 import secrets
 import string
 from collections.abc import Iterable
 from urllib.parse import quote
 
 MASK = "••••••••"
+# The secrets that hosts of this process know, each with the names it may be coded with.
+_known: dict[Secret, set[str]] = {}
 
 
 class Secret:
@@ -56,9 +59,9 @@ class Secret:
 def encodings(secret: Secret, users: Iterable[str] = ()) -> list[str]:
     """Return every spelling in which a mail dialogue may carry the secret.
 
-    The password itself, as it stands in a URL, its base64 (AUTH LOGIN), and the base64 of
-    `\\0user\\0password` and `user\\0user\\0password` (AUTH PLAIN, RFC 4616) for each of
-    `users`. The longest come first, so that none is left in part.
+    The password itself, as it stands in a URL and in HTML, its base64 (AUTH LOGIN), and the
+    base64 of `\\0user\\0password` and `user\\0user\\0password` (AUTH PLAIN, RFC 4616) for
+    each of `users`. The longest come first, so that none is left in part.
 
     >>> encodings(Secret("pw"), ["joe"])
     ['am9lAGpvZQBwdw==', 'AGpvZQBwdw==', 'cHc=', 'pw']
@@ -66,7 +69,8 @@ def encodings(secret: Secret, users: Iterable[str] = ()) -> list[str]:
     value = secret.reveal()
     plain = [f"{authzid}\0{user}\0{value}" for user in users for authzid in ("", user)]
     coded = [base64.b64encode(text.encode()).decode() for text in [*plain, value]]
-    return sorted({*coded, quote(value, safe=""), value}, key=len, reverse=True)
+    written = (value, quote(value, safe=""), html.escape(value))
+    return sorted({*coded, *written}, key=len, reverse=True)
 
 
 def scrub(text: str, secret: Secret | None, users: Iterable[str] = ()) -> str:
@@ -80,3 +84,31 @@ def scrub(text: str, secret: Secret | None, users: Iterable[str] = ()) -> str:
     for spelling in encodings(secret, users):
         text = text.replace(spelling, MASK)
     return text
+
+
+def remember(secret: Secret | None, users: Iterable[str] = ()) -> None:
+    """Have `masked` hide a secret from now on, coded with any of `users` too."""
+    if secret is not None:
+        _known.setdefault(secret, set()).update(users)
+
+
+def masked(text: str) -> str:
+    """Put the mask over every secret that was remembered: for what is shown, not what is read."""
+    for secret, users in tuple(_known.items()):
+        text = scrub(text, secret, tuple(users))
+    return str(text)
+
+
+class Output(str):
+    """What a host printed: read as it is, and shown with the mask over secrets.
+
+    A word of it may be the password by chance, and a fact must not change by that.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return masked(str.__str__(self))
+
+    def __repr__(self) -> str:
+        return repr(str(self))

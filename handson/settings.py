@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import difflib
 import ipaddress
 import os
 import re
@@ -24,16 +25,60 @@ SYSTEMS = {"al2023": "Amazon Linux 2023", "al2": "Amazon Linux 2"}
 HOSTS = ("server", "client", "stranger")
 SOURCES = ("vpc", "anywhere")
 
+HEADLESS = "HANDSON_HEADLESS"  # where it is set, nobody watches: nothing moves, nothing waits
+FAULT = "HANDSON_FAULT"  # the fault that an exercise injects
+# The variables that make no choice; the last two are those of the tests.
+OTHER_VARIABLES = (
+    *("HANDSON_NAME", "HANDSON_WORKSPACE", "HANDSON_PASSWORD", HEADLESS, FAULT),
+    *("HANDSON_SEED", "HANDSON_LONG"),
+)
+
+
+def check_name(text: str) -> str:
+    """Return the name of a lab; raise InvalidInput unless it can name a container.
+
+    >>> check_name("course")
+    'course'
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", text):
+        raise InvalidInput(
+            _("“{text}” cannot name a lab.").format(text=_shown(text)),
+            _("Use a small letter first, then up to 29 small letters, digits or hyphens."),
+        )
+    return text
+
+
+# A certificate's common name holds 64 characters (RFC 5280, ub-common-name-length), and the
+# server's is mail.DOMAIN; a mail address 254 (RFC 5321, 4.5.3.1.3, without angle brackets).
+LONGEST_DOMAIN = 64 - len("mail.")
+LONGEST_ADDRESS = 254
+
 
 def check_domain(text: str) -> str:
-    """Return a mail domain in its ASCII form (IDNA 2008); raise InvalidInput otherwise.
+    """Return the course's mail domain in ASCII (IDNA 2008); raise InvalidInput otherwise.
 
     >>> check_domain("Example.com"), check_domain("bücher.example")
     ('example.com', 'xn--bcher-kva.example')
     """
-    cleaned = text.strip().rstrip(".")
+    domain = _ascii_domain(text)
+    if len(domain) > LONGEST_DOMAIN:
+        raise InvalidInput(
+            _("“{text}” is too long: it has {length} characters in ASCII.").format(
+                text=_shown(text), length=len(domain)
+            ),
+            _(
+                "Use {most} at most: mail.DOMAIN stands in the server's certificate, in a field "
+                "of 64 characters."
+            ).format(most=LONGEST_DOMAIN),
+        )
+    return domain
+
+
+def _ascii_domain(text: str) -> str:
     try:
-        ascii_form = idna.encode(cleaned, uts46=True, std3_rules=True).decode()
+        # UTS 46 makes a full stop of each sign that stands for one, at the end too.
+        encoded = idna.encode(text.strip(), uts46=True, std3_rules=True).decode()
+        ascii_form = encoded.removesuffix(".")
     except (idna.IDNAError, UnicodeError):
         ascii_form = ""
     if "." not in ascii_form or ascii_form.rsplit(".", 1)[-1].isdigit():
@@ -61,12 +106,19 @@ def check_user(text: str) -> str:
 def check_address(text: str) -> str:
     """Return a mail address with its domain in ASCII; raise InvalidInput otherwise."""
     local, at, domain = text.strip().rpartition("@")
-    if not at or not re.fullmatch(r"[A-Za-z0-9._+=-]{1,64}", local) or ".." in local:
+    # A mail program takes a leading hyphen for an option, and Postfix parts the entries of an
+    # inline table at the first equals sign (DATABASE_README).
+    is_usable = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*", local)
+    address = f"{local}@{_ascii_domain(domain)}" if at and is_usable else ""
+    if not address or len(local) > 64 or len(address) > LONGEST_ADDRESS:
         raise InvalidInput(
             _("“{text}” is not a mail address for this course.").format(text=_shown(text)),
-            _("Write it as name@example.com."),
+            _(
+                "Write it as name@example.com; the name has up to 64 letters, digits and the "
+                "signs . _ + -, and begins with a letter, a digit or _."
+            ),
         )
-    return f"{local}@{check_domain(domain)}"
+    return address
 
 
 def check_ip(text: str) -> str:
@@ -123,12 +175,10 @@ def check_region(text: str) -> str:
 def check_date(text: str) -> str:
     """Return a day as YYYYMMDD; raise InvalidInput otherwise."""
     cleaned = text.strip()
-    try:
-        date(int(cleaned[:4]), int(cleaned[4:6]), int(cleaned[6:]))
+    with contextlib.suppress(ValueError):
         if re.fullmatch(r"[0-9]{8}", cleaned):
+            date(int(cleaned[:4]), int(cleaned[4:6]), int(cleaned[6:]))
             return cleaned
-    except ValueError:
-        pass
     raise InvalidInput(
         _("“{text}” is not a day.").format(text=_shown(text)), _("Write it as YYYYMMDD.")
     )
@@ -164,7 +214,7 @@ def check_login(text: str) -> str:
 def check_host_key(text: str) -> str:
     """Return the public key of a host as 'TYPE BASE64'; raise InvalidInput otherwise."""
     kind, _space, data = text.strip().partition(" ")
-    data = data.split(" ")[0]  # without the remark behind it
+    data = data.split(" ")[0]  # without the comment behind it
     with contextlib.suppress(ValueError):
         # The key begins with the length of its type's name, and that name (RFC 4253, 6.6).
         if base64.b64decode(data, validate=True)[4:].startswith(kind.encode()) and kind:
@@ -173,6 +223,17 @@ def check_host_key(text: str) -> str:
         _("“{text}” is not the public key of a host.").format(text=_shown(text)),
         _("Write its type and the key, as ssh-keyscan shows them: ssh-ed25519 AAAA…"),
     )
+
+
+def check_path(text: str) -> str:
+    """Return the path of a file, '' for none; raise InvalidInput where it cannot be one."""
+    cleaned = text.strip()
+    if not cleaned.isprintable():
+        raise InvalidInput(
+            _("“{text}” cannot be the path of a file.").format(text=_shown(text)),
+            _("Write its path without control characters."),
+        )
+    return cleaned
 
 
 def _if_any(check: Callable[[str], str]) -> Callable[[str], str]:
@@ -192,8 +253,8 @@ def _one_of(choices: Collection[str]) -> Callable[[str], str]:
 
 
 def _shown(text: str) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable if len(printable) <= 60 else printable[:59] + "…"
+    line = text.replace("\n", "?")
+    return line if len(line) <= 60 else line[:59] + "…"
 
 
 CHECKS: dict[str, Callable[[str], str]] = {
@@ -211,7 +272,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
     **{name: _if_any(check_login) for name in HOSTS},
     **{f"{name}_host_key": _if_any(check_host_key) for name in HOSTS},
     **{f"{name}_address": _if_any(check_ip) for name in HOSTS},
-    "ssh_key": str.strip,
+    "ssh_key": check_path,
 }
 
 
@@ -298,21 +359,71 @@ class Settings:
         return asdict(self)
 
 
+def check_relayed(chosen: Settings) -> Settings:
+    """Return the choices; raise InvalidInput where the server would deliver instead of relay."""
+    if chosen.recipient.rpartition("@")[2] == chosen.domain:
+        raise InvalidInput(
+            _("The recipient {recipient} is in the server's own domain.").format(
+                recipient=chosen.recipient
+            ),
+            _("Choose an address of another domain: a server takes messages to its own anyway."),
+        )
+    return chosen
+
+
+def check_apart(password: Secret, chosen: Settings) -> Secret:
+    """Return the password; raise InvalidInput where a name that everybody sees holds it."""
+    seen = " ".join((chosen.login, chosen.sender, chosen.recipient)).lower()
+    if password.reveal().lower() in seen:
+        raise InvalidInput(
+            _("That password is a part of the login name or of an address, which are no secret."),
+            _("Choose another, or have one made."),
+        )
+    return password
+
+
+def variables() -> dict[str, str]:
+    """Return the variable of each choice, by the choice's name."""
+    return {
+        one.name: one.metadata.get("variable", f"HANDSON_{one.name.upper()}")
+        for one in fields(Settings)
+    }
+
+
+def variable(name: str, environ: Mapping[str, str] | None = None) -> str:
+    """Return a variable of the course, '' where it is not set.
+
+    Raises InvalidInput where a `HANDSON_…` variable is set that the course does not know: it
+    would be without effect.
+
+    >>> variable("HANDSON_NAME", {"HANDSON_NAME": "second"})
+    'second'
+    """
+    environ = os.environ if environ is None else environ
+    known = {*variables().values(), *OTHER_VARIABLES}
+    for unknown in sorted(key for key in environ if key.startswith("HANDSON_")):
+        if unknown not in known:
+            near = difflib.get_close_matches(unknown, sorted(known), 1, 0)[0]
+            raise InvalidInput(
+                _("The course knows no variable {name}.").format(name=_shown(unknown)),
+                _("Did you mean {near}? Otherwise: unset {name}").format(
+                    near=near, name=_shown(unknown)
+                ),
+            )
+    return environ.get(name, "")
+
+
 def from_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the choices that `HANDSON_…` variables make.
 
     >>> from_environment({"HANDSON_DOMAIN": "example.org", "HOME": "/root"})
     {'domain': 'example.org'}
     """
-    environ = os.environ if environ is None else environ
-    names = {
-        field.metadata.get("variable", f"HANDSON_{field.name.upper()}"): field.name
-        for field in fields(Settings)
-    }
-    return {names[key]: value for key, value in environ.items() if key in names and value}
+    found = {name: variable(key, environ) for name, key in variables().items()}
+    return {name: value for name, value in found.items() if value}
 
 
 def password_from_environment(environ: Mapping[str, str] | None = None) -> Secret | None:
     """Return the password from `HANDSON_PASSWORD`, checked, or None."""
-    value = (os.environ if environ is None else environ).get("HANDSON_PASSWORD", "")
+    value = variable("HANDSON_PASSWORD", environ)
     return Secret(check_password(value)) if value else None

@@ -15,7 +15,7 @@ from handson.cli.options import Command, based, begun, named, rooted, stepped
 from handson.course.outline import checkout
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.settings import TARGETS
+from handson.settings import TARGETS, variable
 from handson.workspace import Workspace, default_path
 
 
@@ -77,9 +77,8 @@ def reset(name: str, hard: bool) -> None:
 @click.option(
     "--target",
     type=click.Choice(TARGETS),
-    default=TARGETS[0],
-    envvar="HANDSON_TARGET",
-    show_default=True,
+    default=lambda: variable("HANDSON_TARGET") or TARGETS[0],
+    show_default=TARGETS[0],
     help=_("Where to run it."),
 )
 @click.option(
@@ -96,7 +95,7 @@ def reset(name: str, hard: bool) -> None:
     metavar="SECONDS",
     help=_("How long a cell may take."),
 )
-@click.option("--keep", is_flag=True, help=_("Leave the hosts as they are when something fails."))
+@click.option("--keep", is_flag=True, help=_("Keep the hosts when something fails."))
 @click.option(
     "--take-over",
     is_flag=True,

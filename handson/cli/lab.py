@@ -44,7 +44,7 @@ def up(name: str, owner: str, base: str) -> None:
         print(_("Next: handson lab, or handson ssh once 00_start has made the hosts."))
     else:
         print(
-            _("It is {user}'s now, who goes on with: handson lab --name {name}").format(
+            _("It belongs to {user}, who continues with: handson lab --name {name}").format(
                 user=owner, name=name
             )
         )
@@ -179,7 +179,7 @@ def _uid(owner: str) -> int:
     if os.getuid() not in (0, user.pw_uid):
         raise HandsonError(
             _("Only root can make or remove a lab for somebody else."),
-            _("Run it by sudo, or leave --for out."),
+            _("Run the command with sudo, or without --for."),
         )
     return user.pw_uid
 
@@ -205,7 +205,11 @@ def _start(workspace: Workspace, public_key: str, base: str, owner: int) -> None
     )
     print(sentence.format(name=workspace.name, endpoint=state.endpoint))
     for host in lab.renewed:
-        print(_("{host} had been removed: this is a new one, as it was made.").format(host=host))
+        print(
+            _("{host} had been removed. It was made again, as it was at the beginning.").format(
+                host=host
+            )
+        )
     # Nothing of a step is done on the hosts of the lab's Internet.
     if set(lab.renewed) - {*internet.HOSTS}:
         with acting_as(owner):

@@ -1,4 +1,4 @@
-"""`handson log`: a mail log in figures, or what it tells of one message.
+"""`handson log`: a mail log in figures, or what it holds about one message.
 
 Of the log of the learner's server only the part that counts is sent, and that packed.
 """
@@ -67,7 +67,7 @@ def when(text: str, now: datetime) -> datetime | None:
         return meant if meant.tzinfo else meant.replace(tzinfo=now.tzinfo)
     except ValueError:
         raise InvalidInput(
-            _("“{text}” is no moment.").format(text=text),
+            _("“{text}” is not a time.").format(text=text),
             _("Write 2026-11-24 03:00, 03:00, or how long ago: 90m, 2h, 1d."),
         ) from None
 
@@ -89,8 +89,9 @@ def _of_file(file: str, message: str, since: str) -> View:
 
 def _of_server(name: str, message: str, since: str) -> View:
     from handson.mail import server_log
+    from handson.ui.progress import progress
 
-    with begun("07_log_check", name) as step:
+    with begun("07_log_check", name) as step, progress(_("Reading the log of the server")):
         server = step.hosts.server
         clock = server.read("date --iso-8601=seconds").strip() if since else ""
         moment = when(since, datetime.fromisoformat(clock)) if since else None
@@ -114,14 +115,14 @@ def _view(lines: Iterable[str], queue_id: str, source: str) -> View:
     found = trail(lines, queue_id)
     if not found:
         raise HandsonError(
-            _("{source} tells nothing of a message {id}.").format(source=source, id=queue_id),
-            _("Name a queue id of that log; it stands behind a program, such as 66857C01110."),
+            _("{source} holds no line about a message {id}.").format(source=source, id=queue_id),
+            _("Give a queue id from that log, such as 66857C01110: it follows a program."),
         )
     return Trail(queue_id, found)
 
 
 def _later(lines: Iterable[str], since: datetime | None) -> Iterator[str]:
-    """Yield the lines from the first one on that was logged at `since` or later."""
+    """Yield the lines from the first one that was logged at `since` or later."""
     from handson.mail.log import moment, parse_line
 
     counts = since is None

@@ -12,6 +12,7 @@ import click
 from handson.cli.options import Command, begun, named
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.secret import masked
 from handson.workspace import Workspace
 
 PRACTICE = "08_break_it"
@@ -51,11 +52,12 @@ def diagnose(name: str) -> int:
         chain.reach(step.scene())
         found = judge(step.scene(), with_stranger=True)
     for one in found.tries:
-        print(f"{'✔' if one.is_well else '✘'} {one.what}: {one.seen}")
+        print(masked(f"{'✔' if one.is_well else '✘'} {one.what}: {one.seen}"))
     causes = [found.cause, *found.others] if found.cause else []
     for known in causes:
         evidence = known.evidence.replace("\n", "\n  ")
-        print(f"\n{known.id}: {evidence}\n  {known.cause}\n  → {known.cure}\n  {known.manual}")
+        text = f"\n{known.id}: {evidence}\n  {known.cause}\n  → {known.cure}\n  {known.manual}"
+        print(masked(text))
     if found.is_well:
         print(_("Nothing is wrong that the diagnosis can see."))
     return 0 if found.is_well else 1

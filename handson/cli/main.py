@@ -13,6 +13,7 @@ from handson.cli.log import log
 from handson.course.run.signals import stopping
 from handson.errors import HandsonError
 from handson.i18n import _
+from handson.private_file import of_the_disk
 
 INTERRUPTED = 130
 
@@ -29,6 +30,11 @@ class Handson(click.Group):
                 return super().invoke(context)
         except HandsonError as error:
             click.echo(error, err=True)
+            context.exit(1)
+        except OSError as error:
+            if (told := of_the_disk(error)) is None:
+                raise
+            click.echo(told, err=True)
             context.exit(1)
         except KeyboardInterrupt as stopped:
             click.echo(_("Stopped."), err=True)
@@ -53,7 +59,7 @@ class Handson(click.Group):
         lab.lab,
     ],
     help=_("SMTP AUTH for a Postfix relay, learned step by step."),
-    epilog=_("`handson COMMAND --help` tells more about a command. Begin with: handson lab"),
+    epilog=_("More about a command: handson COMMAND --help. Begin with: handson lab"),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="smtp-auth-handson")

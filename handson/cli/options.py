@@ -1,4 +1,4 @@
-"""What the commands of `handson` share: how each tells about itself, and their common options."""
+"""What the commands of `handson` share: their help, and their common options."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from handson.course.outline import find
 from handson.i18n import _
+from handson.settings import check_name
 from handson.workspace import Workspace, default_name
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class Command(click.Command):
-    """A command that is told about by its function's docstring, in the reader's language."""
+    """A command whose help is its function's docstring, in the reader's language."""
 
     def __init__(self, *, help: str = "", **more: Any) -> None:
         super().__init__(help=_(inspect.cleandoc(help)), **more)
@@ -31,8 +32,6 @@ def named(default: str = "") -> Callable[[F], F]:
     """Give a command `--name`; a name that cannot be a lab's raises InvalidInput."""
 
     def check(_context: click.Context, _option: click.Parameter, name: str) -> str:
-        from handson.lab.state import check_name
-
         return check_name(name)
 
     return click.option(
@@ -53,13 +52,13 @@ owned = click.option(
     "owner",
     metavar="USER",
     default="",
-    help=_("A user of this machine whose lab it is; only root may say another."),
+    help=_("The user of this machine whose lab it is; only root may name another one."),
 )
 based = click.option(
     "--base",
     metavar="IMAGE",
     default="",
-    help=_("Debian 12 image of a registry to build the host image upon."),
+    help=_("Debian 12 image of a registry to build the host image on."),
 )
 rooted = click.option(
     "--root",
@@ -71,7 +70,7 @@ stepped = click.argument("slug", metavar="STEP", callback=_slug)
 
 @contextlib.contextmanager
 def begun(slug: str, name: str) -> Iterator[Step]:
-    """Begin a step in the workspace of a lab, and let go of its hosts at the end."""
+    """Begin a step in the workspace of a lab, and close the connections to its hosts at the end."""
     from handson.course.begin import begin
 
     step = begin(slug, Workspace(name))

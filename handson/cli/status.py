@@ -1,4 +1,4 @@
-"""What `handson status` tells: the lab, the hosts, the steps."""
+"""What `handson status` shows: the lab, the hosts, the steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _lab(name: str) -> Iterator[View]:
         yield Note(
             _(
                 "The lab “{name}” was started but does not answer. "
-                "`handson up --name {name}` puts it right."
+                "Start it again: handson up --name {name}"
             ).format(name=name),
             tone="bad",
         )
@@ -58,9 +58,9 @@ def _hosts(state: LabState) -> Table:
     states = {host["state"] for host in hosts}
     title = ""
     if states - {"running"}:
-        title = _("Some hosts do not run; `handson up --name {name}` brings them back.")
+        title = _("Some hosts do not run. Start them: handson up --name {name}.")
     if "missing" in states:
-        title += " " + _("A missing one is made anew: what was done on it is lost.")
+        title += " " + _("A missing host is made again, without what was done on it.")
     return Table(
         [_("host"), _("state"), _("addresses"), _("memory")],
         [row(host) for host in hosts],
@@ -70,12 +70,12 @@ def _hosts(state: LabState) -> Table:
 
 
 def _steps(workspace: Workspace) -> Iterator[View]:
-    """Yield how the steps stand, and what to do about those that have fallen back."""
+    """Yield how the steps stand, and what to do about those that no longer pass."""
     states = _standing(workspace)
     progress = workspace.progress()
     words = {
         standing.DONE: _("done"),
-        standing.BACK: _("fallen back"),
+        standing.BACK: _("no longer passes"),
         standing.OPEN: "",
     }
     tones = {standing.DONE: "good", standing.BACK: "warn", standing.OPEN: ""}
@@ -95,8 +95,8 @@ def _steps(workspace: Workspace) -> Iterator[View]:
     last = outline.steps().index(outline.step(back[-1]))
     following = outline.steps()[min(last + 1, len(outline.steps()) - 1)].slug
     text = _(
-        "What was done in {slugs} does not hold any more. `handson goto {step} --name {name}` "
-        "brings you back to where you were."
+        "No longer true on the hosts: what was done in {slugs}. To do it again: "
+        "handson goto {step} --name {name}"
     )
     slugs = ", ".join(back)
     yield Note(text.format(slugs=slugs, step=following, name=workspace.name), "warn")

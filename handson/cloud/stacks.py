@@ -71,6 +71,14 @@ class StackPlan:
             )
         return self.given | {name: outputs[s][output] for name, (s, output) in self.taken.items()}
 
+    def differing(self, stack: Stack) -> dict[str, str]:
+        """Return what a stack that is there was given otherwise than by this plan, by parameter."""
+        return {
+            name: stack.parameters.get(name, "")
+            for name, value in self.given.items()
+            if stack.parameters.get(name) != value
+        }
+
 
 def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
     """Return the five stacks of the course in the order in which they are made."""

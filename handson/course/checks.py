@@ -16,6 +16,7 @@ from handson.diagnosis.verdict import UNKNOWN, Verdict, judge
 from handson.errors import HandsonError, NotHere
 from handson.i18n import _
 from handson.mail.observation import Scene
+from handson.secret import masked
 
 __all__ = ["Finding", "Result", "Rule", "Rules", "Scene", "State", "bad", "good", "not_here", "run"]
 
@@ -48,6 +49,11 @@ class Result:
     cure: str = ""
     cause_id: str = ""
     applies: bool = True
+
+    def __post_init__(self) -> None:
+        # It is shown, and stored with the progress.
+        for name in ("evidence", "cause", "cure"):
+            object.__setattr__(self, name, masked(getattr(self, name)))
 
     @property
     def state(self) -> State:

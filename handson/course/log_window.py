@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from handson.course import outline
+from handson.i18n import _
 from handson.workspace import Workspace
 
 
@@ -15,7 +16,18 @@ def counts_since(workspace: Workspace, slug: str) -> str:
     """
     slugs = [*(one.slug for one in outline.until(slug)), slug]
     moments = [moment for one in slugs if (moment := workspace.noted(f"since {one}"))]
-    return max(moments, key=datetime.fromisoformat, default="")
+    try:
+        return max(moments, key=_aware, default="")
+    except ValueError:
+        raise workspace.damaged("notes.json", _("it holds a time that is not one")) from None
+
+
+def _aware(text: str) -> datetime:
+    """Return a moment; raise ValueError where it has no zone, as those of the log have."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return moment
 
 
 def begin_at(workspace: Workspace, slug: str, moment: str) -> None:

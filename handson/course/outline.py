@@ -1,19 +1,17 @@
-"""The order of the course's steps: the one place where it stands."""
+"""The order of the course's steps, and how one is found by name or number."""
 
 from __future__ import annotations
 
 import importlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from handson.errors import HandsonError
 from handson.i18n import _
 
 if TYPE_CHECKING:
     from handson.course.step import Step
-
-    STEPS: tuple[type[Step], ...]
 
 # The modules in `handson/course/steps`, one class each.
 ORDER = (
@@ -33,7 +31,7 @@ ORDER = (
 
 @cache
 def steps() -> tuple[type[Step], ...]:
-    """Return the classes of all steps, in their order; also known as `outline.STEPS`.
+    """Return the classes of all steps, in their order.
 
     >>> steps()[1].slug
     '01_security_group'
@@ -45,13 +43,6 @@ def steps() -> tuple[type[Step], ...]:
         for thing in vars(module).values()
         if isinstance(thing, type) and thing.__module__ == module.__name__ and "slug" in vars(thing)
     )
-
-
-def __getattr__(name: str) -> Any:
-    # Loaded when asked for: a step imports this module itself.
-    if name == "STEPS":
-        return steps()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def step(slug: str) -> type[Step]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DONE, BACK, OPEN = "done", "back", "open"
 
 # How long a look that is ended may take to come back. Its connections are closed, and those
-# who wait for them hear it at once; only an AWS API that does not answer lets it hang.
+# who wait for them hear it at once; only an AWS API that does not answer makes it wait.
 END_SECONDS = 2.0
 
 LOG = logging.getLogger(__name__)
@@ -118,9 +118,9 @@ def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",))
 
 
 def holds(rule: checks.Rule, scene: Scene) -> bool | None:
-    """Tell whether a rule holds; where it cannot be looked at it does not. None: it does not apply.
+    """Return whether a rule holds, or None where it does not apply. No cause is looked for.
 
-    No cause is looked for.
+    A rule that cannot be looked at does not hold.
     """
     found = rule.find(scene)
     return found.ok if found.applies else None

@@ -1,4 +1,4 @@
-"""Taking steps back, the later ones first, for they stand on the earlier ones."""
+"""Taking steps back, the later ones first, since they need the earlier ones."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def _undo(begun: Step, which: type[Step]) -> list[View]:
     if which is outline.steps()[0]:
         return shown
     report = step.workspace.progress().get(step.slug, {})
-    # The checks themselves are refused here and there: what they leave in the log alone
-    # is no step begun.
+    # The checks themselves are refused at times: what they alone leave in the log does not
+    # mean that the step was begun.
     was_done = bool(shown or report.get("done"))
     if which.undo is Step.undo:
         was_done |= bool(report) or which is type(begun)
@@ -72,9 +72,7 @@ def _undo(begun: Step, which: type[Step]) -> list[View]:
         moment = step.hosts.server.read("date --iso-8601=ns").strip().replace(",", ".")
         # Python counts microseconds.
         log_window.begin_at(step.workspace, step.slug, f"{moment[:26]}{moment[29:]}")
-        shown.append(
-            Note(_("What the log tells of the time until now no longer counts for this step."))
-        )
+        shown.append(Note(_("Log lines from before this moment no longer count for this step.")))
     step.workspace.forget(step.slug)
     return shown
 

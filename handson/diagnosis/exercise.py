@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from handson.diagnosis.chain import cause, diagnose, reach
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.mail.observation import Scene
+from handson.settings import FAULT, variable
 from handson.ui.choice import Choice, Option
 from handson.ui.view import Note, Table
 from handson.workspace import Workspace
@@ -32,6 +32,12 @@ class Attempt:
     wrong: list[str] = field(default_factory=list)
     hints: int = 0
     is_named: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether it is what was saved, and not what a damaged file held."""
+        numbers = isinstance(self.started, int | float) and isinstance(self.hints, int)
+        return numbers and isinstance(self.wrong, list) and isinstance(self.is_named, bool)
 
 
 class Exercise:
@@ -52,7 +58,7 @@ class Exercise:
         if faults.planted(scene):
             faults.mend(scene)
             scene = self._scene()
-        chosen = id or os.environ.get("HANDSON_FAULT") or faults.draw(random.Random(), scene)
+        chosen = id or variable(FAULT) or faults.draw(random.Random(), scene)
         faults.plant(scene, chosen)
         self._save(Attempt(chosen, time.time()))
         return Note(
@@ -148,7 +154,14 @@ class Exercise:
         saved = self._workspace.noted(NOTE)
         if not saved:
             raise HandsonError(_("No fault is planted."), _("Start one: exercise.start()"))
-        return Attempt(**json.loads(saved))
+        try:
+            attempt = Attempt(**json.loads(saved))
+            faults.fault(attempt.id)
+        except (ValueError, TypeError, RecursionError, HandsonError):
+            attempt = None
+        if attempt is None or not attempt.is_whole:
+            raise self._workspace.damaged("notes.json", _("it holds what is no exercise"))
+        return attempt
 
     def _save(self, attempt: Attempt) -> None:
         self._workspace.note(NOTE, json.dumps(asdict(attempt)))

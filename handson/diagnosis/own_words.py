@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import POSTCONF, RESTART, Diagnosis
 from handson.i18n import _
-from handson.mail.log import Complaint, Entry, complaint, moment
+from handson.mail.log import Entry, moment
+from handson.mail.log_refusals import Complaint, complaint
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene

@@ -29,11 +29,11 @@ from fabric import Connection
 from fabric.runners import Remote
 from invoke.exceptions import CommandTimedOut, ThreadException
 
-from handson.errors import CommandFailed, HandsonError, HostUnreachable, NotRefused
+from handson.errors import CommandFailed, HandsonError, HostUnreachable, InvalidInput, NotRefused
 from handson.hosts.facts import Facts
 from handson.hosts.systems import System, identify
 from handson.i18n import _
-from handson.secret import Secret, scrub
+from handson.secret import Output, Secret, masked, remember
 from handson.ui.view import Diff, Session, Terminal
 
 Words = Mapping[str, "str | int | tuple[str, ...]"]
@@ -66,6 +66,10 @@ class _Words(string.Formatter):
     def __init__(self, quote: bool) -> None:
         self.quote = quote
 
+    def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, str]:
+        # A word is a name: no attribute of a value, and no part of it.
+        return self.get_value(field_name, args, kwargs), field_name
+
     def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
         if key not in kwargs:
             raise HandsonError(
@@ -84,7 +88,18 @@ class _Words(string.Formatter):
             return value.reveal()
         if isinstance(value, tuple):
             return shlex.join(value) if self.quote else " ".join(value)
-        return shlex.quote(str(value)) if self.quote else str(value)
+        # What a host printed is passed on as it is.
+        text = value if isinstance(value, str) else str(value)
+        return shlex.quote(text) if self.quote else text
+
+    def filled(self, template: str, words: Mapping[str, Any]) -> str:
+        try:
+            return self.vformat(template, (), words)
+        except ValueError:
+            raise InvalidInput(
+                _("Its braces do not go together: {text}").format(text=template.strip()[:200]),
+                _("Write {{ and }} where a brace is meant as it is, and one for a word: {user}."),
+            ) from None
 
 
 def fill(command: str, words: Mapping[str, Any]) -> str:
@@ -93,14 +108,14 @@ def fill(command: str, words: Mapping[str, Any]) -> str:
     >>> fill("id {user}", {"user": "joe; rm -rf /"})
     "id 'joe; rm -rf /'"
     """
-    return _Words(quote=True).vformat(command, (), words)
+    return _Words(quote=True).filled(command, words)
 
 
 class Host:
     """A host of the course, known by its name in it ('server', 'client', 'mailbox').
 
     `connect` opens the connection when the first command needs it; `hidden` are the
-    password and the names it may be coded with, masked in whatever is shown.
+    password and the names it may be coded with: masked in whatever is shown, not in what is read.
     """
 
     def __init__(
@@ -179,7 +194,7 @@ class Host:
             got, output = self._execute(line, stdin)
             if status is not None and got != status:
                 raise CommandFailed(self.name, line, got, output)
-            shown.append(Terminal(self.name, line, output, got))
+            shown.append(Terminal(self.name, line, masked(output), got))
         return Session(shown)
 
     def refused(
@@ -192,14 +207,14 @@ class Host:
         line = self.fill(command, **values)
         status, output = self._execute(line, stdin)
         if status == 0 or not re.search(answer, output):
-            shown = Terminal(self.name, line, output, status)
+            shown = Terminal(self.name, line, masked(output), status)
             raise NotRefused(
                 _("This had to be refused with “{answer}”, and was not:").format(answer=answer)
                 + f"\n{shown}\n"
                 + _("(exit status {status})").format(status=status),
                 _("Look at what the server's settings let through: run the checks of this step."),
             )
-        return Terminal(self.name, line, output, status, note=_("refused, as it has to be"))
+        return Terminal(self.name, line, masked(output), status, note=_("refused, as it has to be"))
 
     def read(self, command: str, **values: Any) -> str:
         """Return what a command prints; raise CommandFailed when it fails. Changes nothing."""
@@ -225,7 +240,7 @@ class Host:
         try:
             text = gzip.decompress(base64.b64decode(output)).decode("utf-8", "replace")
             text, _newline, status_text = text.rpartition("\n")
-            return int(status_text), scrub(text, *self._hidden())
+            return int(status_text), self._noticed(text)
         except (ValueError, EOFError, OSError, zlib.error):
             raise CommandFailed(self.name, line, status, output) from None
 
@@ -267,14 +282,16 @@ class Host:
         status, output = self.probe("sudo diff -u {old} {new}", old=backups[0], new=full)
         if status > 1:
             raise CommandFailed(self.name, f"sudo diff -u {backups[0]} {full}", status, output)
-        return Diff(full, output)
+        return Diff(full, masked(output))
 
     def write(self, path: str, content: str, mode: str = "0644", owner: str = "") -> Terminal:
         """Write a file; words in braces are filled in, a password too, which stays masked.
 
-        The content travels on standard input. A file that is so already is left alone.
+        What a host printed is written as it is: it has no words to fill in. The content
+        travels on standard input. A file that is so already is left alone.
         """
-        full, wanted = self.text(path), self.text(content)
+        full = self.text(path)
+        wanted = content if isinstance(content, Output) else self.text(content)
         sudo = "" if full.startswith("~/") else "sudo "
         target = _home(full)
         script = (
@@ -287,8 +304,8 @@ class Host:
         status, output = self._execute(script, wanted, shown=f"{sudo}vi {full}")
         if status != 0:
             raise CommandFailed(self.name, f"{sudo}vi {full}", status, output)
-        shown = scrub(wanted, *self._hidden())
-        return Terminal(self.name, f"{sudo}vi {full}", f"{shown}\n{output}".strip("\n"), 0)
+        shown = masked(f"{wanted}\n{output}").strip("\n")
+        return Terminal(self.name, f"{sudo}vi {full}", shown, 0)
 
     def text(self, template: str) -> str:
         """Return a text with its words filled in as they are (for a file, not for a shell)."""
@@ -297,7 +314,7 @@ class Host:
         if secret:
             in_url = Secret(quote(secret.reveal(), safe=""))
             words = {**words, "password": secret, "password_in_url": in_url}
-        return _Words(quote=False).vformat(template, (), words)
+        return _Words(quote=False).filled(template, words)
 
     # -- underneath ----------------------------------------------------------
 
@@ -307,7 +324,12 @@ class Host:
         status, output = self._send(line, stdin)
         if logged:
             self._log(self.name, shown or line, status)
-        return status, scrub(_as_seen(output), *self._hidden())
+        return status, self._noticed(_as_seen(output))
+
+    def _noticed(self, output: str) -> Output:
+        """Return what the host printed, having seen to it that no view shows the password."""
+        remember(*self._hidden())
+        return Output(output)
 
     def _send(self, line: str, stdin: str | Secret = "") -> tuple[int, str]:
         """Run a line and return its exit status and its output as it is, secrets included."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from handson import private_file
 from handson.cloud.cloud import Cloud
 from handson.cloud.targets import Place, Target, of
 from handson.errors import HandsonError
@@ -90,9 +90,9 @@ def ssh_command(name: str, workspace: Workspace, arguments: list[str]) -> list[s
     hosts = Hosts(workspace, target, settings, Cloud(settings, target.connection))
     places = way_to(name, target, hosts)
     pins, config = workspace.path / "known_hosts", workspace.path / "ssh_config"
-    _write(pins, known_hosts(places))
+    private_file.write(pins, known_hosts(places))
     key = Path(places[name][0].key or workspace.key_file)
-    _write(config, ssh_config(places, key.absolute(), pins.absolute()))
+    private_file.write(config, ssh_config(places, key.absolute(), pins.absolute()))
     return [program, "-F", str(config.absolute()), name, *arguments]
 
 
@@ -102,10 +102,3 @@ def _alias(name: str) -> str:
 
 def _quoted(path: Path) -> str:
     return '"' + str(path).replace("%", "%%") + '"'
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        os.fchmod(descriptor, 0o600)  # it may have been there before, with another mode
-        file.write(text)

@@ -27,13 +27,13 @@ from handson.lab.state import (
     LEARNER,
     LabState,
     Maker,
-    check_name,
     lab_folder,
     labs_folder,
     write_private,
 )
 from handson.lab.users import name_of
 from handson.polling import patience
+from handson.settings import check_name
 
 Say = Callable[[str], None]
 

@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 
 from handson.i18n import _
-from handson.lab.state import check_name, labs_folder
+from handson.lab.state import labs_folder
 from handson.lab.users import acting_as
+from handson.settings import check_name
 
 
 class _Held:

@@ -5,34 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from handson.errors import InvalidInput, LabDown, LabError
+from handson.errors import LabDown, LabError
 from handson.i18n import _
 from handson.lab.users import acting_as, home_of
+from handson.settings import check_name
 
 # What a lab is made for. A learner's stays until it is taken down; any other goes with the
 # process that made it.
 LEARNER, RUN, NBVAL, TEST = "learner", "run", "nbval", "test"
 
 BOOKS = "books"  # the file that keeps what the AWS API knows
-
-
-def check_name(name: str) -> str:
-    """Return the name of a lab; raise InvalidInput unless it can name a container.
-
-    >>> check_name("course")
-    'course'
-    """
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", name):
-        raise InvalidInput(
-            _("“{name}” cannot name a lab.").format(name=name[:60]),
-            _("Use a small letter first, then up to 29 small letters, digits or hyphens."),
-        )
-    return name
 
 
 def labs_folder(uid: int | None = None, create: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""What can be read on the wire: the packets of one port, while something is sent.
+"""What others can read on the network: the packets of one port, while something is sent.
 
 with step.wiretap(587) as wire:
     client.run("…")
@@ -99,7 +99,7 @@ class Wiretap(View):
 
     @property
     def verdict(self) -> str:
-        """What a listener knows now, in a sentence."""
+        """What a listener knows, in a sentence."""
         if self.login:
             return _("Read backwards from base64, the login is: {login}").format(login=self.login)
         if "STARTTLS" in self.lines:
@@ -110,11 +110,11 @@ class Wiretap(View):
 
     @property
     def _heard(self) -> list[str]:
-        noise = [_("(and then packets that cannot be read)")] if self.unreadable else []
+        noise = [_("(then packets whose content is encrypted)")] if self.unreadable else []
         return [*self.lines, *noise]
 
     def text(self) -> str:
-        heard = _("Heard on port {port}:").format(port=self.port)
+        heard = _("Captured on port {port}:").format(port=self.port)
         return "\n".join([heard, *(f"  {line}" for line in self._heard), f"# {self.verdict}"])
 
     def html(self) -> str:

@@ -16,7 +16,8 @@ from typing import IO, Any, Generic, TypeVar, cast
 
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.mail.log import COMPLAINT, DELIVERY, Entry, parse_line, refusal
+from handson.mail.log import DELIVERY, Entry, parse_line
+from handson.mail.log_refusals import COMPLAINT, refusal
 from handson.ui.view import Note, Table, View
 
 __all__ = ["Hour", "LogSummary", "Summary", "Tally", "lines_of", "summarise", "trail"]
@@ -195,7 +196,7 @@ def lines_of(file: str | Path, progress: Progress | None = None) -> Iterator[str
             _("The log {file} cannot be read: {reason}.").format(
                 file=name, reason=getattr(error, "strerror", None) or error
             ),
-            _("Name a log that you may read, plain or packed by gzip, xz or zstd."),
+            _("Name a log that you may read: plain, or compressed by gzip, xz or zstd."),
         ) from None
 
 
@@ -249,7 +250,7 @@ class _Zstd(io.RawIOBase):
             # A kilobyte may become 32 MiB; one of a log becomes some twenty.
             if not (packed := rest or self._stream.read(1024)):
                 if self._is_inside:
-                    raise EOFError(_("it ends in the middle"))
+                    raise EOFError(_("it is incomplete"))
                 return 0
             self._is_inside = True
             self._out = memoryview(self._frame.decompress(packed))
@@ -330,7 +331,7 @@ class LogSummary(View):
         """The tables that have something to show."""
         summary = self.summary
         if not summary.first:
-            return [Note(_("Postfix logged no mail in it."), tone="quiet")]
+            return [Note(_("It has no line of Postfix about a message."), tone="quiet")]
         found = [
             self._totals(),
             self._hours(),

@@ -16,7 +16,8 @@ from handson.hosts.inventory import Hosts
 from handson.i18n import _
 from handson.mail import hardening, server_log, smtp
 from handson.mail.hardening import Hardening
-from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
+from handson.mail.log import Entry, Message, messages, moment, parse
+from handson.mail.log_refusals import Refusal, refusals
 from handson.mail.mailrc import Mailrc, ProgramTry
 from handson.mail.postfix import Postfix
 from handson.mail.relay_matrix.probe import outside_address

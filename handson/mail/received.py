@@ -1,4 +1,4 @@
-"""A mail as it lies in the recipient's mailbox, with the way it took."""
+"""A message in the recipient's mailbox, with the way that it took."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import email
 import re
 from dataclasses import dataclass
 from email import policy
+from email.errors import MessageError
 from email.message import EmailMessage
 
 from handson.hosts.host import Host
@@ -13,10 +14,13 @@ from handson.i18n import _
 from handson.polling import wait_for
 from handson.ui.view import Note, View, escape
 
+# What the email package raises at headers that are none, such as a From that ends in "<".
+MALFORMED = (LookupError, ValueError, AttributeError, TypeError, AssertionError, MessageError)
+
 
 @dataclass(frozen=True)
 class Hop:
-    """One `Received:` line: who took the mail from whom, and how (RFC 5321, section 4.4).
+    """One `Received:` line: who accepted the message from whom, and how (RFC 5321, section 4.4).
 
     `protocol` is the word after 'with' (RFC 3848): an A in ESMTPA says that the sender had
     logged in, an S that the connection was encrypted.
@@ -65,22 +69,22 @@ class Hop:
     def explanation(self) -> str:
         """What the line says, in one or two sentences."""
         if not self.given_by:
-            return _("{taken_by} took it from a program on the same machine.").format(
+            return _("{taken_by} accepted it from a program on the same machine.").format(
                 taken_by=self.taken_by
             )
-        sentence = _("{taken_by} took it from {given_by} [{address}] with {protocol}").format(
+        sentence = _("{taken_by} accepted it from {given_by} [{address}] with {protocol}").format(
             taken_by=self.taken_by,
             given_by=self.given_by,
             address=self.address or "?",
             protocol=self.protocol or "SMTP",
         )
         if self.is_authenticated:
-            return sentence + _(": the A at the end says that the sender had logged in.")
+            return sentence + _(": the A means that the sender had logged in.")
         return sentence + _(": no A, so nobody had logged in on this hop.")
 
 
 class ReceivedMail(View):
-    """A raw message (RFC 5322) shown as a mail, with its `Received:` lines explained.
+    """A raw message (RFC 5322) shown with its `Received:` lines explained.
 
     >>> mail = ReceivedMail("Subject: Hello\\r\\nFrom: a@example.com\\r\\n\\r\\nHi\\r\\n")
     >>> mail.subject, mail.body, mail.is_authenticated
@@ -89,15 +93,20 @@ class ReceivedMail(View):
 
     def __init__(self, raw: str | bytes) -> None:
         data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
-        if data.startswith(b"From "):  # the line that an mbox puts before a mail
+        if data.startswith(b"From "):  # the line that an mbox puts before a message
             data = data.partition(b"\n")[2]
         message = email.message_from_bytes(data, policy=policy.default)
         assert isinstance(message, EmailMessage)
-        self.message = message
+        self.message, self._raw = message, data.replace(b"\r\n", b"\n")
 
     @property
     def sender(self) -> str:
         return self._header("From")
+
+    @property
+    def envelope_sender(self) -> str:
+        """What the last server was given at MAIL FROM (RFC 5321, 4.4); '' where it is not told."""
+        return self._header("Return-Path")
 
     @property
     def recipient(self) -> str:
@@ -114,26 +123,28 @@ class ReceivedMail(View):
     @property
     def body(self) -> str:
         """The plain text; empty for a mail that has none."""
-        part = self.message.get_body(("plain",))
-        if part is None:
-            return ""
-        content = part.get_payload(decode=True)
-        charset = part.get_content_charset() or "utf-8"
         try:
-            words = bytes(content).decode(charset, "replace")
-        except LookupError:
+            part = self.message.get_body(("plain",))
+            if part is None:
+                return ""
+            content, charset = part.get_payload(decode=True), part.get_content_charset()
+        except MALFORMED:
+            content, charset = self._raw.partition(b"\n\n")[2], None
+        try:
+            words = bytes(content).decode(charset or "utf-8", "replace")
+        except (LookupError, ValueError):
             words = bytes(content).decode("latin-1")
         return words.replace("\r\n", "\n").strip("\n")
 
     @property
     def hops(self) -> tuple[Hop, ...]:
         """The way of the mail, first hop first (the lines stand in the opposite order)."""
-        lines = self.message.get_all("Received", [])
-        return tuple(Hop.parse(str(line)) for line in reversed(lines))
+        lines = [value for name, value in self._raw_headers if name == "received"]
+        return tuple(Hop.parse(line) for line in reversed(lines))
 
     @property
     def is_authenticated(self) -> bool:
-        """Did some hop take the mail from a sender who had logged in?"""
+        """Return whether some hop accepted the message from a sender who had logged in."""
         return any(hop.is_authenticated for hop in self.hops)
 
     def text(self) -> str:
@@ -174,17 +185,30 @@ class ReceivedMail(View):
     def _names(self) -> list[tuple[str, str]]:
         return [
             (_("Subject"), self.subject),
+            *([(_("Envelope sender"), self.envelope_sender)] if self.envelope_sender else []),
             (_("From"), self.sender),
             (_("To"), self.recipient),
             (_("Date"), self.date),
         ]
 
     def _header(self, name: str) -> str:
-        return str(self.message.get(name, ""))
+        try:
+            return str(self.message.get(name, ""))
+        except MALFORMED:
+            raw = [value for known, value in self._raw_headers if known == name.lower()]
+            return " ".join(raw[0].split())
+
+    @property
+    def _raw_headers(self) -> list[tuple[str, str]]:
+        # Bytes that are no ASCII are in them as halves of characters.
+        return [
+            (name.lower(), str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+            for name, value in self.message.raw_items()
+        ]
 
 
 def received(host: Host | None, recipient: str, subject: str, seconds: float = 15) -> View:
-    """Return the newest mail of that subject for a recipient, from the mailbox host.
+    """Return the newest message of that subject for a recipient, from the mailbox host.
 
     Waits up to `seconds` for it. Where the mailbox is not the course's to open (AWS), a note
     says where to look.
@@ -195,11 +219,12 @@ def received(host: Host | None, recipient: str, subject: str, seconds: float = 1
                 recipient=recipient, subject=subject
             )
         )
-    return ReceivedMail(wait_for(lambda: newest_mail(host, recipient, subject), seconds))
+    what = _("the message “{subject}” to {recipient}").format(subject=subject, recipient=recipient)
+    return ReceivedMail(wait_for(lambda: newest_mail(host, recipient, subject), seconds, what))
 
 
 def newest_mail(host: Host, recipient: str, subject: str) -> str | None:
-    """Return the newest mail of that subject for a recipient on the mailbox host, or None."""
+    """Return the newest message of that subject for a recipient on the mailbox host, or None."""
     status, output = host.probe(
         "cd {folder} && ls -t | xargs grep -lFx {subject} | xargs grep -lFx {recipient}",
         folder="/srv/mail/received/new",

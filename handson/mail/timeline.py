@@ -1,4 +1,4 @@
-"""One message on its way through the mail log, and the attempts that were turned away."""
+"""One message on its way through the mail log, and the attempts that were refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from handson.ui.svg import FAINT, INK, TONE_COLOURS, Drawing
 from handson.ui.view import Table, View, escape
 
 if TYPE_CHECKING:
-    from handson.mail.log import Delivery, Entry, Message, Refusal
+    from handson.mail.log import Delivery, Entry, Message
+    from handson.mail.log_refusals import Refusal
 
 DELAY_COLOURS = ("#0969da", "#bf8700", "#8250df", "#1a7f37")
 
@@ -21,19 +22,28 @@ def explain(entry: Entry) -> str:
     """Return in plain words what a line of Postfix's log says; empty when it is not known."""
     text = entry.text
     for pattern, words in (
-        (r"^disconnect from", _("The client hangs up.")),
+        (r"^disconnect from", _("The client disconnects.")),
         (r"^connect from", _("The client connects.")),
-        (r"\bsasl_username=", _("The client has logged in; its mail gets a queue id.")),
-        (r"\bclient=", _("A client that did not log in hands over a mail; it gets a queue id.")),
-        (r"^message-id=|: message-id=", _("The mail is complete and filed.")),
-        (r"\bnrcpt=", _("The queue manager takes it up.")),
-        (r"\bstatus=sent\b", _("The next server has taken it.")),
+        (r"\bsasl_username=", _("The client has logged in; its message gets a queue id.")),
+        (r"\bclient=", _("A client that did not log in sends a message; it gets a queue id.")),
+        (r"^message-id=|: message-id=", _("The header passes; the message may still break off.")),
+        (r"\bnrcpt=", _("The message is complete and in the queue.")),
+        (r"\bstatus=sent\b", _("The next server has accepted it.")),
         (r"\bstatus=deferred\b", _("Not delivered yet; Postfix will try again.")),
-        (r"\bstatus=bounced\b", _("Given back to the sender: it will never be delivered.")),
-        (r"\bremoved$", _("Nothing left to do: it leaves the queue.")),
-        (r"^NOQUEUE: reject|: reject:", _("Turned away.")),
+        (r"\bstatus=bounced\b", _("Returned to the sender: it will never be delivered.")),
+        (r"\bremoved$", _("Nothing is left to do: it leaves the queue.")),
+        (r"^NOQUEUE: reject|: reject:", _("Refused.")),
         (r"authentication failed", _("A login that failed.")),
-        (r"^connect to .*(refused|unreachable|timed out)", _("That address did not answer.")),
+        (
+            r"^connect to \S*\[[0-9a-f.]*:[^]]*\].*Network is unreachable",
+            _("This host has no route to IPv6 addresses; nothing was sent to that one."),
+        ),
+        (
+            r"^connect to .*Network is unreachable",
+            _("This host has no route to that address; nothing was sent to it."),
+        ),
+        (r"^connect to .*refused", _("That host refuses connections at this port.")),
+        (r"^connect to .*timed out", _("That address did not answer.")),
     ):
         if re.search(pattern, text):
             return words
@@ -46,7 +56,7 @@ def delay_meanings() -> tuple[str, str, str, str]:
         _("before the queue manager: being received"),
         _("in the queue manager"),
         _("setting up the connection: DNS, greeting, TLS"),
-        _("sending the mail itself"),
+        _("sending the message itself"),
     )
 
 
@@ -58,7 +68,7 @@ class MessageTimeline(View):
 
     @property
     def title(self) -> str:
-        return _("Mail {queue_id}").format(queue_id=self.message.queue_id)
+        return _("Message {queue_id}").format(queue_id=self.message.queue_id)
 
     @property
     def fields(self) -> list[tuple[str, str, str]]:
@@ -69,10 +79,10 @@ class MessageTimeline(View):
             ("sasl_username", message.sasl_username, _("who logged in: user and realm")),
         ]
         if not message.sasl_username:
-            found = [("sasl_username", "–", _("nobody logged in: the address alone was trusted"))]
+            found = [("sasl_username", "–", _("nobody logged in"))]
         for delivery in message.deliveries:
             found += [
-                ("relay", delivery.relay, _("the server that the mail was handed to")),
+                ("relay", delivery.relay, _("the server that the message was passed to")),
                 ("status", delivery.status, _status_meaning(delivery.status)),
                 ("dsn", delivery.dsn, _dsn_meaning(delivery.dsn)),
             ]
@@ -132,7 +142,7 @@ class MessageTimeline(View):
 
 
 class Trail(View):
-    """All that a log tells of a queue id: its messages, and the lines that are of none.
+    """All that a log tells of a queue id: its messages, and the lines that belong to none.
 
     An id stands for several messages where a log is long: it is used again.
     """
@@ -148,7 +158,7 @@ class Trail(View):
         found: list[View] = [MessageTimeline(message) for message in self.messages]
         if self.others:
             rows = [[entry.clock, _program(entry), entry.text] for entry in self.others]
-            title = _("Lines of {queue_id} that are of no message")
+            title = _("Lines of {queue_id} that belong to no message")
             columns = [_("time"), _("program"), _("what happened")]
             found.append(Table(columns, rows, title=title.format(queue_id=self.queue_id)))
         return found
@@ -161,11 +171,11 @@ class Trail(View):
 
 
 class RefusalTable(View):
-    """The attempts that Postfix turned away (`handson.mail.log.Refusal`), as a table.
+    """The attempts that Postfix refused (`handson.mail.log.Refusal`), as a table.
 
     >>> print(RefusalTable([]))
-    Turned away
-    Nobody was turned away.
+    Refused attempts
+    No attempt was refused.
     """
 
     def __init__(self, refusals: Sequence[Refusal], title: str = "") -> None:
@@ -193,8 +203,8 @@ class RefusalTable(View):
         self.table = Table(
             columns,
             rows,
-            title=title or _("Turned away"),
-            empty=_("Nobody was turned away."),
+            title=title or _("Refused attempts"),
+            empty=_("No attempt was refused."),
         )
 
     def text(self) -> str:
@@ -230,7 +240,7 @@ def _draw_delays(delivery: Delivery) -> Drawing:
 
 
 def _widths(delays: Sequence[float], room: float) -> list[float]:
-    # Every part keeps a sliver, so that one that took no time is still seen to exist.
+    # Every part keeps some width, so that one that took no time is still visible.
     sliver, total = 10.0, sum(delays)
     free = room - sliver * len(delays)
     if not total:
@@ -244,17 +254,17 @@ def _parts(delivery: Delivery) -> list[tuple[str, float, str]]:
 
 def _status_meaning(status: str) -> str:
     return {
-        "sent": _("that server took it and answers for it now"),
+        "sent": _("that server has accepted it and is responsible for it now"),
         "deferred": _("it is still in the queue; Postfix will try again"),
-        "bounced": _("refused for good; the sender is told"),
+        "bounced": _("refused permanently; the sender gets a bounce message"),
     }.get(status, "")
 
 
 def _dsn_meaning(dsn: str) -> str:
     return {
         "2": _("2: success (RFC 3463)"),
-        "4": _("4: a failure that may pass (RFC 3463)"),
-        "5": _("5: a failure for good (RFC 3463)"),
+        "4": _("4: a temporary failure, to be tried again (RFC 3463)"),
+        "5": _("5: a permanent failure (RFC 3463)"),
     }.get(dsn[:1], "")
 
 

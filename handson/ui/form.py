@@ -10,7 +10,16 @@ import ipywidgets as widgets
 from handson.errors import InvalidInput
 from handson.i18n import _
 from handson.secret import Secret
-from handson.settings import CHECKS, SYSTEMS, Settings, check_domain, check_password, check_user
+from handson.settings import (
+    CHECKS,
+    SYSTEMS,
+    Settings,
+    check_apart,
+    check_domain,
+    check_password,
+    check_relayed,
+    check_user,
+)
 from handson.ui.view import STYLE, Table, escape
 
 TEXTS = ("server", "client", "ssh_key", "domain", "user", "sender", "recipient", "own_ip")
@@ -106,7 +115,7 @@ class SettingsForm:
             problem = _problem(name, value)
             if problem:
                 raise InvalidInput(f"{labels()[name]}: {problem.what}", problem.cure)
-        return self._given.with_(**values)
+        return check_relayed(self._given.with_(**values))
 
     def take_password(self) -> Secret | None:
         """Return the password that was typed, and clear the field at once.
@@ -125,7 +134,7 @@ class SettingsForm:
                 _("Type one, or tick “{make}”.").format(make=self._make_words()),
             )
         try:
-            secret = Secret(check_password(typed))
+            secret = check_apart(Secret(check_password(typed)), self.settings())
         except InvalidInput as problem:
             raise InvalidInput(
                 _("Password: {problem}").format(problem=problem.what), problem.cure
@@ -149,7 +158,7 @@ class SettingsForm:
     def text(self) -> str:
         names = labels()
         rows = [
-            [names[name], value or _("found out for you")]
+            [names[name], value or _("found automatically")]
             for name, value in self.values().items()
             if self._is_shown(name)
         ]
@@ -259,7 +268,7 @@ class SettingsForm:
         return self._only.get(name, chosen) == chosen
 
     def _make_words(self) -> str:
-        return _("keep the one there is") if self._password_is_set else _("make one for me")
+        return _("keep the present one") if self._password_is_set else _("make one for me")
 
 
 def title(target: type[Choosable]) -> str:
@@ -292,17 +301,19 @@ def labels() -> dict[str, str]:
 def hints() -> dict[str, str]:
     """Return what stands under a field while nothing is wrong with it."""
     return {
-        "target": _("The lab is free and leaves this machine alone; AWS costs a little."),
+        "target": _("The lab is free and changes nothing on this machine; AWS costs a little."),
         "server": _("Where to log in, as user@address; the user may use sudo with no password."),
-        "client": _("Likewise, for the host that sends."),
+        "client": _("The same for the host that sends."),
         "ssh_key": _("Its file, without a passphrase. Leave it empty for the course's own."),
         "region": _("Its code, as the AWS console shows it."),
-        "system": _("Amazon Linux 2 is no longer supported; take it only to compare."),
+        "system": _("Amazon Linux 2 is no longer supported; choose it only to compare."),
         "domain": _("The server relays for this domain, and it is the user's realm."),
         "user": _("The name in the SASL database, without the domain."),
-        "sender": _("The mail will come from this address."),
-        "recipient": _("Whose mailbox is to get the mail. In the lab any address will do."),
-        "own_ip": _("Only this IPv4 address may use ssh. Leave it empty to have it found out."),
+        "sender": _("Messages are sent from this address."),
+        "recipient": _("The message goes to this mailbox. In the lab, any address can be used."),
+        "own_ip": _(
+            "Only this IPv4 address may use ssh. Leave it empty and it is found automatically."
+        ),
         "password": _("It is kept in a file that only you can read, never in a notebook."),
     }
 

@@ -12,10 +12,10 @@ MARKS = {"done": "✔", "here": "▶", "open": "·", "back": "↶"}
 
 @dataclass(frozen=True)
 class StepMark:
-    """A step in the line of all steps.
+    """A step in the row of all steps.
 
     `slug` is the notebook's file name without its ending, `state` one of 'done', 'here',
-    'open' and 'back' (it was done, and does not hold any more).
+    'open' and 'back' (it was done, and no longer passes).
 
     >>> StepMark("03_sasldb", "Users and passwords", "here").notebook
     '03_sasldb.ipynb'
@@ -36,7 +36,7 @@ class StepMark:
 
 
 class Header(View):
-    """The title and purpose of a step over the line of all steps.
+    """The title and purpose of a step over the row of all steps.
 
     >>> Header(1, "Open the port", "Let 587 in.", [StepMark("01_port", "Open the port", "here")])
     Step 1: Open the port

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from handson.i18n import _
+from handson.settings import HEADLESS, variable
 from handson.ui.view import View, escape, style_sheet
-
-HEADLESS = "HANDSON_HEADLESS"
 
 
 class Progress(View):
@@ -68,7 +66,7 @@ class _End:
         pass
 
     def close(self, progress: Progress) -> None:
-        print(progress.text())
+        print(progress)
 
 
 class Speaker:
@@ -143,7 +141,7 @@ class _Terminal(_End):
             self._bar.add_task("", total=progress.total_hint)
             self._bar.start()
         done = min(progress.seconds, 0.96 * (progress.total_hint or 0))
-        self._bar.update(self._bar.task_ids[0], description=progress.text(), completed=done)
+        self._bar.update(self._bar.task_ids[0], description=str(progress), completed=done)
 
     def close(self, progress: Progress) -> None:
         self._bar.stop()
@@ -151,7 +149,7 @@ class _Terminal(_End):
 
 
 def _surface() -> _End:
-    headless = bool(os.environ.get(HEADLESS))
+    headless = bool(variable(HEADLESS))
     if _in_notebook():
         return _NotebookAtEnd() if headless else _Notebook()
     return _Terminal() if sys.stdout.isatty() and not headless else _End()

@@ -10,6 +10,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from handson.errors import printable
+from handson.secret import masked
 from handson.ui.view import TONES
 
 WHOLE = 10_000  # wide enough for any line
@@ -48,7 +50,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], tones: Sequence[
         table.add_column(Text(column))
     table.add_row(*(Rule(characters="-", style="") for _column in columns))
     for row, tone in zip(rows, tones, strict=True):
-        cells = [Text(cell) for _column, cell in zip(columns, row, strict=True)]
+        cells = [Text(printable(masked(cell))) for _column, cell in zip(columns, row, strict=True)]
         table.add_row(*cells, style=TONES[tone])
     return table
 

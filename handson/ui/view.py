@@ -11,6 +11,9 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from handson.errors import printable
+from handson.secret import masked
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -51,7 +54,10 @@ TONES = {"good": "green", "bad": "red", "warn": "yellow", "quiet": "dim", "": ""
 
 
 class View:
-    """What a cell returns: a thing with a text face and an HTML face."""
+    """What a cell returns: a thing with a text face and an HTML face.
+
+    What shows it, shows it with the mask over secrets; `text` and `html` are without it.
+    """
 
     tone = ""
 
@@ -66,21 +72,21 @@ class View:
         # The style goes with every output: JupyterLab takes cells that are out of sight
         # out of the page, and a style sheet kept in one of them would go with it.
         return {
-            "text/plain": self.text(),
-            "text/html": f'{STYLE}<div class="ho">{self.html()}</div>',
+            "text/plain": str(self),
+            "text/html": f'{STYLE}<div class="ho">{masked(self.html())}</div>',
         }
 
     def __str__(self) -> str:
-        return self.text()
+        return printable(masked(self.text()))
 
     def __repr__(self) -> str:
-        return self.text()
+        return str(self)
 
     def __rich__(self) -> RenderableType:
         """Return the text face with what a terminal adds to it: colours, and lines that fit."""
         from rich.text import Text
 
-        return Text(self.text(), TONES[self.tone])
+        return Text(str(self), TONES[self.tone])
 
 
 class Note(View):

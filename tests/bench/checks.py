@@ -14,13 +14,15 @@ from pathlib import Path
 from handson.course import checks, outline
 from handson.course.begin import begin
 from handson.course.goto import goto
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.step import Step
 from handson.diagnosis import faults
 from handson.lab.lab import Lab
 from handson.ui import terminal
 from handson.ui.view import Table
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 NAME = f"bench-{os.getpid()}"
 SLUGS = [step.slug for step in STEPS if step.slug < "08"]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from handson.course.begin import begin
 from handson.course.goto import goto
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.run.console import Show
 from handson.course.run.runner import find_notebooks, run_step
 from handson.course.steps.security_group import SecurityGroup
@@ -24,6 +24,8 @@ from handson.hosts.ssh import ssh_command
 from handson.lab.lab import Lab
 from handson.ui import terminal
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 ROOT = Path(__file__).parents[2]
 NAME = f"bench-{os.getpid()}"

@@ -84,9 +84,9 @@ def state_of(workspace: Workspace, name: str) -> str:
     """Return the state of a host in the table of `handson status`, and what stands above it."""
     said = handson(workspace, "status")
     (line,) = [line for line in said.splitlines() if line.split()[:1] == [name]]
-    cure = f"Some hosts do not run; `handson up --name {NAME}` brings them back."
+    cure = f"Some hosts do not run. Start them: handson up --name {NAME}."
     assert (cure in said) == (" running" not in line)
-    assert ("A missing one is made anew" in said) == (" missing" in line)
+    assert ("A missing host is made again" in said) == (" missing" in line)
     return line.removeprefix(name).strip()
 
 

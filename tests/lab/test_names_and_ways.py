@@ -112,7 +112,7 @@ def test_another_host_key_is_refused(
 ) -> None:
     folder = tmp_path_factory.mktemp("wrong-pins")
     workspace = Workspace(step.workspace.name, folder)
-    for file in ("key", "key.pub", "choices.json", "pins.json"):
+    for file in ("key", "choices.json", "pins.json"):
         (folder / file).write_bytes((step.workspace.path / file).read_bytes())
         (folder / file).chmod(0o600)
     instance = step.cloud.instance(f"{step.settings.date}-smtp-handson-{name}")

@@ -125,7 +125,7 @@ def test_lost_hosts_are_named_and_come_back(lost: dict[str, str], workspace: Wor
         (row,) = [line for line in said.splitlines() if line.split()[:1] == [names[host]]]
         # What EC2 calls stopped has no network any more: the lab has ended the rest of it.
         assert any(state in row for state in {STATES[how], "exited"}), row
-    assert f"`handson up --name {NAME}` brings them back." in said
+    assert f"Start them: handson up --name {NAME}." in said
 
     status, said = handson(workspace, "diagnose")
     assert status == 1
@@ -163,4 +163,4 @@ def test_lost_hosts_are_named_and_come_back(lost: dict[str, str], workspace: Wor
     assert LabState.load(NAME).pc_port == port
     works(workspace)
     status, said = handson(workspace, "status")
-    assert "brings them back" not in said
+    assert "Start them" not in said

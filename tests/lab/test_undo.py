@@ -12,7 +12,7 @@ from handson.cli.status import status
 from handson.course import outline, progress
 from handson.course.begin import begin
 from handson.course.goto import goto, reset
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.step import Step
 from handson.course.undo import undo as undo_of
 from handson.hosts import snapshot
@@ -20,6 +20,8 @@ from handson.lab.lab import Lab
 from handson.mail.relay_matrix.probe import read_certificate
 from handson.ui.header import MARKS
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 pytestmark = pytest.mark.slow
 
@@ -113,6 +115,29 @@ def test_after_all_that_nothing_is_doubled(step: Step) -> None:
     assert_nothing_doubled()
 
 
+def test_saslauthd_is_left_as_it_was_before_the_step(step: Step) -> None:
+    server = step.hosts.server
+    undo("05_master_cf", step)
+    server.run("sudo systemctl start saslauthd")
+    solve("05_master_cf")
+    assert server.probe("systemctl is-active saslauthd")[0] != 0
+    undo("05_master_cf", step)
+    assert server.probe("systemctl is-active saslauthd")[0] == 0
+    # What nobody has begun does nothing to it.
+    assert undo("05_master_cf", step) == []
+    assert server.probe("systemctl is-active saslauthd")[0] == 0
+    server.run("sudo systemctl stop saslauthd")
+    solve("05_master_cf")
+
+
+def test_a_second_user_of_a_run_that_was_stopped_is_removed(step: Step) -> None:
+    create = "echo secret | sudo saslpasswd2 -p -c -f {sasldb} -u {domain} second-user"
+    step.hosts.server.run(create)
+    assert undo("06_mailx_test", step)[-1] == "06_mailx_test"
+    assert step.scene().sasl.users() == [step.settings.login]
+    solve("06_mailx_test")
+
+
 def test_an_earlier_step_that_was_done_again(home: Workspace, step: Step) -> None:
     """Main.cf is the tutorial's again, while the client is no longer in mynetworks."""
     solve("04_main_cf")
@@ -138,7 +163,7 @@ def test_the_header_tells_what_has_fallen_back(
     finally:
         found.hosts.close()
     told = "\n".join(str(view) for view in status(home))
-    assert "03_sasldb          fallen back" in told
+    assert "03_sasldb          no longer passes" in told
     assert "handson goto 0" in told
     server.run("sudo chmod 0640 {sasldb}")
     assert marks(home)["03_sasldb"] == "done"
@@ -186,7 +211,7 @@ def test_what_was_typed_by_hand_is_undone_too(step: Step) -> None:
 
 
 def test_going_on_from_a_half_done_state(home: Workspace, step: Step) -> None:
-    # Step 05 is begun, 03 has fallen back, 04 is not done.
+    # Step 05 is begun, 03 no longer passes, 04 is not done.
     server = step.hosts.server
     server.run("sudo postconf -M submission/inet='submission inet n - n - - smtpd'")
     server.run("sudo rm -f {sasldb}")
@@ -216,7 +241,7 @@ def test_after_a_reboot_of_the_machine(home: Workspace) -> None:
     Lab(NAME).down()
     told = "\n".join(str(view) for view in status(home))
     assert "is not running" in told
-    assert "02_sasl_install    fallen back" in told
+    assert "02_sasl_install    no longer passes" in told
     assert f"handson goto 03_sasldb --name {NAME}" in told
     goto("03", home)
     assert [slug for slug in TUTORIAL if passes(slug)] == TUTORIAL[:2]

@@ -13,9 +13,11 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.lab.lab import Lab
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAME = f"record-{os.getpid()}"

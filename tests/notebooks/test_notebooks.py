@@ -18,10 +18,12 @@ from solving import assert_nothing_doubled, learner
 from waiting import own
 
 from handson.course.begin import begin
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.secret import Secret, encodings
 from handson.settings import Settings
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 pytestmark = pytest.mark.lab
 

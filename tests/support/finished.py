@@ -13,9 +13,11 @@ from solving import solve
 from handson.course import checks, outline
 from handson.course.begin import begin
 from handson.course.checks import Result, Scene
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.step import Step
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 SLUGS = (
     "01_security_group",

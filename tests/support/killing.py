@@ -24,9 +24,11 @@ from waiting import LONG, NEVER
 
 from handson.course import progress
 from handson.course.begin import begin
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.undo import undo
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 NAME, KILLS = f"killed{WORKER}", 30 if LONG else 10
 # Read here: the tests take such variables out of the way before they begin.
@@ -130,16 +132,20 @@ def assert_harmless(first: str, last: str, folder: Path) -> None:
         if first != SLUGS[0]:
             assert Run(SLUGS[SLUGS.index(first) - 1], log).succeeds(), log.read_text()[-3000:]
         kill([one for one in drawn if one[0] != TEARDOWN], home, log)
-        assert Run(BEFORE_TEARDOWN[-1], log).succeeds(), log.read_text()[-3000:]
+        # The rest of the course goes on from there; that takes most of the time.
+        end = BEFORE_TEARDOWN[-1] if LONG or last == TEARDOWN else last
+        assert Run(end, log).succeeds(), log.read_text()[-3000:]
+        done, still_open = SLUGS[: SLUGS.index(end) + 1], SLUGS[SLUGS.index(end) + 1 :]
         eye = begin(TEARDOWN, home)
         try:
-            stands = progress.look_at(eye, BEFORE_TEARDOWN, ("now", "happened"))
+            stands = progress.look_at(eye, done, ("now", "happened"))
         finally:
             eye.disconnect()
-        assert stands == dict.fromkeys(BEFORE_TEARDOWN, True)
-        done = dict.fromkeys(BEFORE_TEARDOWN, "done")
-        assert progress.recorded(home) == {**done, TEARDOWN: "open"}
-        assert_nothing_doubled(home)
+        assert stands == dict.fromkeys(done, True)
+        recorded = {**dict.fromkeys(done, "done"), **dict.fromkeys(still_open, "open")}
+        assert progress.recorded(home) == recorded
+        if end >= "06":
+            assert_nothing_doubled(home)
         if last != TEARDOWN:
             return
         kill([one for one in drawn if one[0] == TEARDOWN], home, log)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,15 @@ from handson.settings import Settings
 OWN_IP = "203.0.113.5"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXOBSo2kNSJZrJo3J a"
 CONSOLE: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True)
+def _afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test with no variable of the course, and with no secret: it may be any word."""
+    monkeypatch.setattr("handson.secret._known", {})
+    for name in list(os.environ):
+        if name.startswith("HANDSON_"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,13 @@ import pytest
 
 from handson.course import checks, outline
 from handson.course.checks import Finding, Rule, State, bad, good, not_here
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.progress import holds
 from handson.diagnosis.chain import CAUSES
 from handson.errors import HandsonError, NotHere
 from handson.mail.observation import LANES, Scene
+
+STEPS = steps()
 
 RULES = {step.slug: outline.step(step.slug).rules for step in STEPS}
 KNOWN = {name for lane in LANES for name in lane}

@@ -68,7 +68,7 @@ def test_file_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
 def test_message_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     log(str(LOG), message="8383F23A121")
     shown = capsys.readouterr().out
-    assert "Mail 8383F23A121" in shown
+    assert "Message 8383F23A121" in shown
     assert "sasl_username" in shown and "4jYSch" not in shown
 
 
@@ -78,19 +78,19 @@ def test_lines_of_no_message_are_shown_too(
     file = tmp_path / "log"
     file.write_text("Oct 21 02:21:15 relay postfix/smtpd[9]: 66857C01110: client=a[192.0.2.1]\n")
     log(str(file), message="66857C01110")
-    assert "Lines of 66857C01110 that are of no message" in capsys.readouterr().out
+    assert "Lines of 66857C01110 that belong to no message" in capsys.readouterr().out
 
 
 def test_message_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert log(str(LOG), message="66857C01110") == 1
-    assert "nothing of a message 66857C01110" in capsys.readouterr().err
+    assert "no line about a message 66857C01110" in capsys.readouterr().err
 
 
 def test_since_leaves_out_what_is_older(capsys: pytest.CaptureFixture[str]) -> None:
     log(str(LOG), since="2026-11-24T03:15:00+00:00")
     assert "The mail log from 2026-11-24T03:15:" in capsys.readouterr().out
     log(str(LOG), since="2027-01-01")
-    assert "Postfix logged no mail in it." in capsys.readouterr().out
+    assert "It has no line of Postfix about a message." in capsys.readouterr().out
 
 
 def test_server_sends_only_what_counts(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,5 +129,5 @@ def test_moments(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["yesterday", "2x", "25:00", "999999w", "2026-02-30", ":"])
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(InvalidInput, match="is no moment"):
+    with pytest.raises(InvalidInput, match="is not a time"):
         when(text, NOW)

@@ -8,9 +8,11 @@ from pathlib import Path
 import small_notebooks as small
 from rich.console import Console
 
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.run.console import Show, failure, proven, summary
 from handson.course.run.result import Fault, Record
+
+STEPS = steps()
 
 
 def console(file: io.StringIO, terminal: bool) -> Console:

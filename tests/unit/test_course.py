@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from handson.course import outline
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.errors import HandsonError
+
+STEPS = steps()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,13 @@ def test_every_error_is_drawn_and_explained(kind: type[Exception]) -> None:
     assert kind.__name__ in (errors.__doc__ or "")
 
 
+def test_nothing_that_is_quoted_steers_the_terminal() -> None:
+    error = HandsonError("No \x1b]0;x\x07step\r\n\u202e“\x9b2J”.", "Name\tone　here.\0")
+    assert str(error) == "No ?]0;x?step?\n?“?2J”.\n→ Name\tone　here.?"
+    failed = CommandFailed("server", "ls \x1b[2J", 1, "no\x1b[2J\n")
+    assert "\x1b" not in str(failed)
+
+
 def test_families() -> None:
     assert issubclass(InvalidInput, ValueError)
     assert issubclass(StackFailed, errors.CloudError)

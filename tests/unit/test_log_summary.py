@@ -15,7 +15,7 @@ import zstandard
 
 from handson.errors import HandsonError
 from handson.mail import log as maillog
-from handson.mail import log_summary
+from handson.mail import log_refusals, log_summary
 from handson.mail.log_summary import LogSummary, Summary, lines_of, summarise, trail
 
 DATA = Path(__file__).parent / "data"
@@ -79,7 +79,7 @@ def test_figures_are_those_of_the_whole_log_in_memory(log: Path) -> None:
     starts = [entry for entry in entries if entry.text.startswith(("client=", "uid="))]
     assert found.deliveries.total == found.relays.total == len(tries)
     assert found.messages == len(starts) >= len([m for m in whole if m.client])
-    assert found.refusals.total + found.logins.total == len(maillog.refusals(entries))
+    assert found.refusals.total + found.logins.total == len(log_refusals.refusals(entries))
 
 
 def test_traditional_stamps_count_by_the_hour_too() -> None:
@@ -195,7 +195,10 @@ def test_both_faces_show_the_same_figures() -> None:
 
 
 def test_log_without_mail() -> None:
-    assert LogSummary(Summary().count(["", "x"])).text() == "Postfix logged no mail in it."
+    assert (
+        LogSummary(Summary().count(["", "x"])).text()
+        == "It has no line of Postfix about a message."
+    )
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from dataclasses import asdict
 from datetime import datetime
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LONG
 
 from handson.mail import log as maillog
+from handson.mail import log_refusals, log_summary
 
 DATA = Path(__file__).parent / "data"
 LOGS = sorted(DATA.glob("*.log"))
@@ -27,7 +28,7 @@ def read_out(text: str) -> dict[str, Any]:
         fields = asdict(message)
         fields["entries"] = [lines.index(entry.line) + 1 for entry in message.entries]
         messages.append(fields)
-    refusals = [asdict(refusal) for refusal in maillog.refusals(entries)]
+    refusals = [asdict(refusal) for refusal in log_refusals.refusals(entries)]
     plain: dict[str, Any] = json.loads(json.dumps({"messages": messages, "refusals": refusals}))
     return plain
 
@@ -79,7 +80,7 @@ def test_nothing_to_read() -> None:
     assert maillog.parse("") == []
     assert maillog.parse("-- No entries --\nOct 21 02:21:14 h sshd[1]: hello") == []
     assert maillog.messages([]) == []
-    assert maillog.refusals([]) == []
+    assert log_refusals.refusals([]) == []
 
 
 def test_queue_id_used_twice_makes_two_messages() -> None:
@@ -165,7 +166,7 @@ def test_later_success_makes_up_for_an_earlier_deferral() -> None:
 
 
 def test_refusal_at_connect_has_no_addresses() -> None:
-    (refusal,) = maillog.refusals(
+    (refusal,) = log_refusals.refusals(
         log(
             "smtpd[1] NOQUEUE: reject: CONNECT from a[10.0.0.1]: 554 5.7.1 <a[10.0.0.1]>: Client "
             "host rejected: Access denied; proto=SMTP"
@@ -176,7 +177,7 @@ def test_refusal_at_connect_has_no_addresses() -> None:
 
 
 def test_bounce_has_an_empty_sender() -> None:
-    (refusal,) = maillog.refusals(
+    (refusal,) = log_refusals.refusals(
         log(
             "smtpd[1] NOQUEUE: reject: RCPT from a[10.0.0.1]: 450 4.1.1 <x@example.org>: Recipient "
             "address rejected: unknown; from=<> to=<x@example.org> proto=ESMTP helo=<a>"
@@ -187,7 +188,7 @@ def test_bounce_has_an_empty_sender() -> None:
 
 def test_warning_only_is_no_refusal() -> None:
     entries = log("smtpd[1] NOQUEUE: reject_warning: RCPT from a[10.0.0.1]: 554 5.7.1 no; from=<>")
-    assert maillog.refusals(entries) == []
+    assert log_refusals.refusals(entries) == []
 
 
 def test_details_of_one_session_do_not_leak_into_the_next() -> None:
@@ -198,7 +199,7 @@ def test_details_of_one_session_do_not_leak_into_the_next() -> None:
         "smtpd[1] connect from a[10.0.0.1]",
         "smtpd[1] warning: a[10.0.0.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6",
     )
-    (refusal,) = maillog.refusals(entries)
+    (refusal,) = log_refusals.refusals(entries)
     assert refusal.details == ()
     assert (refusal.code, refusal.reason) == ("535", "UGFzc3dvcmQ6")
 
@@ -221,7 +222,7 @@ def test_login_of_a_later_session_does_not_count() -> None:
         "smtpd[1] connect from a[10.0.0.1]",
         "smtpd[1] disconnect from a[10.0.0.1] ehlo=1 auth=1 commands=2",
     )
-    (refusal,) = maillog.refusals(entries)
+    (refusal,) = log_refusals.refusals(entries)
     assert refusal.logged_in is None
 
 
@@ -251,7 +252,7 @@ def test_stamps_of_every_source(line: str) -> None:
 def test_programs_without_an_instance(program: str) -> None:
     (entry,) = maillog.parse(f"Nov 25 02:21:15 relay {program}[12]: fatal: no main.cf")
     assert (entry.program, entry.service) == (program, program)
-    (complaint,) = maillog.complaints([entry])
+    (complaint,) = log_refusals.complaints([entry])
     assert complaint.service == program
 
 
@@ -289,8 +290,8 @@ def test_delivery_to_an_address_without_brackets() -> None:
     assert found is not None and found.recipient == "u@a.example.com"
 
 
-def refused(what: str, program: str = "smtpd") -> maillog.Refusal:
-    (found,) = maillog.refusals(log(f"{program}[1] {what}"))
+def refused(what: str, program: str = "smtpd") -> log_refusals.Refusal:
+    (found,) = log_refusals.refusals(log(f"{program}[1] {what}"))
     return found
 
 
@@ -466,7 +467,7 @@ COMPLAINTS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("line", "expected"), COMPLAINTS)
 def test_complaint(line: str, expected: dict[str, Any]) -> None:
-    (found,) = maillog.complaints(log(line))
+    (found,) = log_refusals.complaints(log(line))
     assert {name: getattr(found, name) for name in expected} == expected
     assert (found.pid, found.time) == (1, "Oct 21 02:21:14")
 
@@ -478,13 +479,12 @@ def test_what_is_no_complaint() -> None:
         "cleanup[1] 9BECF3F19D: message-id=<fatal: error: warning:@x>",
         "master[1] daemon started -- version 3.7.2, configuration /etc/postfix",
     )
-    assert maillog.complaints(entries) == []
+    assert log_refusals.complaints(entries) == []
 
 
 # -- anything at all -----------------------------------------------------------
 
-# FUZZ_LINES=100000 tries them in earnest.
-FUZZ = int(os.environ.get("FUZZ_LINES", "5000"))
+FUZZ = 100_000 if LONG else 5_000
 
 
 def garbled(number: int) -> list[str]:
@@ -507,6 +507,8 @@ def garbled(number: int) -> list[str]:
     made = []
     for _count in range(number):
         line = chance.choice(lines)
+        if chance.random() < 0.05:
+            line = "".join(map(chr, chance.choices(range(0xD800), k=chance.randrange(200))))
         if chance.random() < 0.3:
             line = f"Feb 29 02:21:14 relay postfix/{chance.choice(texts).replace(' ', ': ', 1)}"
         for _change in range(chance.randrange(6)):
@@ -526,11 +528,15 @@ def garbled(number: int) -> list[str]:
 
 def test_no_line_raises_an_error() -> None:
     like = datetime.fromisoformat("2026-11-24T03:09:43+00:00")
-    entries = maillog.parse("\n".join(garbled(FUZZ)))
+    lines = garbled(FUZZ)
+    entries = maillog.parse("\n".join(lines))
     assert len(entries) > FUZZ / 4
     maillog.messages(entries)
-    maillog.refusals(entries)
-    maillog.complaints(entries)
+    log_refusals.refusals(entries)
+    log_refusals.complaints(entries)
+    log_summary.LogSummary(log_summary.Summary().count(lines)).text()
+    for queue_id in {entry.queue_id for entry in entries[:50]}:
+        log_summary.trail(lines, queue_id)
     for entry in entries:
         assert entry.clock and maillog.parse_line(entry.line) is not None
         maillog.moment(entry, like)

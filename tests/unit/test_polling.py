@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from handson import polling as module
-from handson.polling import patience
+from handson.errors import HandsonError
+from handson.polling import patience, wait_for
 
 
 def test_patience_begins_at_once_and_grows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,3 +20,8 @@ def test_patience_begins_at_once_and_grows(monkeypatch: pytest.MonkeyPatch) -> N
     gone = list(patience(60))
     assert gone[0] == 0 and gone[-1] <= 60
     assert pauses[0] == 0.2 and pauses == sorted(pauses) and pauses[-1] == 5.0
+
+
+def test_what_is_waited_for_is_named() -> None:
+    with pytest.raises(HandsonError, match="Timed out after 0 s waiting for the post"):
+        wait_for(lambda: None, 0, "the post")

@@ -10,8 +10,10 @@ import pytest
 
 from handson.course import progress
 from handson.course.begin import begin
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 GOOD: dict[str, Any] = {"passed": True, "checks": []}
 BAD: dict[str, Any] = {"passed": False, "checks": []}

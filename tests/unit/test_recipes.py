@@ -87,10 +87,11 @@ def follow(title: str, folder: Path) -> Checkout:
 STEP = r"""
 import re
 import sys
+from pathlib import Path
 from handson.course import outline, progress
 from handson.workspace import Workspace
 
-home = Workspace(sys.argv[1])
+home = Workspace("meadow", Path(sys.argv[1]))
 for text in ("9b", "09b", "dkim", "09b_dkim"):
     assert outline.find(text).slug == "09b_dkim", text
 assert outline.find("9").slug == "09_harden"
@@ -106,6 +107,7 @@ print(*[rule.id for rule in step.rules])
 """
 
 
+@pytest.mark.slow
 def test_add_a_step(tmp_path: Path) -> None:
     checkout = follow("add a step", tmp_path / "copy")
     said = checkout.run("-c", STEP, str(tmp_path / "home"))

@@ -10,10 +10,12 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.run.report_page import page, write_page
 from handson.course.run.result import Fault, Record
 from handson.ui.view import Note
+
+STEPS = steps()
 
 PIXEL = "iVBORw0KGgo="  # not a picture, but nobody draws it
 WIDGET = "application/vnd.jupyter.widget-view+json"

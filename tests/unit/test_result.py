@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.run.result import Fault, Record, error_text, find_fault, find_unmet
+
+STEPS = steps()
 
 
 def cell(source: str = "1", count: int | None = 1, **more: Any) -> dict[str, Any]:

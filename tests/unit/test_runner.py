@@ -17,7 +17,7 @@ from waiting import wait_until
 from handson.cloud.targets.aws import AwsTarget
 from handson.cloud.targets.lab import LabTarget
 from handson.course import outline
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.run import runner
 from handson.course.run.kernel import run_notebook
 from handson.course.run.runner import Plan, kernel_environment, run_course
@@ -25,6 +25,8 @@ from handson.errors import HandsonError
 from handson.lab.lock import hold
 from handson.settings import Settings
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 CANARY = "Canary-7f3a9c"
 # Another run of the tests beside this one has a lock of its own.
@@ -218,6 +220,7 @@ def test_the_kernel_is_told_where_it_runs(tmp_path: Path) -> None:
     assert run_notebook(source, tmp_path / "c {d}.ipynb", given, 10) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import ast
+import json
+import subprocess
+from pathlib import Path
+
 import pytest
 from recorded import Recorded, as_root
 
 from handson.errors import HandsonError
+from handson.hosts.host import fill
 from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12
 from handson.mail.sasl import Database, Sasl, read_configuration, read_users
 
@@ -98,3 +104,16 @@ def test_the_database_as_a_file() -> None:
 def test_database_at_another_path() -> None:
     runner = Recorded({as_root("test -e /srv/sasldb2"): MISSING})
     assert Sasl(runner, DEBIAN_12, "/srv/sasldb2").database_file() == Database("/srv/sasldb2")
+
+
+@pytest.mark.parametrize("user", ["smtp-auth", "a", "ab.", "x" * 32])
+def test_the_notebook_finds_the_record_of_any_user(tmp_path: Path, user: str) -> None:
+    database = tmp_path / "sasldb2"
+    database.write_bytes(b"\0\3ab\0\1abX\0tr0ub4dor\0%b\0example.com\0\2" % user.encode())
+    notebook = Path(__file__).parents[2] / "notebooks" / "03_sasldb.ipynb"
+    sources = ["".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"]]
+    [source] = [one for one in sources if one.startswith("server.run(") and "tr -c" in one]
+    command = ast.literal_eval(source.removeprefix("server.run")).removeprefix("sudo ")
+    line = fill(command, {"sasldb": str(database), "user": user})
+    shown = subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["tr0ub4dor", user, "example.com"]

@@ -10,10 +10,11 @@ import pickle
 
 import pytest
 
-from handson.secret import MASK, Secret, encodings, scrub
+from handson.secret import MASK, Output, Secret, encodings, masked, remember, scrub
 from handson.settings import check_password
 
 CANARY = "canary-7f3a"
+SECOND = Secret("second-1&2")
 
 
 def test_no_text_face_shows_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -74,3 +75,23 @@ def test_the_longest_spellings_go_first() -> None:
     spellings = encodings(Secret("abc"), ["joe"])
     assert spellings[-1] == "abc"
     assert len(spellings) == 4
+
+
+def test_what_a_host_printed_is_read_as_it_is_and_shown_masked() -> None:
+    # The user, a word of an answer and a base64 that holds the password are facts.
+    remember(Secret("smtp-auth"), ["joe@example.com"])
+    printed = Output("smtp-auth@example.com: userPassword\n")
+    assert printed.split("@")[0] == "smtp-auth"
+    assert printed == "smtp-auth@example.com: userPassword\n"
+    assert json.loads(json.dumps(printed)) == printed
+    for face in (str(printed), f"{printed}", "%s" % printed, repr(printed), str((0, printed))):  # noqa: UP031
+        assert "smtp-auth" not in face and MASK in face
+
+
+def test_every_secret_that_was_remembered_is_masked() -> None:
+    remember(Secret("first-one"))
+    remember(Secret("second-1&2"), ["joe"])
+    remember(None, ["joe"])
+    text = masked(f"first-one second-1&2 second-1%262 second-1&amp;2 {encodings(SECOND, ['joe'])}")
+    assert "first" not in text and "second" not in text
+    assert masked("joe") == "joe"

@@ -164,10 +164,17 @@ def test_bulk_is_what_probe_returns(log: Path) -> None:
     assert host.bulk("printf ''") == (0, "")
 
 
-def test_bulk_masks_the_password_and_leaves_the_packing_alone(log: Path) -> None:
+def test_what_is_read_is_no_other_for_a_password_that_stands_in_it(log: Path) -> None:
     # One letter is in every base64 there is.
     host = ThisMachine(str(log), hidden=lambda: (Secret("e"), ()))
-    assert host.bulk("echo hello")[1] == "h••••••••llo\n"
+    for _status, output in (host.bulk("echo hello"), host.probe("echo hello")):
+        assert output == "hello\n" and str(output) == "h••••••••llo\n"
+    assert host.read("echo hello").strip() == "hello"
+    for view in (host.run("echo hello"), host.run("echo hello").commands[0]):
+        assert "hello" not in view.text().split("\n", 1)[1] and "hello" not in view.output
+    with pytest.raises(CommandFailed) as failed:
+        host.read("echo hello; exit 1")
+    assert "hello" not in str(failed.value)
 
 
 def test_bulk_says_when_the_host_cannot_pack(programs: Path, log: Path) -> None:

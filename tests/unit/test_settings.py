@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import random
+import re
+from pathlib import Path
+
 import pytest
+from waiting import LONG
 
 from handson import settings
 from handson.errors import InvalidInput
@@ -14,6 +19,9 @@ from handson.settings import Settings
     [
         ("example.com", "example.com"),
         ("  Example.COM. ", "example.com"),
+        ("example.com。", "example.com"),
+        ("例え。jp．", "xn--r8jz45g.jp"),
+        ("x" * 51 + ".example", "x" * 51 + ".example"),
         ("bücher.example", "xn--bcher-kva.example"),
         ("日本語.jp", "xn--wgv71a119e.jp"),
         ("a-b.mail.example.org", "a-b.mail.example.org"),
@@ -37,6 +45,8 @@ def test_domain_is_kept_in_ascii(typed: str, kept: str) -> None:
         "a_b.com",
         "x" * 64 + ".com",
         "example.com/../..",
+        "example.com.。",
+        "x" * 52 + ".example",
     ],
 )
 def test_domain_refused(typed: str) -> None:
@@ -59,11 +69,19 @@ def test_user_refused(typed: str) -> None:
 
 def test_address() -> None:
     assert settings.check_address(" a.b+c@Bücher.example ") == "a.b+c@xn--bcher-kva.example"
+    assert settings.check_address("a@example.com。") == "a@example.com"
+    # No certificate has its domain in it.
+    assert settings.check_address(f"a@{'x' * 60}.example") == f"a@{'x' * 60}.example"
 
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "a", "@example.com", "a@", "a@localhost", "a..b@x.com", "a b@x.com", "`id`@x.com"],
+    [
+        *("", "a", "@example.com", "a@", "a@localhost", "a..b@x.com", "a b@x.com", "`id`@x.com"),
+        # A mail program takes the first for an option, an inline table parts the second at "=".
+        *("-oQ@x.com", "a=b@x.com", ".a@x.com", "a.@x.com", "+a@x.com", "x" * 65 + "@x.com"),
+        f"{'x' * 64}@{'y.' * 94}com",
+    ],
 )
 def test_address_refused(typed: str) -> None:
     with pytest.raises(InvalidInput):
@@ -109,7 +127,16 @@ def test_region() -> None:
 
 def test_date() -> None:
     assert settings.check_date("20251124") == "20251124"
-    for typed in ("", "20251324", "2025112", "2025-11-24", "today", "2025 124"):
+    for typed in (
+        "",
+        "20251324",
+        "2025112",
+        "2025-11-24",
+        "today",
+        "2025 124",
+        "9" * 16,
+        "20251124" * 2,
+    ):
         with pytest.raises(InvalidInput):
             settings.check_date(typed)
 
@@ -165,6 +192,12 @@ def test_long_and_unprintable_input_is_shortened_in_the_sentence() -> None:
         settings.check_user("\x1b[31m" + "x" * 500)
     assert "\x1b" not in str(caught.value)
     assert len(caught.value.what) < 120
+
+
+def test_a_long_domain_is_told_its_bound() -> None:
+    with pytest.raises(InvalidInput, match="63 characters") as caught:
+        settings.check_domain("x" * 55 + ".example")
+    assert "59" in caught.value.cure
 
 
 def test_environment() -> None:
@@ -226,3 +259,57 @@ def test_addresses_of_own_hosts_have_names_of_their_own() -> None:
     assert found == {"server": "a@192.0.2.1", "server_address": "10.0.0.1"}
     assert Settings(**found).server_ip == "10.0.0.1"
     assert Settings(**found).client_ip == "10.87.3.20"
+
+
+def test_a_variable_that_the_course_does_not_know_names_the_nearest() -> None:
+    for typed, near in {
+        "HANDSON_DOMIAN": "HANDSON_DOMAIN",
+        "HANDSON_SERVER_ADDRESS": "HANDSON_SERVER",
+        "HANDSON_WORKSPACES": "HANDSON_WORKSPACE",
+        "HANDSON_X": "HANDSON_",
+    }.items():
+        for read in (settings.from_environment, settings.password_from_environment):
+            with pytest.raises(InvalidInput, match=typed) as refused:
+                read({typed: "x"})
+            assert near in refused.value.cure and f"unset {typed}" in refused.value.cure
+    others = {"HANDSON_SEED": "7", "HANDSON_LONG": "1", "_HANDSON_COMPLETE": "bash_complete"}
+    assert settings.from_environment(others | {"HANDSON": "x", "HANDSOME": "x"}) == {}
+
+
+def test_no_other_module_reads_the_courses_variables() -> None:
+    package = Path(settings.__file__).parent
+    reading = re.compile(r"environ\S*HANDSON_|getenv|envvar|environ\S*\b(?:FAULT|HEADLESS)")
+    found = [path.name for path in package.rglob("*.py") if reading.search(path.read_text())]
+    assert found == ["settings.py"]
+
+
+@pytest.mark.parametrize("typed", ["a\0b", "~/k\x1b[2J", "\ud800"])
+def test_a_key_file_that_cannot_be_one(typed: str) -> None:
+    with pytest.raises(InvalidInput):
+        Settings(ssh_key=typed)
+
+
+def test_no_choice_raises_another_error_and_each_is_kept_as_it_is_checked() -> None:
+    draw = random.Random(7)
+    parts = [
+        *"-.@=:/ \t\n\0\x1b。．é日\ud800\u202e'\"{}$;0123456789",
+        "xn--",
+        "a",
+        "9" * 16,
+        "x" * 64,
+    ]
+    parts += ["example", ".com", "smtp", "ssh-ed25519 ", "AAAA", "user@", "10.87.0.0", "/16", "-1"]
+    for name, check in settings.CHECKS.items():
+        good = str(getattr(Settings(), name))
+        for _number in range(5_000 if LONG else 200):
+            text = "".join(draw.choices([*parts, good], k=draw.randrange(7)))
+            try:
+                kept = check(text)
+            except InvalidInput as refused:
+                assert refused.cure and len(str(refused).splitlines()) == 2, (name, text)
+                str(refused).encode()
+            except Exception as error:
+                raise AssertionError((name, text)) from error
+            else:
+                assert check(kept) == kept, (name, text)
+                kept.encode()

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from handson import private_file
 from handson.cloud.targets import Place, Target
 from handson.cloud.targets.aws import AwsTarget
 from handson.cloud.targets.lab import LabTarget
 from handson.errors import HandsonError
-from handson.hosts.ssh import _write, known_hosts, ssh_config, way_to
+from handson.hosts.ssh import known_hosts, ssh_config, way_to
 from handson.settings import Settings
 
 PC = Place("127.0.0.1", 40022, "admin", ("ssh-ed25519 AAAApc", "ssh-rsa AAAApc2"))
@@ -103,7 +104,7 @@ def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
     file = tmp_path / "ssh_config"
     file.write_text("old and longer than the new text")
     file.chmod(0o644)
-    _write(file, "new")
+    private_file.write(file, "new")
     assert file.read_text() == "new"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 

@@ -1,10 +1,17 @@
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from handson import begin
+from handson.cloud.cloud import Cloud
 from handson.cloud.stacks import IMAGES, plan
+from handson.course.steps.start import Start
 from handson.errors import CloudError
 from handson.settings import SYSTEMS, Settings
+from handson.ui.view import Table
+from handson.workspace import Workspace
 
 SETTINGS = Settings(date="20250101", domain="example.org", vpc_cidr="10.99.0.0/16")
 
@@ -65,3 +72,25 @@ def test_templates_are_there() -> None:
 
 def test_each_system_that_can_be_chosen_has_an_image() -> None:
     assert set(IMAGES) == set(SYSTEMS)
+
+
+def test_hosts_that_were_made_with_other_choices_are_named(
+    cloud_of: Callable[..., Cloud], tmp_path: Path
+) -> None:
+    step = begin("00_start", Workspace("meadow", tmp_path / "meadow"))
+    assert isinstance(step, Start)
+    nobody = SimpleNamespace(server=None, client=None, stranger=None)
+
+    def create(**choices: str) -> Table:
+        cloud = cloud_of("20250202", own_ip="203.0.113.5", **choices)
+        step.__dict__ |= {"cloud": cloud, "settings": cloud.settings, "hosts": nobody}
+        shown = step.create()
+        assert [row[2] for row in shown.rows] == ["CREATE_COMPLETE"] * 5
+        return shown
+
+    for shown in (create(), create()):
+        assert shown.title == "" and set(shown.tones) == {""}
+    shown = create(domain="alps.example", user="another")
+    assert "(Domain=example.com)" in shown.title
+    assert "handson reset --hard --name meadow" in shown.title
+    assert set(shown.tones) == {"warn"}

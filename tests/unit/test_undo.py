@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from handson.course.log_window import counts_since, forget_hosts, let_count
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.step import Step
 from handson.course.undo import Undone
 from handson.ui.view import Note, Terminal
 from handson.workspace import Workspace
+
+STEPS = steps()
 
 EARLY, LATE = "2025-01-01T10:00:00.000001+00:00", "2025-01-01T12:00:00.000001+02:00"
 

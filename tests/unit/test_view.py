@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from handson.ui.terminal import plain
 from handson.ui.view import STYLE, Diff, Note, Table, Terminal, View
 
 EVIL = "<script>alert('x')</script>"
@@ -84,3 +85,11 @@ def test_diff_leaves_out_the_file_names_in_html_only() -> None:
 def test_the_style_outweighs_jupyters_and_is_one_line() -> None:
     assert STYLE.startswith("<style>div.ho.ho.ho{") and STYLE.endswith("}</style>")
     assert "div.ho " not in STYLE and "\n" not in STYLE
+
+
+def test_what_a_host_printed_steers_no_terminal() -> None:
+    words = "a\x1b[2J\u202eb\x9b\tc\nd"
+    table = Table(["x"], [[words]])
+    for view in (Terminal("server", "cat", words, 0), Note(words), table):
+        for face in (str(view), repr(view), plain(view), view._repr_mimebundle_()["text/plain"]):
+            assert not set("\x1b\u202e\x9b") & set(face) and "a?[2J?b?" in face

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handson import private_file
 from handson.cloud import targets
 from handson.cloud.targets import Target
 from handson.course import outline
@@ -19,10 +20,9 @@ from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.lab.lock import hold
-from handson.settings import TARGETS
+from handson.settings import FAULT, HEADLESS, TARGETS, variable
 
 CELL_SECONDS = 180
-HEADLESS = "HANDSON_HEADLESS"
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def kernel_environment(target: Target) -> dict[str, str]:
         **target.environment,
         HEADLESS: "1",
         # Nobody is there to find it, so it is always the same fault that is planted.
-        "HANDSON_FAULT": os.environ.get("HANDSON_FAULT") or "chrooted-smtpd",
+        FAULT: variable(FAULT) or "chrooted-smtpd",
         "HANDSON_NAME": target.workspace.name,
         "HANDSON_WORKSPACE": str(target.workspace.path.absolute()),
         "HANDSON_TARGET": target.name,
@@ -196,6 +196,7 @@ def new_folder(runs: Path) -> Path:
     while True:
         folder = runs.absolute() / time.strftime("%Y%m%d-%H%M%S")
         with contextlib.suppress(FileExistsError):  # a run beside this one took this second
-            folder.mkdir(parents=True)
+            private_file.make_folder(folder.parent)
+            folder.mkdir(mode=0o700)  # what hosts answered is in it
             return folder
         time.sleep(0.1)

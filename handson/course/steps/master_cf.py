@@ -5,6 +5,7 @@ from __future__ import annotations
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
 from handson.diagnosis.chain import Link, up_to
+from handson.hosts import snapshot
 from handson.hosts.restore import put_back
 from handson.i18n import _
 from handson.mail.observation import Scene
@@ -14,13 +15,6 @@ from handson.ui.view import View
 RULES = Rules("anonymous", "submission", "survey")
 MANUAL = "https://www.postfix.org/master.5.html"
 README = "https://www.postfix.org/SASL_README.html"
-LISTS = (
-    "smtpd_client_restrictions",
-    "smtpd_helo_restrictions",
-    "smtpd_sender_restrictions",
-    "smtpd_relay_restrictions",
-    "smtpd_recipient_restrictions",
-)
 
 
 class MasterCf(Step):
@@ -30,17 +24,22 @@ class MasterCf(Step):
     title = _("master.cf")
     purpose = _("Start the submission service on port 587, for logged-in clients only.")
     rules = RULES
+    snapshots = ("server",)
 
     def undo(self) -> list[View]:
-        """Put master.cf back, so that nothing listens on port 587, and stop saslauthd."""
+        """Put master.cf back, so that nothing listens on port 587, and saslauthd as it was."""
         server, postfix = self.hosts.server, self.scene().postfix
         shown = put_back(server, MASTER_CF, mark="^(submission|587)[[:space:]]+inet")
         # A run that was killed may have put the file back and not come to the restart.
         is_stale = postfix.is_listening(587) and not find_submission(postfix.services())
         if shown or is_stale:
             shown.append(server.run("sudo systemctl restart postfix"))
-        if server.facts.service("saslauthd").is_running:
-            shown.append(server.run("sudo systemctl stop saslauthd"))
+        if snapshot.has(server, self.slug):
+            ran = snapshot.has(server, self.slug, "saslauthd")
+            if server.facts.service("saslauthd").is_running != ran:
+                what = "start" if ran else "stop"
+                shown.append(server.run("sudo systemctl {what} saslauthd", what=what))
+        snapshot.forget(server, self.slug)
         return shown
 
 

@@ -1,4 +1,4 @@
-"""Is Cyrus SASL there with its PLAIN plug-in, and does smtpd.conf say what Postfix has to do?"""
+"""Is Cyrus SASL there with its PLAIN plug-in, and does smtpd.conf say how it checks?"""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def saslpasswd2_there(scene: Scene) -> Finding:
 
 @RULES.now(
     "password-check-auxprop",
-    _("smtpd.conf has passwords checked against a database of its own (auxprop)."),
+    _("Passwords are looked up in a database of SASL's own (auxprop)."),
     OPTIONS,
     ("smtpd-conf-syntax", "smtpd-conf-ignored", "saslauthd-denied", "saslauthd-absent"),
 )
@@ -87,8 +87,10 @@ def password_check_auxprop(scene: Scene) -> Finding:
     path = scene.server.system.smtpd_conf
     return bad(
         f"{path}: pwcheck_method: {value or '–'}",
-        _("The file is missing, lies in a folder that this system ignores, or asks saslauthd."),
-        _("Write “pwcheck_method: auxprop” into {path}; no // remark behind it.").format(path=path),
+        _("The file is missing, is in a folder that this system ignores, or names saslauthd."),
+        _("Write “pwcheck_method: auxprop” into {path}, with no // comment after it.").format(
+            path=path
+        ),
     )
 
 
@@ -104,6 +106,6 @@ def plain_offered(scene: Scene) -> Finding:
         return good(f"mech_list: {value}")
     return bad(
         f"mech_list: {value or '–'}",
-        _("Without mech_list every plug-in that is installed is offered; without PLAIN, not ours."),
+        _("PLAIN is not in mech_list. Without a mech_list, all installed mechanisms are offered."),
         _("Write “mech_list: PLAIN” into {path}.").format(path=scene.server.system.smtpd_conf),
     )

@@ -57,7 +57,7 @@ class Sasldb(Step):
 
 @RULES.now(
     "user-in-sasldb",
-    _("The user stands in sasldb with the mail domain as realm."),
+    _("The user is in sasldb, with the mail domain as realm."),
     MANUAL,
     ("sasldb-missing", "sasldb-corrupt"),
 )
@@ -69,7 +69,7 @@ def user_in_sasldb(scene: Scene) -> Finding:
         _("{path} holds: {users}").format(
             path=scene.survey.database, users=", ".join(users) or _("no user")
         ),
-        _("The user was not created, or in another realm or another file."),
+        _("The user was not created, or was created in another realm or another file."),
         _create(scene),
     )
 
@@ -88,7 +88,7 @@ def sasldb_readable(scene: Scene) -> Finding:
         return good(f"{path} {mode}")
     return bad(
         f"{path} {mode}",
-        _("smtpd runs as postfix, and neither owner nor group of the file lets it read."),
+        _("smtpd runs as postfix, and neither owner nor group of the file allows it to read."),
         f"sudo chown root:postfix {path}; sudo chmod 0640 {path}",
     )
 
@@ -107,7 +107,7 @@ def sasldb_private(scene: Scene) -> Finding:
         return good(f"{path} {mode}")
     return bad(
         f"{path} {mode}",
-        _("Its mode lets every user of the server read it."),
+        _("Its mode allows every user of the server to read it."),
         f"sudo chmod 0640 {path}",
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from handson.cloud.security_groups import covers
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
@@ -9,7 +11,7 @@ from handson.errors import NotHere
 from handson.i18n import _
 from handson.mail.observation import Scene
 from handson.ui.choice import Choice, Option
-from handson.ui.view import Note, View
+from handson.ui.view import Note, Terminal, View
 
 __all__ = ["RULES", "covers"]
 
@@ -32,12 +34,12 @@ class SecurityGroup(Step):
                 Option(
                     "vpc",
                     _("the VPC, {cidr}").format(cidr=self.settings.vpc_cidr),
-                    _("better, because all clients of this relay are inside; nobody else can try"),
+                    _("better, as all clients of this relay are inside: nobody else can try"),
                 ),
                 Option(
                     "anywhere",
                     _("everybody, 0.0.0.0/0"),
-                    _("as in the tutorial; needed only for clients outside, and found by guessers"),
+                    _("as in the tutorial; only for clients outside: all can guess passwords"),
                 ),
             ],
             self.settings.submission_source,
@@ -59,10 +61,25 @@ class SecurityGroup(Step):
             return Note(f"{error.what} {own}", "quiet")
         group = self.cloud.names.server_group
         if opened:
-            text = _("{group} lets in TCP 587 from {source} now.")
+            text = _("{group} allows TCP 587 from {source} now.")
         else:
-            text = _("{group} let in TCP 587 from {source} already: nothing was changed.")
+            text = _("{group} allowed TCP 587 from {source} already: nothing was changed.")
         return Note(text.format(group=group, source=source), "good")
+
+    def open_by_hand(self, source: str) -> View:
+        """Return the command of the AWS CLI that opens the port, with the group's own id."""
+        try:
+            stacks = {stack.name: stack for stack in self.cloud.stacks()}
+        except NotHere as error:
+            return Note(error.what, "quiet")
+        group = stacks[self.cloud.names.server_stack].outputs["SecurityGroupId"]
+        command = [
+            *("aws", "ec2", "authorize-security-group-ingress"),
+            *("--region", self.settings.region, "--group-id", group),
+            *("--protocol", "tcp", "--port", "587", "--cidr", source),
+        ]
+        note = _("for a terminal of your own: not run here")
+        return Terminal(_("your computer"), shlex.join(command), "", 0, note)
 
     def undo(self) -> list[View]:
         """Close port 587."""
@@ -76,7 +93,7 @@ class SecurityGroup(Step):
             # A range that holds 587 too is not what the step makes.
             is_ours = rule.is_inbound and rule.protocol == "tcp" and rule.port == "587"
             if is_ours and self.cloud.close_port(587, rule.source):
-                text = _("{group} lets in TCP 587 from {source} no longer.")
+                text = _("{group} no longer allows TCP 587 from {source}.")
                 shown.append(Note(text.format(group=group, source=rule.source), "good"))
         return shown
 
@@ -116,6 +133,6 @@ def submission_answers(scene: Scene) -> Finding:
         return good(dialogue.connected)
     return bad(
         dialogue.outcome(),
-        _("The security group drops the packets: a port that nothing listens on would refuse."),
+        _("The packets are dropped on the way: a port that nothing listens on would refuse."),
         _("Look at the group's inbound rules and at which group the instance is in."),
     )

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable, Mapping
+
 from handson.cloud import targets
 from handson.cloud.stacks import plan
+from handson.cloud.targets import Place
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import forget_hosts
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
+from handson.errors import NotHere
 from handson.hosts.inventory import wait_until_ready
+from handson.hosts.ssh import way_to
 from handson.i18n import _
 from handson.mail.observation import Scene
+from handson.settings import check_apart
 from handson.ui.form import SettingsForm
 from handson.ui.progress import progress
-from handson.ui.view import Note, Table, View
+from handson.ui.view import Note, Session, Table, Terminal, View
 
 RULES = Rules("relay")
 
@@ -36,8 +43,11 @@ class Start(Step):
         chosen = form.settings()
         targets.of(chosen, self.workspace).check_choices()
         password = form.take_password()
+        kept = self.workspace.password
+        if kept and not password:
+            check_apart(kept, chosen)
         self.workspace.save(chosen)
-        if password is not None or self.workspace.password is None:
+        if password or not kept:
             self.workspace.save_password(password)
         self.choose_anew()
         known = self.settings
@@ -61,6 +71,7 @@ class Start(Step):
         if not self.target.makes_hosts:
             return self._meet()
         rows = []
+        others: dict[str, str] = {}
         if self.cloud.instance(self.cloud.names.server) is None:
             forget_hosts(self.workspace)  # whatever was done was done on others
         key = self.cloud.import_key(self.workspace.public_key)
@@ -69,10 +80,62 @@ class Start(Step):
                 shown.say(stack.name)
                 made = self.cloud.create(stack, shown.say)
                 rows.append([made.name, f"cfn/{stack.template.name}", made.status])
+                others |= stack.differing(made)
             for host in filter(None, (self.hosts.server, self.hosts.client, self.stranger)):
                 shown.say(_("waiting for {host}").format(host=host.name))
                 wait_until_ready(host)
-        return Table([_("stack"), _("template"), _("status")], rows)
+        title = self._made_otherwise(others) if others else ""
+        tones = ["warn" if others else ""] * len(rows)
+        return Table([_("stack"), _("template"), _("status")], rows, title, tones)
+
+    def _made_otherwise(self, others: Mapping[str, str]) -> str:
+        return _(
+            "The hosts were made with other choices ({others}), and keep them. To replace the "
+            "hosts by new ones with your choices, run in a terminal: "
+            "handson reset --hard --name {name}"
+        ).format(
+            others=", ".join(f"{parameter}={value}" for parameter, value in others.items()),
+            name=self.workspace.name,
+        )
+
+    def stacks_by_hand(self) -> View:
+        """Return the command of the AWS CLI that makes each stack, with its real values."""
+        try:
+            made = {stack.name: stack for stack in self.cloud.stacks()}
+            plans = plan(self.settings, self.cloud.names.key, self.settings.own_ip)
+        except NotHere as error:
+            return Note(error.what, "quiet")
+        tags = [f"Key={key},Value={value}" for key, value in self.cloud.names.tags.items()]
+        return _to_type(
+            shlex.join(
+                [
+                    *("aws", "cloudformation", "create-stack", "--region", self.settings.region),
+                    *("--stack-name", one.name),
+                    *("--template-body", f"file://cfn/{one.template.name}", "--parameters"),
+                    *(
+                        f"ParameterKey={key},ParameterValue={value}"
+                        for key, value in made[one.name].parameters.items()
+                    ),
+                    *("--tags", *tags),
+                ]
+            )
+            for one in plans
+            if one.name in made
+        )
+
+    def ssh_by_hand(self) -> Session:
+        """Return the commands of ssh that lead to the client, through its bastion."""
+        way = way_to("client", self.target, self.hosts)
+        *before, last = [place for place, _name in way.values()]
+        jump = ["-J", ",".join(map(_in_url, before))] if before else []
+        port = ["-p", str(last.port)] if last.port != 22 else []
+        key = last.key or str(self.workspace.key_file.absolute())
+        return _to_type(
+            [
+                shlex.join(["ssh-add", key]),
+                shlex.join(["ssh", *jump, *port, f"{last.user}@{last.address}"]),
+            ]
+        )
 
     def _meet(self) -> Table:
         hosts = [host for host in (self.server, self.client, self.stranger) if host]
@@ -97,6 +160,19 @@ class Start(Step):
         if known and not there:
             shown.append(Note(_("The hosts are gone; what was done on them is forgotten.")))
         return shown
+
+
+def _to_type(commands: Iterable[str]) -> Session:
+    shown = [Terminal(_("your computer"), one, "", 0) for one in commands]
+    if shown:
+        shown[-1].note = _("for a terminal of your own: not run here")
+    return Session(shown)
+
+
+def _in_url(place: Place) -> str:
+    """Return a place as ssh's -J takes it."""
+    address = f"[{place.address}]" if ":" in place.address else place.address
+    return f"{place.user}@{address}" + (f":{place.port}" if place.port != 22 else "")
 
 
 @RULES.now(
@@ -136,7 +212,7 @@ def relay_answers(scene: Scene) -> Finding:
 
 @RULES.happened(
     "relayed-without-login",
-    _("A mail from the client was relayed with no login at all, for its address alone."),
+    _("A message from the client was relayed without a login, for its address alone."),
     "https://www.postfix.org/postconf.5.html#mynetworks",
     LOG,
 )

@@ -19,6 +19,7 @@ for name in $names; do
     cp -a "$file" "$draft$file"
   done
   [ ! -e "$home/.mailrc" ] || cp -a "$home/.mailrc" "$draft/mailrc"
+  ! systemctl --quiet is-active saslauthd || : > "$draft/saslauthd"
   [ ! -e "$database" ] || stat -c '%U:%G %a' "$database" > "$draft/sasldb"
   mv -T "$draft" "$folder/$name" 2>/dev/null || rm -rf "$draft"
 done

@@ -12,7 +12,8 @@ from handson.errors import InvalidInput, LabDown, LabError
 from handson.lab import processes
 from handson.lab import state as states
 from handson.lab.lab import check_key, is_left_over
-from handson.lab.state import LabState, Maker, check_name, lab_folder, labs_folder
+from handson.lab.state import LabState, Maker, lab_folder, labs_folder
+from handson.settings import check_name
 
 
 @pytest.fixture(autouse=True)

@@ -200,3 +200,24 @@ def test_where_to_log_in_is_asked_for_hosts_of_ones_own(form: SettingsForm) -> N
     assert list(form.errors) == ["server"]
     form.fields["server"].value = "admin@192.0.2.10"
     assert form.settings().server == "admin@192.0.2.10"
+
+
+@pytest.mark.parametrize("typed", ["smtp-auth", "SMTP-Auth@e", "hello@example.com", "example.net"])
+def test_a_password_that_everybody_sees_is_refused(form: SettingsForm, typed: str) -> None:
+    form.make_password.value = False
+    form.password.value = typed
+    with pytest.raises(InvalidInput, match="no secret") as refused:
+        form.take_password()
+    assert typed not in str(refused.value)
+    assert form.password.value == ""
+    with pytest.raises(InvalidInput, match="none was typed"):
+        form.take_password()
+
+
+def test_a_recipient_that_needs_no_relay_is_refused(form: SettingsForm) -> None:
+    form.fields["recipient"].value = "friend@Example.COM"
+    with pytest.raises(InvalidInput, match="own domain") as refused:
+        form.settings()
+    assert "another domain" in refused.value.cure
+    form.fields["recipient"].value = "friend@sub.example.com"
+    assert form.settings().recipient == "friend@sub.example.com"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from waiting import LONG
 
 from handson.mail.received import Hop, ReceivedMail
 
@@ -67,7 +70,7 @@ def test_protocols_of_rfc_3848(protocol: str, authenticated: bool) -> None:
 
 def test_a_local_hop() -> None:
     hop = Hop.parse("by server.example.com (Postfix, from userid 0) id 4F; now")
-    assert hop.explanation == "server.example.com took it from a program on the same machine."
+    assert hop.explanation == "server.example.com accepted it from a program on the same machine."
 
 
 def test_a_mail_without_a_login() -> None:
@@ -77,9 +80,16 @@ def test_a_mail_without_a_login() -> None:
 @pytest.mark.parametrize("raw", [RAW, RAW.encode(), "From a@b Mon Nov 24\n" + RAW])
 def test_text(raw: str | bytes) -> None:
     text = ReceivedMail(raw).text()
-    assert text.startswith("Subject: Relay <Success> via 587\nFrom:    hello@example.com\n")
+    assert text.startswith("Subject:         Relay <Success> via 587\nEnvelope sender: <hello@")
     assert "\n    smtp-handson\n" in text
-    assert "\n1. server.example.com took it from client [10.87.3.20] with ESMTPA: the A" in text
+    assert "\n1. server.example.com accepted it from client [10.87.3.20] with ESMTPA: the A" in text
+
+
+def test_the_envelope_sender_is_shown_where_it_differs_from_the_header() -> None:
+    mail = ReceivedMail("Return-Path: <bounces@example.com>\nFrom: a@example.com\n\nHi\n")
+    assert mail.envelope_sender == "<bounces@example.com>"
+    assert "Envelope sender: <bounces@example.com>" in mail.text()
+    assert "Envelope sender" not in ReceivedMail("From: a@example.com\n\nHi\n").text()
 
 
 def test_html_is_escaped() -> None:
@@ -107,3 +117,31 @@ def test_an_unknown_charset_and_an_empty_mail() -> None:
 
 def test_a_mail_with_html_only_has_no_text() -> None:
     assert ReceivedMail("Content-Type: text/html\n\n<p>x</p>\n").body == ""
+
+
+@pytest.mark.parametrize("value", ["<", "a@b.c <", '"', "(", "=?utf-8?q?", "a <b@c", "\udcff<"])
+def test_a_malformed_header_is_shown_raw(value: str) -> None:
+    mail = ReceivedMail(f"Subject: x\r\nFrom: {value}\r\nTo: {value}\r\n\r\nHi\r\n")
+    assert mail.body == "Hi" and mail.subject == "x"
+    if value in ("<", '"'):
+        assert mail.sender == mail.recipient == value
+    f"{mail.text()}{mail.html()}".encode()
+
+
+def test_no_header_raises() -> None:
+    draw = random.Random(7)
+    names = ("From", "To", "Subject", "Date", "Received", "Content-Type", "MIME-Version")
+    names += ("Content-Transfer-Encoding", "Content-Disposition")
+    parts = [*"<>@\"();:,=?*'/ \t.a1é\0[]", "=?utf-8?b?", "text/plain", "multipart/mixed", "base64"]
+    parts += ["charset=", "boundary=", "; name*0*=", "quoted-printable", "x@y.z", " from a by b; "]
+    for _number in range(20_000 if LONG else 500):
+        headers = [
+            f"{draw.choice(names)}: {''.join(draw.choices(parts, k=draw.randrange(8)))}"
+            for _header in range(draw.randrange(1, 5))
+        ]
+        raw = "\r\n".join([*headers, "", "Hi", "=?", ""])
+        mail = ReceivedMail(raw)
+        try:
+            f"{mail.text()}{mail.html()}".encode()
+        except Exception as error:
+            raise AssertionError(repr(raw)) from error

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from handson.settings import HEADLESS
 from handson.ui import progress as module
-from handson.ui.progress import HEADLESS, Progress, progress
+from handson.ui.progress import Progress, progress
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from handson.mail.log import Delivery, Entry, Message, Refusal
+from handson.mail.log import Delivery, Entry, Message
+from handson.mail.log_refusals import Refusal
 from handson.mail.timeline import MessageTimeline, RefusalTable, _widths, explain
 
 SENT = Delivery(
@@ -47,16 +48,20 @@ MESSAGE = Message(
     ("text", "words"),
     [
         ("connect from client[10.87.3.20]", "connects"),
-        ("disconnect from client[10.87.3.20] commands=6", "hangs up"),
+        ("disconnect from client[10.87.3.20] commands=6", "disconnects"),
         ("client=client[10.87.3.20], sasl_method=PLAIN, sasl_username=joe", "has logged in"),
         ("client=client[10.87.3.20]", "did not log in"),
-        ("message-id=<1@client>", "complete"),
-        ("from=<a@example.com>, size=609, nrcpt=1 (queue active)", "queue manager"),
-        ("to=<a@example.com>, dsn=2.0.0, status=sent (250 Ok)", "has taken it"),
+        ("message-id=<1@client>", "may still break off"),
+        ("from=<a@example.com>, size=609, nrcpt=1 (queue active)", "complete and in the queue"),
+        ("to=<a@example.com>, dsn=2.0.0, status=sent (250 Ok)", "has accepted it"),
         ("to=<a@example.com>, status=deferred (connect to x: timed out)", "try again"),
         ("to=<a@example.com>, status=bounced (550)", "never"),
-        ("connect to mx[2001:db8::1]:25: Network is unreachable", "did not answer"),
-        ("NOQUEUE: reject: RCPT from x: 554 5.7.1", "Turned away"),
+        ("connect to mx[2001:db8::1]:25: Network is unreachable", "no route to IPv6"),
+        ("connect to mx[192.0.2.1]:25: Network is unreachable", "no route to that address"),
+        ("connect to mx[192.0.2.1]:25: Connection refused", "refuses connections"),
+        ("connect to mx[192.0.2.1]:25: Connection timed out", "did not answer"),
+        ("NOQUEUE: reject: RCPT from x: 554 5.7.1", "Refused"),
+        ("4F2A1: reject: RCPT from x: 554 5.7.1", "Refused"),
         ("warning: x[1.2.3.4]: SASL PLAIN authentication failed: ", "failed"),
         ("removed", "leaves the queue"),
     ],
@@ -75,7 +80,7 @@ def test_an_unknown_line_is_shown_as_it_is() -> None:
 
 def test_text_tells_lines_fields_and_delays() -> None:
     text = MessageTimeline(MESSAGE).text()
-    assert text.startswith("Mail 4F2A1\n02:21:14  submission/smtpd  The client has logged in")
+    assert text.startswith("Message 4F2A1\n02:21:14  submission/smtpd  The client has logged in")
     assert "sasl_username  smtp-auth@example.com" in text
     assert "Delay to friend@example.net: 1.2 s" in text
     for letter, seconds in zip("abcd", ("0.06", "0.01", "0.43", "0.71"), strict=True):
@@ -97,7 +102,11 @@ def test_nobody_logged_in_is_said() -> None:
 
 @pytest.mark.parametrize(
     ("status", "dsn", "meaning"),
-    [("sent", "2.0.0", "success"), ("deferred", "4.4.1", "may pass"), ("bounced", "5.1.1", "good")],
+    [
+        ("sent", "2.0.0", "success"),
+        ("deferred", "4.4.1", "temporary"),
+        ("bounced", "5.1.1", "permanent"),
+    ],
 )
 def test_status_and_dsn_are_explained(status: str, dsn: str, meaning: str) -> None:
     shown = MessageTimeline(replace(MESSAGE, deliveries=(replace(SENT, status=status, dsn=dsn),)))
@@ -139,4 +148,4 @@ def test_refusals() -> None:
 
 
 def test_no_refusals() -> None:
-    assert "Nobody was turned away." in RefusalTable([]).text()
+    assert "No attempt was refused." in RefusalTable([]).text()

@@ -16,7 +16,7 @@ from waiting import own
 from handson.course import checks, live_topology, outline, progress
 from handson.course.begin import begin
 from handson.course.checks import State
-from handson.course.outline import STEPS
+from handson.course.outline import steps
 from handson.course.step import Step
 from handson.diagnosis.cause import Link
 from handson.diagnosis.verdict import Verdict, judge
@@ -25,7 +25,7 @@ from handson.mail.relay_matrix.view import Matrix
 from handson.ui.topology import Way
 
 NAME = own("truth")
-SOLVED = [info.slug for info in STEPS[1:10]]
+SOLVED = [info.slug for info in steps()[1:10]]
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,11 @@ from typing import Any
 
 from handson.cloud.targets import Target
 from handson.course.checks import Scene
+from handson.diagnosis.cause import Link
+from handson.diagnosis.verdict import broken_at
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.mail.smtp import Dialogue
+from handson.mail.smtp import IMPLICIT_TLS, Dialogue
 from handson.ui.topology import Topology, Way
 from handson.ui.view import Table, View
 
@@ -32,53 +34,106 @@ def draw(scene: Scene, target: Target, focus: str = "") -> View:
     client = scene.cloud.instance(scene.cloud.names.client)
     if server is None or client is None:
         return Topology(**known)
-    ports = [rule.port for rule in scene.cloud.rules() if rule.is_inbound]
-    ways: dict[str, Any] = {}
+    open_ports = [rule.port for rule in scene.cloud.rules() if rule.is_inbound]
+    found: dict[int, Way] = {}
     try:
         trusts = _("mynetworks: {networks}").format(networks=" ".join(scene.postfix.mynetworks))
-        ways = {
-            "port_25": way(scene.relay),
-            "port_587": way(scene.anonymous),
-        }
+        found = ways(scene)
     except HandsonError:
         trusts = ""
     return Topology(
         **known,
-        **ways,
+        ways=found,
         server_public=server.public_ip,
         server_private=server.private_ip,
         client_private=client.private_ip,
         group=scene.cloud.names.server_group,
-        lets_in=", ".join(sorted(set(ports), key=_by_number)),
+        lets_in=", ".join(sorted(set(open_ports), key=_by_number)),
         trusts=trusts,
     )
 
 
 def _table(scene: Scene) -> Table:
-    def row(port: int, found: Way) -> list[str]:
-        ends = (scene.settings.client_ip, scene.settings.server_ip)
-        return [
-            _("client {client} → server {server}").format(client=ends[0], server=ends[1]),
-            str(port),
-            found.state,
-        ]
-
-    rows = [row(25, way(scene.relay)), row(587, way(scene.anonymous))]
+    ends = _("client {client} → server {server}").format(
+        client=scene.settings.client_ip, server=scene.settings.server_ip
+    )
+    rows = [[ends, str(port), way.state] for port, way in ways(scene).items()]
     title = _("mynetworks: {networks}").format(networks=" ".join(scene.postfix.mynetworks))
     return Table([_("way"), _("port"), _("state")], rows, title=title)
 
 
-def way(dialogue: Dialogue) -> Way:
-    """Return how a port looks to a client that has not logged in."""
+def ways(scene: Scene) -> dict[int, Way]:
+    """Return how each port looks to the client, by the tries that checks and diagnosis judge by.
+
+    Port 465 is among them once the security group or the server opens it.
+    """
+    has_password = scene.password is not None
+    logins = ("relay_login", "submission") if has_password else ()
+    scene.read_ahead(("relay", "anonymous", *logins))
+    found = {
+        25: relay_way(scene.relay, scene.relay_login if has_password else None),
+        587: login_way(scene.anonymous, scene.submission if has_password else None),
+    }
+    if scene.opens_submissions:
+        anonymous = scene.talk(IMPLICIT_TLS, login=False)
+        found[IMPLICIT_TLS] = login_way(anonymous, scene.submissions if has_password else None)
+    return found
+
+
+def relay_way(anonymous: Dialogue, login: Dialogue | None = None) -> Way:
+    """Return how port 25 looks: it is there for mail to the server's own domain, not to relay."""
+    if closed := _closed(anonymous):
+        return closed
+    if anonymous.is_accepted:
+        return Way(_("relays without a login"), "warn")
+    if login and login.is_logged_in and login.is_accepted:
+        return Way(_("relays with a login"), "warn")
+    if login is None and anonymous.mechanisms:
+        return Way(_("offers a login, not tried yet"), "warn", "server")
+    if login and login.mechanisms:
+        text = _("offers a login, refuses it: {code}")
+        return Way(text.format(code=_code(login)), "warn", "server")
+    return Way(_("offers no login, does not relay"), "good", "server")
+
+
+def login_way(anonymous: Dialogue, login: Dialogue | None = None) -> Way:
+    """Return how a port looks that is there for those who log in."""
+    if closed := _closed(anonymous):
+        return closed
+    if anonymous.is_accepted:
+        return Way(_("relays without a login"), "warn")
+    if login is None:
+        return Way(_("no login tried yet"), "quiet", "server")
+    link = broken_at(login)
+    if link is None:
+        text = (
+            _("relays with a login, over TLS") if login.tls else _("relays with a login, in clear")
+        )
+        return Way(text, "good")
+    if link == Link.RESTRICTIONS:
+        return Way(
+            _("takes the login, refuses to relay: {code}").format(code=_code(login)),
+            "bad",
+            "server",
+        )
+    if link == Link.LOGIN:
+        return Way(_("refuses the login: {code}").format(code=_code(login)), "bad", "server")
+    return Way(_("offers no login"), "bad", "server")
+
+
+def _closed(dialogue: Dialogue) -> Way | None:
+    """Return the way that a connection did not get through, or on which nothing was said."""
     if dialogue.connected == "refused":
-        return Way(_("refused: nothing listens"), "warn", "server")
+        return Way(_("refused: nothing listens"), "bad", "server")
     if not dialogue.is_open:
         return Way(_("no answer: closed on the way"), "bad", "group")
-    if dialogue.is_accepted:
-        return Way(_("relays without login"), "warn")
-    if dialogue.mechanisms:
-        return Way(_("asks for a login"), "good")
-    return Way(_("does not relay"), "quiet", "server")
+    if dialogue.banner is None:
+        return Way(_("connects, then no answer"), "bad", "server")
+    return None
+
+
+def _code(dialogue: Dialogue) -> str:
+    return str(dialogue.refusal.code) if dialogue.refusal else dialogue.error
 
 
 def _by_number(port: str) -> int:

@@ -66,7 +66,7 @@ def starttls_required(scene: Scene) -> str:
 
 def tls_untrusted(scene: Scene) -> str:
     found = scene.mailrc
-    if not found.uses_tls or not found.dialogue or not found.dialogue.starttls:
+    if not found.uses_tls or not found.dialogue:
         return ""
     error = found.dialogue.error
     return error if "certificate" in error or "match" in error else ""

@@ -99,6 +99,9 @@ def _tries(scene: Scene, with_stranger: bool) -> tuple[Try, ...]:
             Link.RESTRICTIONS if anonymous.is_accepted else None,
         )
     )
+    if scene.opens_submissions:
+        implicit = scene.submissions
+        tries.append(Try(_("a login on port 465 relays"), implicit.outcome(), broken_at(implicit)))
     if with_stranger and scene.hosts.stranger:
         tries.append(
             Try(

@@ -16,6 +16,7 @@ from types import TracebackType
 from handson.cloud.targets import Tap
 from handson.hosts import script
 from handson.i18n import _
+from handson.mail.smtp import IMPLICIT_TLS
 from handson.ui.view import View, escape
 
 # A packet as tcpdump prints it: a line about it, which ends with its length (and with what it
@@ -77,7 +78,8 @@ class Wiretap(View):
         _before, *parts = PACKET.split(captured)
         lengths, blocks = parts[::2], parts[1::2]
         sent = [_payload(block, int(length)) for length, block in zip(lengths, blocks, strict=True)]
-        self.lines, self.unreadable, secured = [], 0, False
+        # On port 465 nothing is said in clear at all (RFC 8314).
+        self.lines, self.unreadable, secured = [], 0, self.port == IMPLICIT_TLS
         for text in filter(None, sent):
             if secured:
                 self.unreadable += 1
@@ -101,7 +103,9 @@ class Wiretap(View):
         if self.login:
             return _("Read backwards from base64, the login is: {login}").format(login=self.login)
         if "STARTTLS" in self.lines:
-            return _("After STARTTLS nothing can be read any more: no login, no mail.")
+            return _("After STARTTLS neither the login nor the message can be read.")
+        if self.unreadable:
+            return _("Neither the login nor the message can be read: TLS comes before both.")
         return _("No login was sent.")
 
     @property

@@ -14,11 +14,13 @@ from handson.errors import HandsonError, NotHere
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
 from handson.i18n import _
-from handson.mail import server_log, smtp
+from handson.mail import hardening, server_log, smtp
+from handson.mail.hardening import Hardening
 from handson.mail.log import Entry, Message, messages, moment, parse
 from handson.mail.log_refusals import Refusal, refusals
 from handson.mail.mailrc import Mailrc, ProgramTry
 from handson.mail.postfix import Postfix
+from handson.mail.relay_matrix.probe import outside_address
 from handson.mail.sasl import Database, Sasl
 from handson.mail.survey import Survey
 from handson.secret import Secret
@@ -34,8 +36,9 @@ ANSWER = 0.5
 # What can be read side by side, by the names of a scene's properties. Within a lane one goes
 # after the other, for what an earlier one met tells a later one whether to wait.
 LANES = (
-    ("relay",),
+    ("relay", "relay_login"),
     ("anonymous", "submission", "mailrc", "program"),
+    ("submissions", "hardening"),
     ("survey", "sasldb"),
     ("configuration",),
     ("postfix_check",),
@@ -171,6 +174,11 @@ class Scene:
         return self.talk(587, login=False)
 
     @cached_property
+    def relay_login(self) -> smtp.Dialogue:
+        """A dialogue from the client with port 25, with a login: under TLS where that is wanted."""
+        return self._over_tls(self.talk(25, login=True))
+
+    @cached_property
     def strangers(self) -> smtp.Dialogue:
         """A dialogue of a host that the server has no reason to trust, with port 25."""
         if self.hosts.stranger is None:
@@ -180,7 +188,7 @@ class Scene:
         job = smtp.Job(
             self.settings.server_ip,
             25,
-            self.settings.sender,
+            outside_address(self.settings),
             self.settings.recipient,
             timeout=CONNECTION,
             patience=5,
@@ -195,15 +203,28 @@ class Scene:
         """
         return self._over_tls(self.talk(587, login=True))
 
-    def submission_as(self, sender: str) -> smtp.Dialogue:
-        """Hold the same dialogue under another sender's address."""
-        return self._over_tls(self._ask(587, True, sender=sender))
+    @cached_property
+    def hardening(self) -> Hardening:
+        """What a careful postmaster tries."""
+        return hardening.take(self)
+
+    @cached_property
+    def submissions(self) -> smtp.Dialogue:
+        """The same dialogue with port 465, where TLS comes before the first word."""
+        return self.talk(465, login=True)
+
+    @property
+    def opens_submissions(self) -> bool:
+        """Return whether port 465 is opened: by the security group, else by the server itself."""
+        try:
+            rules = self.cloud.rules(self.cloud.names.server_group)
+        except NotHere:
+            return self.survey.is_open(465)
+        return any(rule.opens(465) for rule in rules)
 
     def _over_tls(self, plain: smtp.Dialogue) -> smtp.Dialogue:
-        if "STARTTLS" in plain.extensions and not plain.mechanisms:
-            certificate = self._certificate()
-            if certificate:
-                return self._ask(587, True, sender=plain.sender, certificate=certificate)
+        if "STARTTLS" in plain.extensions and not plain.mechanisms and self.certificate:
+            return self._ask(plain.port, True, certificate=self.certificate)
         return plain
 
     def talk(self, port: int, login: bool) -> smtp.Dialogue:
@@ -218,13 +239,12 @@ class Scene:
             self._dialogues[key] = found
         return self._dialogues[key]
 
-    def _ask(
-        self, port: int, login: bool, sender: str = "", certificate: str = ""
-    ) -> smtp.Dialogue:
+    def _ask(self, port: int, login: bool, certificate: str = "") -> smtp.Dialogue:
         job = smtp.Job(
             self.settings.server_ip,
             port,
-            sender or self.settings.sender,
+            # A hardened server keeps the senders of its own domain for those who log in.
+            self.settings.sender if login else outside_address(self.settings),
             self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,
@@ -252,7 +272,8 @@ class Scene:
                 has_died = True  # and after a reload master(8) still waits for a minute
         return has_died
 
-    def _certificate(self) -> str:
+    @cached_property
+    def certificate(self) -> str:
         """The server's own certificate, read on the server itself; '' when it has none."""
         path = self.survey.value("smtpd_tls_cert_file")
         status, text = self.server.probe("sudo -n cat {path} 2>/dev/null", path=path)

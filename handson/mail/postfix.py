@@ -73,18 +73,27 @@ def read_services(text: str) -> dict[str, Service]:
     return services
 
 
-def find_submission(services: Mapping[str, Service]) -> Service | None:
-    """Return the service on TCP port 587, by whatever name master.cf gives it.
+# The names that /etc/services has for the ports of the course.
+NAMES = {25: ("smtp",), 587: ("submission",), 465: ("submissions", "smtps", "urd")}
+
+
+def find_service(services: Mapping[str, Service], port: int) -> Service | None:
+    """Return the service on a TCP port of the course, by whatever name master.cf gives it.
 
     >>> line = "10.87.2.44:587 inet n - n - - smtpd"
-    >>> find_submission(read_services(line)).key
+    >>> find_service(read_services(line), 587).key
     '10.87.2.44:587/inet'
     """
     for service in services.values():
         name = service.name.rpartition(":")[2]
-        if service.type in ("inet", "pass") and name in ("submission", "587"):
+        if service.type in ("inet", "pass") and name in (*NAMES[port], str(port)):
             return service
     return None
+
+
+def find_submission(services: Mapping[str, Service]) -> Service | None:
+    """Return the service on TCP port 587."""
+    return find_service(services, 587)
 
 
 def _logical_lines(text: str) -> list[str]:

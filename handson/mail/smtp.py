@@ -21,6 +21,8 @@ from handson.secret import MASK, Secret
 from handson.ui.view import View, escape
 
 COMMAND = "python3 -"
+# Where TLS comes before the first word: submissions (RFC 8314, 3.3).
+IMPLICIT_TLS = 465
 # What the course's own dialogues call themselves: they are no mail program of a learner.
 HELO = "handson.invalid"
 
@@ -37,11 +39,11 @@ class Reply(NamedTuple):
 
     @property
     def is_refusal(self) -> bool:
-        """Tell whether the server said no, for now (4xx) or for good (5xx)."""
+        """Return whether the server said no, for now (4xx) or for good (5xx)."""
         return self.code >= 400 or self.code < 0
 
     def lines(self) -> list[str]:
-        """The answer as it comes over the line (RFC 5321, 4.2.1)."""
+        """The lines of the answer as the server sends them (RFC 5321, 4.2.1)."""
         *first, last = self.text.split("\n")
         return [*(f"{self.code}-{line}" for line in first), f"{self.code} {last}".rstrip()]
 
@@ -54,9 +56,12 @@ class Job:
     """A dialogue to be held: with whom, as whom, and for whom.
 
     It says EHLO with `name`, AUTH PLAIN if there is a login, MAIL and RCPT, stops at the
-    first refusal and takes its leave. Only with a `message` (header and body) does it send
+    first refusal and says QUIT. Only with a `message` (header and body) does it send
     one. With a `certificate` (the server's own, in PEM) and where STARTTLS is offered, the
-    line is encrypted first. Where no login is offered, it is tried all the same if `insist`.
+    connection is encrypted first; on port 465 it always is, before the first word. `version`
+    (as in 'TLSv1_1') and `ciphers` (an OpenSSL list) are then all that the client offers.
+    Where no login is offered, it is tried all the same if `insist`. With `commands`, these are
+    said instead of MAIL and RCPT; one of several lines is sent at once and ends with QUIT.
     `timeout` are seconds for the connection, `patience` for each answer.
 
     Raises InvalidInput for an address that could carry a command.
@@ -72,6 +77,9 @@ class Job:
     name: str = HELO
     certificate: str = ""
     insist: bool = True
+    version: str = ""
+    ciphers: str = ""
+    commands: tuple[str, ...] = ()
     timeout: float = 3
     patience: float = 10
 
@@ -86,7 +94,7 @@ class Job:
     def given(self) -> dict[str, Any]:
         """Return the job for the program; it holds the password in clear."""
         password = self.password.reveal() if self.password else ""
-        return {**vars(self), "password": password}
+        return {**vars(self), "password": password, "implicit": self.port == IMPLICIT_TLS}
 
 
 def compose(call: str, given: Mapping[str, Any], *names: str) -> str:
@@ -103,11 +111,13 @@ def compose(call: str, given: Mapping[str, Any], *names: str) -> str:
 class Dialogue(View):
     """What a mail server answered to a client, command by command.
 
-    After STARTTLS, `ehlo` is the answer to the second EHLO, on the encrypted line.
+    After STARTTLS, `ehlo` is the answer to the second EHLO, which was encrypted.
 
     `connected` is 'open', 'refused' (nothing listens), 'timed out' (something on the way
     swallows the packets) or 'unreachable' (`error` says why). A reply that is None was not
-    asked for, because an earlier answer was a refusal or because it was not wanted.
+    asked for, because an earlier answer was a refusal or because it was not wanted. `tls` is
+    the version of TLS ('TLSv1.3'; empty: in clear), `said` the further commands with all that
+    was answered to each.
     """
 
     host: str
@@ -126,6 +136,8 @@ class Dialogue(View):
     data: Reply | None = None
     sent: Reply | None = None
     error: str = ""
+    tls: str = ""
+    said: tuple[tuple[str, tuple[Reply, ...]], ...] = ()
 
     @classmethod
     def parse(cls, output: str) -> Dialogue:
@@ -133,7 +145,8 @@ class Dialogue(View):
         try:
             found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
             replies = {key: Reply(*found.pop(key)) for key in REPLIES if found[key]}
-            return cls(**{**found, **replies})
+            said = tuple((command, tuple(Reply(*a) for a in got)) for command, got in found["said"])
+            return cls(**{**found, **replies, "said": said})
         except (ValueError, IndexError, KeyError, TypeError):
             raise HandsonError(
                 _("The mail dialogue on the host gave no result: {output}").format(
@@ -144,24 +157,38 @@ class Dialogue(View):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether there was a connection."""
+        """Return whether there was a connection."""
         return self.connected == "open"
 
     @property
     def is_logged_in(self) -> bool:
-        """Tell whether the server took the login (235)."""
+        """Return whether the server took the login (235)."""
         return self.auth is not None and self.auth.code == 235
 
     @property
     def is_accepted(self) -> bool:
-        """Tell whether the server takes a message for this recipient."""
+        """Return whether the server takes a message for this recipient."""
         return self.rcpt is not None and not self.rcpt.is_refusal
 
     @property
     def refusal(self) -> Reply | None:
         """The first answer that was a no."""
-        replies = (getattr(self, name) for name in REPLIES)
+        replies = [*(getattr(self, name) for name in REPLIES), *self.answers]
         return next((reply for reply in replies if reply and reply.is_refusal), None)
+
+    @property
+    def refused(self) -> list[str]:
+        """The further commands that the server refused; of several lines, the first one."""
+        return [
+            command.splitlines()[0] + (" …" if "\n" in command else "")
+            for command, replies in self.said
+            if any(reply.is_refusal for reply in replies)
+        ]
+
+    @property
+    def answers(self) -> list[Reply]:
+        """The answers to the further commands, in their order."""
+        return [reply for _command, replies in self.said for reply in replies]
 
     @property
     def extensions(self) -> dict[str, tuple[str, ...]]:
@@ -180,7 +207,10 @@ class Dialogue(View):
         return self.extensions.get("AUTH", ())
 
     def exchange(self) -> list[tuple[str, Reply | None]]:
-        """Return what the client said, with a mask for the login, and each answer."""
+        """Return what the client said, with a mask for the login, and each answer.
+
+        Where it said further commands, these are what it is about: only the login comes before.
+        """
         said = [
             ("", self.banner),
             ("STARTTLS", self.starttls),
@@ -191,6 +221,9 @@ class Dialogue(View):
             ("DATA", self.data),
             (".", self.sent),
         ]
+        said = said[3:] if self.said else said
+        for command, (first, *more) in self.said:
+            said += [(_shown(command), first), *(("", reply) for reply in more)]
         return [(command, reply) for command, reply in said if reply]
 
     def outcome(self) -> str:
@@ -204,20 +237,26 @@ class Dialogue(View):
             )
         if not self.is_open:
             return _("{place} cannot be reached: {error}.").format(place=place, error=self.error)
+        if self.refused:
+            return _("The server refused: {commands}").format(commands=", ".join(self.refused))
         if self.refusal:
             return _("Refused: {reply}").format(reply=self.refusal)
         if self.error:
             return _("{place} broke off: {error}.").format(place=place, error=self.error)
         if self.sent:
             return _("The message was taken.")
+        if self.said:
+            return _("The server refused nothing.")
         return _("The server would take a message for {recipient}.").format(
             recipient=self.recipient
         )
 
     def text(self) -> str:
         lines = []
+        if self.tls and not self.starttls and not self.said:
+            lines.append(_("# {version}, before the first word").format(version=self.tls))
         for command, reply in self.exchange():
-            lines += [f"C: {command}"] if command else []
+            lines += [f"C: {line}" for line in command.splitlines()]
             lines += [f"S: {line}" for line in (reply.lines() if reply else [])]
         return "\n".join([*lines, f"# {self.outcome()}"])
 
@@ -227,6 +266,15 @@ class Dialogue(View):
             kind = {"C:": "cmd", "# ": "note"}.get(line[:2], "")
             lines.append(f'<span class="{kind}">{escape(line)}</span>')
         return '<div class="term"><pre>' + "\n".join(lines) + "</pre></div>"
+
+
+def _shown(command: str) -> str:
+    r"""Return a command as a reader sees it: a line end that is a bare LF is marked.
+
+    >>> _shown("one\r\ntwo\n.").splitlines()
+    ['one', 'two<LF>', '.']
+    """
+    return "\n".join(line.replace("\n", "<LF>\n") for line in command.split("\r\n"))
 
 
 def ask(speaker: Runner, job: Job) -> Dialogue:

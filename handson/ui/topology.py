@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handson.i18n import _
 from handson.ui.svg import FAINT, FOCUS, INK, PAPER, TONE_COLOURS, Drawing, wrap
 from handson.ui.view import View
 
+# The ports that are drawn in any case.
+PORTS = (25, 587)
 FOCUSES = ("", "security-group", "server", "client", "submission", "mailbox", "log")
 
 
@@ -16,7 +19,7 @@ class Way:
     """A port as a program finds that wants to send through it.
 
     `state` says it in a few words, `tone` is one of `handson.ui.view.TONES`, and `ends` is
-    where a connection gets to: 'through' (a mail goes that way), 'server' (refused
+    where a connection gets to: 'through' (a message gets through), 'server' (refused
     there) or 'group' (the security group drops it).
 
     >>> Way("times out", "bad", ends="group").is_open
@@ -36,12 +39,13 @@ class Topology(View):
     """The learner's computer, the server, the client, the mailbox, and the ways between.
 
     Addresses may be empty: not made yet. `trusts` says whom the server relays for, as in
-    'mynetworks: 10.87.3.20'. `lets_in` says what the security group lets in. `onward` is
-    the way from the server to the mailbox. `focus`, one of `FOCUSES`, marks the part at
-    which this step works.
+    'mynetworks: 10.87.3.20'. `lets_in` says what the security group lets in. `ways` are those
+    from the client to the server, by their ports: 25 and 587 are drawn in any case, a third
+    one beside them. `onward` is the way from the server to the mailbox. `focus`, one of
+    `FOCUSES`, marks the part at which this step works.
 
-    >>> Topology(server_private="10.87.2.44", port_587=Way("closed", "bad", "group")).focus
-    ''
+    >>> Topology(ways={587: Way("closed", "bad", "group")}).ways[25].state
+    'not tried yet'
     """
 
     def __init__(
@@ -57,8 +61,7 @@ class Topology(View):
         group: str = "",
         lets_in: str = "",
         trusts: str = "",
-        port_25: Way | None = None,
-        port_587: Way | None = None,
+        ways: Mapping[int, Way] | None = None,
         onward: Way | None = None,
         focus: str = "",
     ) -> None:
@@ -68,8 +71,7 @@ class Topology(View):
         self.server_public, self.server_private = server_public, server_private
         self.client_private, self.network = client_private, network
         self.group, self.lets_in, self.trusts = group, lets_in, trusts
-        self.port_25 = port_25 or Way(_("not tried yet"))
-        self.port_587 = port_587 or Way(_("not tried yet"))
+        self.ways = {port: Way(_("not tried yet")) for port in PORTS} | dict(ways or {})
         self.onward = onward or Way("")
         self.focus = focus
 
@@ -107,8 +109,7 @@ class Topology(View):
         vpc = [
             _("public subnet"),
             *_frame(group + self._star("security-group"), inside),
-            f"   ^ {_('port 25')}:  {self.port_25.state}",
-            f"   ^ {_('port 587')}: {self.port_587.state}{self._star('submission')}",
+            *(f"   {line}" for line in self._way_lines()),
             f"   v {_('ssh')}",
             *_frame(_("client") + self._star("client"), [_known(self.client_private)]),
             _("private subnet"),
@@ -124,11 +125,21 @@ class Topology(View):
         return "\n".join(lines)
 
     def html(self) -> str:
+        states = "; ".join(f"{_port_name(port)}: {way.state}" for port, way in self.ways.items())
         alt = _(
             "Your computer reaches the server over ssh, and through it the client. From the "
-            "client to the server: port 25: {port_25}; port 587: {port_587}."
-        ).format(port_25=self.port_25.state, port_587=self.port_587.state)
+            "client to the server: {states}."
+        ).format(states=states)
         return self.picture().image(alt)
+
+    def _way_lines(self) -> list[str]:
+        names = {port: f"{_port_name(port)}:" for port in self.ways}
+        width = max(map(len, names.values()))
+        return [
+            f"^ {names[port].ljust(width)} {way.state}"
+            + (self._star("submission") if port == 587 else "")
+            for port, way in self.ways.items()
+        ]
 
     def picture(self) -> Drawing:
         """Return the picture, 760 units wide."""
@@ -155,17 +166,21 @@ class Topology(View):
         drawing.text(70, 212, _("mailbox"), 12, bold=True, room=112)
         drawing.text(38, 236, self.recipient, 11, INK, mono=True, room=140)
         drawing.text(38, 254, self.mailbox, 11.5, FAINT, mono=True, room=140)
-        for row, (colour, dash, words) in enumerate(
-            (
-                (TONE_COLOURS["good"], "", _("as it should be")),
-                (TONE_COLOURS["warn"], "", _("too open")),
-                (TONE_COLOURS["bad"], "", _("in the way")),
-                (FAINT, "2 5", _("ssh")),
-            )
-        ):
-            y = 320 + row * 22
+        self._draw_legend(drawing)
+
+    def _draw_legend(self, drawing: Drawing) -> None:
+        shown = [*self.ways.values(), *([self.onward] if self.onward.state else [])]
+        tones = {way.tone or "quiet" for way in shown}
+        rows = [(TONE_COLOURS[tone], "", words) for tone, words in _tones() if tone in tones]
+        rows.append((FAINT, "2 5", _("ssh")))
+        top = 388 - (len(rows) - 1) * 20
+        for row, (colour, dash, words) in enumerate(rows):
+            y = top + row * 20
             drawing.line(30, y - 4, 58, y - 4, colour, 2.4, dash)
             drawing.text(68, y, words, 11, FAINT, room=130)
+        if any(not way.is_open for way in shown):
+            drawing.cross(44, top - 24, FAINT, 5)
+            drawing.text(68, top - 20, _("ends there"), 11, FAINT, room=130)
 
     def _draw_vpc(self, drawing: Drawing) -> None:
         drawing.box(262, 14, 484, 396, fill="#fff8ec", line="#e8d2a4")
@@ -237,32 +252,42 @@ class Topology(View):
         else:
             drawing.line(240, 222, 214, 222, colour, 2.2)
             drawing.cross(207, 222, colour, 5)
+        drawing.text(218, 216, _("mail"), 11, colour, anchor="middle")
         for row, words in enumerate(wrap(self.onward.state, 62, 10.5, 3)):
             drawing.text(229, 242 + row * 13, words, 10.5, colour, anchor="middle")
-        self._draw_way(drawing, 322, "25", _("port 25"), self.port_25)
-        self._draw_way(drawing, 502, "587", _("port 587"), self.port_587)
-        drawing.line(676, 200, 676, 326, FAINT, 2, "2 5", arrow=True)
-        drawing.text(686, 278, "ssh", 11, FAINT)
+        width = self._column
+        for column, (port, way) in enumerate(self.ways.items()):
+            self._draw_way(drawing, 322 + column * width, width - 20, port, way)
+        drawing.line(694, 200, 694, 326, FAINT, 2, "2 5", arrow=True)
+        drawing.text(702, 278, "ssh", 11, FAINT)
 
-    def _draw_way(self, drawing: Drawing, x: float, door: str, name: str, way: Way) -> None:
+    @property
+    def _column(self) -> float:
+        """How wide the column of one way is."""
+        return 180 if len(self.ways) == 2 else 124
+
+    def _draw_way(self, drawing: Drawing, x: float, room: float, port: int, way: Way) -> None:
         colour = TONE_COLOURS[way.tone]
         end = {"through": 209, "server": 220, "group": 230}[way.ends]
         drawing.line(x, 328, x, end, colour, 2.6, arrow=way.is_open)
         if way.ends == "group":
             drawing.cross(x, 230, colour)
-        here = door == "587" and self.focus == "submission"
+        here = port == 587 and self.focus == "submission"
         drawing.box(x - 18, 186, 36, 19, colour, colour, "", 1, 5)
-        drawing.text(x, 199.5, door, 11.5, PAPER, bold=True, anchor="middle")
+        drawing.text(x, 199.5, str(port), 11.5, PAPER, bold=True, anchor="middle")
         if way.ends == "server":
             drawing.cross(x, 213, colour)
-        drawing.text(x + 14, 264, name, 12, FOCUS if here else INK, bold=True)
-        for row, words in enumerate(wrap(way.state, 144, 11.5, 3)):
-            drawing.text(x + 14, 280 + row * 14, words, 11.5, colour)
+        drawing.text(x + 14, 254, _port_name(port), 12, FOCUS if here else INK, bold=True)
+        for row, words in enumerate(wrap(way.state, room - 14, 11.5, 4)):
+            drawing.text(x + 14, 270 + row * 14, words, 11.5, colour)
 
     def _draw_submission_focus(self, drawing: Drawing) -> None:
         if self.focus == "submission":
-            drawing.box(480, 182, 44, 27, "none", FOCUS, "", 2.6, 7)
-            self._pill(drawing, 524, 184, start=True)
+            x = 322 + self._column
+            drawing.box(x - 22, 182, 44, 27, "none", FOCUS, "", 2.6, 7)
+            # Beside the last port, so that it lies over none.
+            last = 322 + self._column * (len(self.ways) - 1)
+            self._pill(drawing, last + 22, 184, start=True)
 
     def _mark(
         self, drawing: Drawing, part: str, x: float, y: float, width: float, height: float
@@ -283,6 +308,20 @@ class Topology(View):
 
     def _star(self, part: str) -> str:
         return " (*)" if part == self.focus else ""
+
+
+def _port_name(port: int) -> str:
+    return _("port {port}").format(port=port)
+
+
+def _tones() -> list[tuple[str, str]]:
+    """Return what the colours mean."""
+    return [
+        ("good", _("as it should be")),
+        ("warn", _("too open")),
+        ("bad", _("in the way")),
+        ("quiet", _("not tried yet")),
+    ]
 
 
 def _known(address: str) -> str:

@@ -143,7 +143,7 @@ def test_a_service_that_hangs_costs_little_time(finished: Step) -> None:
     assert matrix.cell("client", 587, "right", "outside").label == "broken off"
 
 
-def test_hardened_the_login_needs_an_encrypted_line(finished: Step) -> None:
+def test_hardened_the_login_needs_tls(finished: Step) -> None:
     server = finished.server
     server.run(
         "sudo openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=mail.{domain} "
@@ -152,10 +152,21 @@ def test_hardened_the_login_needs_an_encrypted_line(finished: Step) -> None:
         "smtpd_tls_cert_file=/etc/postfix/cert.pem smtpd_tls_key_file=/etc/postfix/key.pem "
         "smtpd_sasl_auth_enable=no smtpd_client_auth_rate_limit=6",
         "sudo postconf -P submission/inet/smtpd_sasl_auth_enable=yes",
+        'sudo postconf -M smtps/inet="$(sudo postconf -M submission/inet | '
+        "sed 's/^submission/smtps/') -o smtpd_tls_wrappermode=yes\"",
         "sudo postfix reload",
     )
+    source = f"{finished.settings.client_ip}/32"
+    before = finished.relay_matrix("hardened")
+    assert {(c.origin.name, c.port) for c in before.differing} == {("client", 465)}
+    assert before.cell("client", 465, "right", "own").label == "no answer"
+    finished.cloud.open_port(465, source)
+    server.run("sudo postfix reload")
     matrix = finished.relay_matrix("hardened")
     assert matrix.is_as_expected, matrix.text()
+    implicit = matrix.cell("client", 465, "right", "outside")
+    assert implicit.label == "relays" and implicit.dialogue.tls and not implicit.dialogue.starttls
+    assert matrix.cell("stranger", 465, "right", "outside").label == "no answer"
     right = matrix.cell("client", 587, "right", "outside")
     assert right.label == "relays" and right.dialogue.starttls is not None
     assert matrix.cell("client", 25, "right", "own").label == "no AUTH offered"

@@ -6,19 +6,24 @@ import socketserver
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Answers a command (its first word) as told, None: hangs up; keeps what it heard."""
+    """Answers a command (its first word) as told, None: hangs up; keeps what it heard.
+
+    Where it is `implicit`, TLS comes before the first word.
+    """
 
     daemon_threads = True
 
-    def __init__(self, answers: dict[str, str | None], chain: Path | None = None) -> None:
+    def __init__(
+        self, answers: dict[str, str | None], chain: Path | None = None, implicit: bool = False
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Talk)
-        self.chain = chain
+        self.chain, self.implicit = chain, implicit
         self.answers = {
             "": "220 mail.example.com ESMTP",
             "EHLO": "250-mail.example.com\n250-PIPELINING\n250-AUTH PLAIN LOGIN\n250 8BITMIME",
@@ -29,6 +34,7 @@ class Server(socketserver.ThreadingTCPServer):
             ".": "250 2.0.0 Ok: queued as 66857C01110",
             "STARTTLS": "220 2.0.0 Ready to start TLS",
             "RSET": "250 2.0.0 Ok",
+            "VRFY": "502 5.5.1 VRFY command is disabled",
             "QUIT": "221 2.0.0 Bye",
         } | answers
         self.heard: list[str] = []
@@ -41,8 +47,26 @@ class Talk(socketserver.StreamRequestHandler):
     server: Server
 
     def handle(self) -> None:
+        if self.server.implicit:
+            self.encrypted(self.begin)
+        else:
+            self.begin()
+
+    def begin(self) -> None:
         if self.answer(""):
             self.converse()
+
+    def encrypted(self, go_on: Callable[[], None]) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        assert self.server.chain
+        context.load_cert_chain(self.server.chain)
+        # A client that does not trust the certificate breaks off.
+        with (
+            suppress(ssl.SSLError),
+            context.wrap_socket(self.request, server_side=True) as self.request,
+        ):
+            self.setup()
+            go_on()
 
     def converse(self) -> None:
         is_data = False
@@ -55,15 +79,7 @@ class Talk(socketserver.StreamRequestHandler):
             if not self.answer(word):
                 return
             if word == "STARTTLS" and self.server.chain:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(self.server.chain)
-                # A client that does not trust the certificate breaks off.
-                with (
-                    suppress(ssl.SSLError),
-                    context.wrap_socket(self.request, server_side=True) as self.request,
-                ):
-                    self.setup()
-                    self.converse()
+                self.encrypted(self.converse)
                 return
             is_data = word == "DATA"
 
@@ -76,8 +92,10 @@ class Talk(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def serving(chain: Path | None = None, **answers: str | None) -> Iterator[Server]:
-    with Server(answers, chain) as server:
+def serving(
+    chain: Path | None = None, implicit: bool = False, **answers: str | None
+) -> Iterator[Server]:
+    with Server(answers, chain, implicit) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

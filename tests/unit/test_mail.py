@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +257,7 @@ def test_a_job_shows_no_password() -> None:
     assert "canary" not in repr(job(587, login="u@example.com", password=PASSWORD))
 
 
-# -- an encrypted line ---------------------------------------------------------------------
+# -- under TLS ------------------------------------------------------------------------------
 
 TLS = "250-mail.example.com\n250-STARTTLS\n250 AUTH PLAIN"
 
@@ -324,3 +325,106 @@ def test_starttls_that_is_refused_ends_it() -> None:
         )
     assert held.refusal == Reply(454, "4.7.0 TLS not available")
     assert held.mail is None
+
+
+@pytest.fixture
+def submissions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], int]]:
+    """Take a port for the one where TLS comes first."""
+    yield lambda port: monkeypatch.setattr("handson.mail.smtp.IMPLICIT_TLS", port) or port
+
+
+def test_implicit_tls_comes_before_the_first_word(
+    chains: tuple[Path, Path], submissions: Callable[[int], int]
+) -> None:
+    with serving(chains[0], implicit=True) as server:
+        port = submissions(server.server_address[1])
+        known = {"login": "u@example.com", "password": PASSWORD}
+        held = ask(Here(), job(port, certificate=certificate_of(chains[0]), **known))
+        other = ask(Here(), job(port, certificate=certificate_of(chains[1]), **known))
+    assert held.is_logged_in and held.is_accepted and held.starttls is None
+    assert held.tls == "TLSv1.3"
+    assert held.text().startswith("# TLSv1.3, before the first word\nS: 220 ")
+    assert other.error == "another certificate than the server's" and other.banner is None
+    assert [line.split(" ")[0] for line in server.heard].count("AUTH") == 1
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        {"version": "TLSv1_1", "ciphers": "ALL:@SECLEVEL=0"},
+        {"version": "TLSv1_2", "ciphers": "aNULL:@SECLEVEL=0"},
+    ],
+)
+def test_a_server_of_today_refuses_weak_tls_and_the_next_try_is_made_all_the_same(
+    offer: dict[str, str], chains: tuple[Path, Path], submissions: Callable[[int], int]
+) -> None:
+    with serving(chains[0], implicit=True) as server:
+        port = submissions(server.server_address[1])
+        weak, right = ask_all(Here(), [job(port, **offer), job(port)])
+    assert weak.is_open and not weak.tls and "ALERT" in weak.error
+    assert "ALERT" in weak.outcome()
+    assert right.tls and right.is_accepted
+
+
+def test_tls_in_a_place_where_nothing_is_said() -> None:
+    with serving(**{"": None}) as server:
+        first, second = ask_all(Here(), [job(server.server_address[1])] * 2)
+    assert first.error == second.error == "connection closed by the server"
+
+
+def test_further_commands_are_said_instead_of_mail_and_rcpt() -> None:
+    with serving(RCPT="554 5.7.1 no") as server:
+        held = ask(
+            Here(),
+            job(
+                server.server_address[1],
+                login="u@example.com",
+                password=PASSWORD,
+                commands=("VRFY root", "MAIL FROM:<>", "RCPT TO:<a@b.example>", "RSET"),
+            ),
+        )
+    assert held.mail is None and not held.is_accepted
+    assert held.refused == ["VRFY root", "RCPT TO:<a@b.example>"]
+    assert held.refusal == Reply(502, "5.5.1 VRFY command is disabled")
+    assert held.text() == (
+        "C: AUTH PLAIN ••••••••\n"
+        "S: 235 2.7.0 Authentication successful\n"
+        "C: VRFY root\n"
+        "S: 502 5.5.1 VRFY command is disabled\n"
+        "C: MAIL FROM:<>\n"
+        "S: 250 2.1.0 Ok\n"
+        "C: RCPT TO:<a@b.example>\n"
+        "S: 554 5.7.1 no\n"
+        "C: RSET\n"
+        "S: 250 2.0.0 Ok\n"
+        "# The server refused: VRFY root, RCPT TO:<a@b.example>"
+    )
+    assert server.heard[-1] == "QUIT"
+
+
+def test_a_login_that_fails_ends_it_before_further_commands() -> None:
+    with serving(AUTH="535 5.7.8 no") as server:
+        known = {"login": "u@example.com", "password": PASSWORD}
+        held = ask(Here(), job(server.server_address[1], commands=("RSET",), **known))
+    assert held.said == () and held.outcome() == "Refused: 535 5.7.8 no"
+
+
+def test_a_command_of_several_lines_is_sent_at_once_with_all_its_answers() -> None:
+    with serving() as server:
+        held = ask(Here(), job(server.server_address[1], commands=("RSET\nVRFY a\r\nQUIT",)))
+    assert [reply.code for reply in held.answers] == [250, 502, 221]
+    assert held.outcome() == "The server refused: RSET …"
+    assert "C: RSET<LF>\nC: VRFY a\nC: QUIT" in held.text()
+    assert server.heard[1:] == ["RSET", "VRFY a", "QUIT"]
+
+
+def test_a_server_that_hangs_up_amid_several_lines() -> None:
+    with serving(VRFY=None) as server:
+        held = ask(Here(), job(server.server_address[1], commands=("RSET\r\nVRFY a\r\nQUIT",)))
+    assert [reply.code for reply in held.answers][:1] == [250] and not held.error
+
+
+def test_a_null_sender_is_a_sender() -> None:
+    with serving() as server:
+        ask(Here(), Job("127.0.0.1", server.server_address[1], "", "friend@example.net"))
+    assert "MAIL FROM:<>" in server.heard

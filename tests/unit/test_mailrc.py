@@ -206,6 +206,25 @@ def test_certificate_for_another_name(home: Home, tmp_path: Path) -> None:
     assert talk and "mismatch" in talk.error and talk.auth is None
 
 
+@pytest.mark.parametrize("verify", ["strict", "ignore"])
+def test_an_address_with_smtps_begins_with_tls(home: Home, tmp_path: Path, verify: str) -> None:
+    with serving(make_chain(tmp_path, "one"), implicit=True) as server:
+        text = settings(server.server_address[1], f"tls-verify={verify}")
+        home.write(".mailrc", text.replace("smtp://", "smtps://"))
+        found = home.read(is_silent=False)
+    talk = found.dialogue
+    assert found.uses_tls and talk and talk.is_open and talk.starttls is None
+    if verify == "strict":
+        assert "certificate" in talk.error and talk.banner is None
+    else:
+        assert talk.tls and talk.is_logged_in and talk.is_accepted
+
+
+def test_smtps_without_a_port_means_465(home: Home) -> None:
+    home.write(".mailrc", "set v15-compat mta=smtps://u:p@127.0.0.1 smtp-auth=plain\n")
+    assert home.read(is_silent=True).port == 465
+
+
 def test_nothing_listens(home: Home) -> None:
     with serving() as server:
         port = server.server_address[1]

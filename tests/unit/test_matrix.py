@@ -82,25 +82,28 @@ def test_a_server_without_a_public_address_is_told() -> None:
         places(ground(sky=Sky({}, public_ip="")))
 
 
-def tries(first: int = 0) -> list[Any]:
+def tries(stage: str = "hardened", row: int = 0) -> list[Any]:
     place = Place(Origin("client", "10.87.3.20"), "client", "10.87.2.44")  # type: ignore[arg-type]
-    return list(tries_of(ground(), place, first, "PEM", Secret("not-the-password")))
+    return list(tries_of(ground(), place, stage, row, "PEM", Secret("not-the-password")))
 
 
 def test_every_port_login_and_recipient_is_tried_once() -> None:
     wanted = {(p, login, r) for p in PORTS for login in LOGINS for r in RECIPIENTS}
     made = tries()
     assert {(one.port, one.login, one.recipient) for one in made} == wanted
-    assert len(made) == 16
+    assert len(made) == 24
+    assert {one.port for one in tries("after_login")} == {25, 587}
     assert all(one.job.message is None and one.job.insist is False for one in made)
 
 
 def test_names_are_numbered_in_the_order_of_the_table() -> None:
-    named = {(t.login, t.port, t.recipient): t.job.name for t in tries(16)}
+    named = {(t.login, t.port, t.recipient): t.job.name for t in tries("after_login", 1)}
     assert named["none", 25, "own"] == "m16.handson.invalid"
     assert named["none", 587, "outside"] == "m19.handson.invalid"
     assert named["right", 587, "outside"] == "m31.handson.invalid"
     assert len(set(named.values())) == 16
+    wide = {t.job.name for t in tries("hardened", 2)}
+    assert min(wide) == "m48.handson.invalid" and max(wide) == "m71.handson.invalid"
 
 
 def test_the_right_login_is_tried_before_the_wrong_ones() -> None:
@@ -147,7 +150,7 @@ def test_facts_of_a_debian_server() -> None:
     facts = read_facts(of, origins(of))
     assert facts.mynetworks == ("127.0.0.0/8", "10.87.3.20/32")
     assert facts.reach == {(n, p) for n in ("client", "stranger") for p in (25, 587)}
-    assert (facts.offers_25, facts.chroot_25, facts.chroot_587) == (True, True, False)
+    assert (facts.offers_25, facts.chroots) == (True, {25})
     assert (facts.realm, facts.domain, facts.source) == ("mail.example.com", "example.com", "vpc")
     assert not facts.completes_bare_name
     assert facts.trusts("10.87.3.20") and not facts.trusts("10.87.3.30")
@@ -161,7 +164,7 @@ def test_facts_before_the_submission_service_is_there() -> None:
     )
     facts = read_facts(of, origins(of))
     assert facts.reach == {("client", 25), ("stranger", 25)}
-    assert (facts.offers_25, facts.chroot_25, facts.chroot_587) == (False, False, False)
+    assert (facts.offers_25, facts.chroots) == (False, set())
     assert facts.mynetworks == () and facts.source == "anywhere"
 
 

@@ -17,6 +17,7 @@ from handson.mail.relay_matrix.expected import (
     Origin,
     expect,
     kind_name,
+    ports_of,
 )
 from handson.mail.relay_matrix.explain import explain
 from handson.mail.smtp import Reply
@@ -29,8 +30,10 @@ START = Facts(
     domain="example.com",
     realm="mail.example.com",
 )
-DEBIAN = replace(START, mynetworks=("127.0.0.0/8",), reach=VPC, offers_25=True, chroot_25=True)
-AMAZON = replace(DEBIAN, chroot_25=False)
+DEBIAN = replace(
+    START, mynetworks=("127.0.0.0/8",), reach=VPC, offers_25=True, chroots=frozenset({25})
+)
+AMAZON = replace(DEBIAN, chroots=frozenset())
 
 
 def table(stage: str, facts: Facts, origin: Origin) -> list[str]:
@@ -38,7 +41,7 @@ def table(stage: str, facts: Facts, origin: Origin) -> list[str]:
     return [
         " | ".join(
             expect(stage, facts, origin, port, login, recipient)[0]
-            for port in PORTS
+            for port in ports_of(stage)
             for recipient in RECIPIENTS
         )
         for login in LOGINS
@@ -102,7 +105,7 @@ def test_587_open_to_anywhere() -> None:
         "no answer | no answer | login fails | login fails",
         "no answer | no answer | accepts | relays",
     ]
-    assert table("hardened", anywhere, INTERNET) == NOBODY
+    assert table("hardened", anywhere, INTERNET) == [f"{NOBODY[0]} | no answer | no answer"] * 4
 
 
 def test_587_open_to_the_clients_group_alone() -> None:
@@ -124,11 +127,27 @@ def test_the_bare_name_where_a_realm_is_added(realm: str, kind: str) -> None:
 
 def test_hardened() -> None:
     assert table("hardened", DEBIAN, CLIENT) == [
-        "accepts | refused | refused | refused",
-        "no AUTH | no AUTH | login fails | login fails",
-        "no AUTH | no AUTH | login fails | login fails",
-        "no AUTH | no AUTH | accepts | relays",
+        "accepts | refused | refused | refused | refused | refused",
+        "no AUTH | no AUTH | login fails | login fails | login fails | login fails",
+        "no AUTH | no AUTH | login fails | login fails | login fails | login fails",
+        "no AUTH | no AUTH | accepts | relays | accepts | relays",
     ]
+
+
+def test_port_465_is_for_whom_the_security_group_lets_in() -> None:
+    alone = replace(DEBIAN, reach=VPC - {("stranger", 465)})
+    assert table("hardened", alone, STRANGER)[3] == (
+        "no AUTH | no AUTH | accepts | relays | no answer | no answer"
+    )
+    assert table("hardened", alone, CLIENT)[3].endswith("accepts | relays")
+    reason = expect("hardened", alone, STRANGER, 465, "right", "own")[1]
+    assert reason == "The security group opens port 465 to others only."
+
+
+@pytest.mark.parametrize("stage", ["start", "after_login"])
+def test_port_465_is_tried_once_the_server_is_hardened(stage: str) -> None:
+    assert 465 not in ports_of(stage)
+    assert ports_of("hardened") == PORTS
 
 
 def test_every_expectation_has_a_reason_and_a_name() -> None:
@@ -242,8 +261,8 @@ MASTER_CF = "its line in master.cf is not active"
         ("after_login", CLIENT, 587, "right", "no AUTH offered", "smtpd_sasl_auth_enable is off"),
         ("after_login", CLIENT, 587, "right", "refused 454", "no permit_sasl_authenticated"),
         ("after_login", CLIENT, 587, "right", "login fails", "another in the database"),
-        ("hardened", CLIENT, 25, "wrong", "login fails", "goes for every port"),
-        ("hardened", CLIENT, 25, "right", "relays", "goes for it as well"),
+        ("hardened", CLIENT, 25, "wrong", "login fails", "holds for every port"),
+        ("hardened", CLIENT, 25, "right", "relays", "holds for it as well"),
         ("hardened", INTERNET, 587, "none", "refused 554", "lets 203.0.113.5 in to port 587"),
         ("hardened", INTERNET, 587, "right", "login fails", "lets 203.0.113.5 in to port 587"),
         ("hardened", INTERNET, 587, "right", "connection refused", "lets 203.0.113.5 in"),
@@ -272,7 +291,7 @@ def test_own_domain_accepted_on_587_without_a_login() -> None:
     ],
 )
 def test_a_right_login_that_fails(auth: Reply, chroot: bool, words: str) -> None:
-    facts = replace(DEBIAN, chroot_587=chroot)
+    facts = replace(DEBIAN, chroots=frozenset({587} if chroot else ()))
     cell = tried("after_login", facts, CLIENT, 587, "right", "own", "login fails", auth=auth)
     assert words in explain(cell, facts)
 

@@ -19,7 +19,9 @@ RECORDED = (Path(__file__).parent / "data" / "matrix-of-debian12.txt").read_text
 BEGAN = datetime.fromisoformat("2026-11-24T03:59:07.357447+00:00")
 ENDED = datetime.fromisoformat("2026-11-24T03:59:10.598777+00:00")
 VPC = frozenset((name, port) for name in ("client", "stranger") for port in (25, 587))
-FACTS = Facts(("127.0.0.0/8",), VPC, "vpc", "example.com", "", offers_25=True, chroot_25=True)
+FACTS = Facts(
+    ("127.0.0.0/8",), VPC, "vpc", "example.com", "", offers_25=True, chroots=frozenset({25})
+)
 NAMES = {"u": "smtp-auth", "u@example.com": "smtp-auth@example.com", "": ""}
 
 

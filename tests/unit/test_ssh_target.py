@@ -28,7 +28,7 @@ from handson.hosts import snapshot
 from handson.hosts.inventory import Hosts
 from handson.hosts.ssh import ssh_command, way_to
 from handson.hosts.systems import UBUNTU_2404
-from handson.mail.relay_matrix.expected import Origin
+from handson.mail.relay_matrix.expected import PORTS, Origin
 from handson.mail.relay_matrix.probe import _reach as reach
 from handson.mail.relay_matrix.probe import places
 from handson.settings import Settings
@@ -216,7 +216,7 @@ def test_the_matrix_has_rows_of_the_hosts_that_there_are(
     assert {place.server for place in there} == {"192.0.2.10"}
     # Nobody can say what a firewall lets in of which nothing is known.
     assert reach(ground, [place.origin for place in there]) == {
-        (name, port) for name in names for port in (25, 587)
+        (name, port) for name in names for port in PORTS
     }
 
 
@@ -275,6 +275,7 @@ def test_steps_about_aws_say_so_and_change_nothing(workspace: Workspace) -> None
     assert "A firewall of your own" in step.open_submission("10.87.0.0/16").text()
     assert step.undo() == []
     assert "your own firewall" in begun("09_harden", workspace).only_from_vpc().text()
+    assert "firewall of your own" in begun("09_harden", workspace).open_submissions().text()
     assert "no stranger here" in begun("09_harden", workspace).guess(3).text()
     assert "there is no AWS" in begun("10_teardown", workspace).delete().text()
     assert "no AWS" in begun("10_teardown", workspace).look().results[0].evidence
@@ -287,7 +288,10 @@ def test_the_picture_is_of_what_is_known(workspace: Workspace) -> None:
         settings=step.settings,
         postfix=SimpleNamespace(mynetworks=["127.0.0.0/8"]),
         relay=SimpleNamespace(connected="refused"),
-        anonymous=SimpleNamespace(connected="refused"),
+        anonymous=SimpleNamespace(connected="refused", is_open=False),
+        opens_submissions=False,
+        password=None,
+        read_ahead=lambda needs: None,
     )
     step.scene = lambda: found
     text = step.picture("server").text()

@@ -14,9 +14,9 @@ def packet(number: int, sent: str) -> str:
     return head + JUNK + sent.replace("\r\n", "\n") + "\n"
 
 
-def heard(*sent: str) -> Wiretap:
+def heard(*sent: str, port: int = 587) -> Wiretap:
     wire = Wiretap(
-        587,
+        port,
         OnHost(str),
         hide=lambda text: text.replace("pw1", "•••").replace("AGpvZQBwdzE=", "•••"),
     )
@@ -48,6 +48,13 @@ def test_after_starttls_nothing_is_heard() -> None:
     assert wire.login == ""
     assert "whose content is encrypted" in wire.text()
     assert "After STARTTLS" in wire.text()
+
+
+def test_on_port_465_no_word_is_heard() -> None:
+    wire = heard("....x.AGpvZQBwdzE=", "AUTH PLAIN AGpvZQBwdzE=", port=465)
+    assert wire.lines == [] and wire.login == "" and wire.unreadable == 2
+    assert wire.verdict == "Neither the login nor the message can be read: TLS comes before both."
+    assert heard(port=465).verdict == "No login was sent."
 
 
 def test_a_word_that_is_no_login_is_only_a_word() -> None:

@@ -14,7 +14,7 @@ from handson.mail.log import Entry
 from handson.mail.smtp import Dialogue
 
 STAGES = ("start", "after_login", "hardened")
-PORTS = (25, 587)
+PORTS = (25, 587, 465)
 LOGINS = ("none", "wrong", "bare", "right")
 RECIPIENTS = ("own", "outside")
 
@@ -26,6 +26,11 @@ NO_AUTH = "no AUTH"
 NO_ANSWER = "no answer"
 CLOSED = "connection refused"
 BROKEN = "broken off"
+
+
+def ports_of(stage: str) -> tuple[int, ...]:
+    """Return the ports that are tried at a stage: 465 is opened by the hardening."""
+    return PORTS if stage == "hardened" else PORTS[:2]
 
 
 def kind_name(kind: str) -> str:
@@ -68,7 +73,8 @@ class Facts:
 
     `reach` holds the places and ports (`("client", 587)`) that the security group lets in,
     `source` who is meant to reach port 587 ('vpc' or 'anywhere'), `realm` what Cyrus SASL
-    adds to a bare user name. `offers_25` and `chroot_25` tell of the smtpd on port 25.
+    adds to a bare user name. `offers_25` tells of the smtpd on port 25, `chroots` are the ports
+    whose smtpd is in a chroot.
     """
 
     mynetworks: tuple[str, ...] = ()
@@ -77,16 +83,15 @@ class Facts:
     domain: str = ""
     realm: str = ""
     offers_25: bool = False
-    chroot_25: bool = False
-    chroot_587: bool = False
+    chroots: frozenset[int] = frozenset()
 
     def trusts(self, address: str) -> bool:
-        """Tell whether `mynetworks` holds an address."""
+        """Return whether `mynetworks` holds an address."""
         return any(covers(network, address) for network in self.mynetworks)
 
     @property
     def completes_bare_name(self) -> bool:
-        """Tell whether a bare user name becomes the right login by the realm added to it."""
+        """Return whether a bare user name becomes the right login by the realm added to it."""
         return bool(self.realm) and self.realm == self.domain
 
 
@@ -138,7 +143,7 @@ class Cell:
 
     @property
     def is_open_relay(self) -> bool:
-        """Tell whether somebody relays who neither logged in nor is trusted for the address.
+        """Return whether somebody relays who neither logged in nor is trusted for the address.
 
         The stranger and the Internet are nobody's to trust, whatever `mynetworks` holds.
         """
@@ -146,7 +151,7 @@ class Cell:
 
     @property
     def is_by_address(self) -> bool:
-        """Tell whether the client relays for its address alone."""
+        """Return whether the client relays for its address alone."""
         return self._relays_without_login and not self.is_open_relay
 
     @property
@@ -165,11 +170,11 @@ def expect(
     """
     if not _reaches(stage, facts, origin, port):
         return NO_ANSWER, _unreached(stage, port)
-    if stage == "start" and port == 587:
+    if stage == "start" and port != 25:
         return CLOSED, _("The packets get there, and nothing listens yet.")
     if login != "none":
         return _expect_login(stage, facts, port, login, recipient)
-    if port == 587:
+    if port != 25:
         return REFUSED, _("The submission port is for those who log in, whomever they write to.")
     if recipient == "own":
         return ACCEPTS, _(
@@ -187,15 +192,15 @@ def _reaches(stage: str, facts: Facts, origin: Origin, port: int) -> bool:
         return (origin.name, port) in facts.reach
     if origin.name == "client":
         return True
-    return stage == "after_login" and facts.source == "anywhere"
+    return port == 587 and stage == "after_login" and facts.source == "anywhere"
 
 
 def _unreached(stage: str, port: int) -> str:
     if port == 25:
         return _("The security group lets in port 25 from the VPC only.")
     if stage == "start":
-        return _("No rule of the security group opens port 587 yet.")
-    return _("The security group opens port 587 to others only.")
+        return _("No rule of the security group opens port {port} yet.").format(port=port)
+    return _("The security group opens port {port} to others only.").format(port=port)
 
 
 def _expect_login(
@@ -203,7 +208,7 @@ def _expect_login(
 ) -> tuple[str, str]:
     if port == 25 and (stage != "after_login" or not facts.offers_25):
         return NO_AUTH, _("Port 25 offers no login.")
-    if port == 25 and facts.chroot_25:
+    if port == 25 and port in facts.chroots:
         return LOGIN_FAILS, _(
             "The smtpd of port 25 is chrooted (master.cf): it offers a login and cannot see "
             "the password database."

@@ -51,7 +51,7 @@ def _relays(cell: Cell, facts: Facts) -> str:
     if cell.is_by_address:
         return _by_address(cell, facts)
     return _(
-        "The login was taken on port {port}: smtpd_sasl_auth_enable goes for it as well."
+        "The login was taken on port {port}: smtpd_sasl_auth_enable holds for it as well."
     ).format(port=cell.port)
 
 
@@ -84,19 +84,21 @@ def _login_fails(cell: Cell, facts: Facts) -> str:
         return _let_in(cell)
     if cell.expected == NO_AUTH:
         return _(
-            "Port {port} offers a login: smtpd_sasl_auth_enable in main.cf goes for every port."
+            "Port {port} offers a login: smtpd_sasl_auth_enable in main.cf holds for every port."
         ).format(port=cell.port)
     reply = cell.dialogue.auth
     if reply and reply.code < 500:
         if "too many" in reply.text:
-            return _("{reply}. The counts of anvil(8) begin anew after a minute.").format(
+            return _("{reply}. anvil(8) counts by address and minute: wait for a minute.").format(
                 reply=reply
             )
         return _("{reply}. Can smtpd read the password database? The log tells.").format(
             reply=reply
         )
-    if facts.chroot_587:
-        return _("The smtpd of port 587 is chrooted and cannot see the password database.")
+    if cell.port in facts.chroots:
+        return _(
+            "The smtpd of port {port} is chrooted and cannot see the password database."
+        ).format(port=cell.port)
     return _("{reply}. The user, its domain or its password is another in the database.").format(
         reply=reply
     )
@@ -104,8 +106,8 @@ def _login_fails(cell: Cell, facts: Facts) -> str:
 
 def _no_auth(cell: Cell, facts: Facts) -> str:
     return _(
-        "No login is offered: smtpd_sasl_auth_enable is off here, or a login is offered on an "
-        "encrypted line only."
+        "No login is offered: smtpd_sasl_auth_enable is off here, or a login is offered "
+        "under TLS only."
     )
 
 

@@ -16,7 +16,7 @@ from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
 from handson.hosts.runner import Runner
 from handson.i18n import _
-from handson.mail.postfix import Postfix, find_submission
+from handson.mail.postfix import Postfix, find_service
 from handson.mail.relay_matrix.expected import (
     LOGINS,
     PORTS,
@@ -26,6 +26,7 @@ from handson.mail.relay_matrix.expected import (
     Facts,
     Origin,
     expect,
+    ports_of,
 )
 from handson.mail.relay_matrix.view import Matrix
 from handson.mail.smtp import HELO, Dialogue, Job, ask_all
@@ -35,8 +36,8 @@ from handson.settings import Settings
 __all__ = ["Matrix", "relay_matrix"]
 
 # All dialogues from one place together, and the wait for one answer, in seconds.
-SECONDS, PATIENCE = 10.0, 5.0
-# Without a breath between dialogues the server's log is given lines faster than syslog takes
+SECONDS, PATIENCE = 15.0, 5.0
+# Without a pause between dialogues the server's log is given lines faster than syslog takes
 # them, and loses some. It costs no time: dropped packets are waited for meanwhile.
 PAUSE = 0.03
 # The right login comes before those that fail: where anvil(8) counts logins, it still passes.
@@ -79,11 +80,12 @@ def relay_matrix(ground: Ground, stage: str) -> Matrix:
     """Try all ways to hand mail to the server, and compare with what is right at a stage.
 
     `stage` is 'start', 'after_login' (as notebook 06 leaves it) or 'hardened'. From the
-    client, and from the stranger and the Internet where there are such, each port is asked with
-    each login for each recipient, up to RCPT: no mail is sent. Where STARTTLS is offered it is
-    used, so that a password does not go in clear where it need not.
+    client, and from the stranger and the Internet where there are such, each port of the stage is
+    asked with each login for each recipient, up to RCPT: no mail is sent. On port 465 TLS comes
+    first; elsewhere STARTTLS is used where it is offered, so that a password does not go in clear
+    where it need not.
 
-    Takes 3 to 4 s, and some 14 s at most. Raises InvalidInput for another stage,
+    Takes 3 to 4 s, and some 20 s at most. Raises InvalidInput for another stage,
     HandsonError where a host cannot be asked.
     """
     if stage not in STAGES:
@@ -97,7 +99,7 @@ def relay_matrix(ground: Ground, stage: str) -> Matrix:
     certificate = read_certificate(server)
     wrong = Secret.generate()
     tries = [
-        list(tries_of(ground, place, 16 * number, certificate, wrong))
+        list(tries_of(ground, place, stage, number, certificate, wrong))
         for number, place in enumerate(there)
     ]
     for place in there:
@@ -140,26 +142,28 @@ def places(ground: Ground) -> list[Place]:
 
 
 def tries_of(
-    ground: Ground, place: Place, first: int, certificate: str, wrong: Secret
+    ground: Ground, place: Place, stage: str, row: int, certificate: str, wrong: Secret
 ) -> Iterator[Try]:
     """Return all tries from one place, in the order in which they are made.
 
-    They go by the names m00 to m47 in EHLO, in the order of the table, `first` being the
-    number of the place's first one.
+    They go by names such as m00 in EHLO, numbered in the order of the table; `row` is the
+    place's own number in it.
     """
     settings = ground.settings
     names = {"none": "", "wrong": settings.login, "bare": settings.user, "right": settings.login}
     passwords = {"wrong": wrong, "bare": ground.password, "right": ground.password}
     outside = outside_address(settings)
     recipients = {"own": f"root@{settings.domain}", "outside": outside}
-    for port in PORTS:
+    ports = ports_of(stage)
+    columns = len(ports) * len(RECIPIENTS)
+    for port in ports:
         for login in ORDER:
-            # Without a login the sender is of another domain, as one of a mail that comes in:
+            # Without a login the sender is of another domain, as of a message that comes in:
             # a server may keep the names of its own for those who log in.
             sender = outside if login == "none" else settings.sender
             for recipient in RECIPIENTS:
-                number = first + LOGINS.index(login) * 4
-                number += PORTS.index(port) * 2 + RECIPIENTS.index(recipient)
+                number = (row * len(LOGINS) + LOGINS.index(login)) * columns
+                number += ports.index(port) * len(RECIPIENTS) + RECIPIENTS.index(recipient)
                 job = Job(
                     place.server,
                     port,
@@ -212,7 +216,7 @@ def read_facts(ground: Ground, origins: list[Origin]) -> Facts:
     """Read from the server and the cloud what the expectation depends on."""
     postfix = Postfix(ground.hosts.server)
     services = postfix.services()
-    submission = find_submission(services)
+    found = {port: find_service(services, port) for port in PORTS}
     offers = "smtp/inet" in services and postfix.service_parameter(
         "smtp/inet", "smtpd_sasl_auth_enable"
     )
@@ -226,8 +230,9 @@ def read_facts(ground: Ground, origins: list[Origin]) -> Facts:
         domain=ground.settings.domain,
         realm=local_domain.strip() or hostname.strip(),
         offers_25=offers == "yes",
-        chroot_25="smtp/inet" in services and postfix.is_chrooted("smtp/inet"),
-        chroot_587=submission is not None and postfix.is_chrooted(submission.key),
+        chroots=frozenset(
+            port for port, one in found.items() if one and postfix.is_chrooted(one.key)
+        ),
     )
 
 

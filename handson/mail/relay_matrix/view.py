@@ -13,13 +13,13 @@ from handson.mail.relay_matrix import log
 from handson.mail.relay_matrix.expected import (
     ACCEPTS,
     LOGINS,
-    PORTS,
     RECIPIENTS,
     RELAYS,
     Cell,
     Facts,
     Origin,
     kind_name,
+    ports_of,
 )
 from handson.mail.relay_matrix.explain import explain
 from handson.ui.view import Note, Table, View, escape, style_sheet
@@ -61,6 +61,7 @@ class Matrix(View):
     ) -> None:
         self.stage, self.facts, self.began, self.ended = stage, facts, began, ended
         self.cells = [replace(cell, explanation=explain(cell, facts)) for cell in cells]
+        self.ports = ports_of(stage)
         self.has_log = any(cell.entry for cell in self.cells)
         places = {cell.origin.name: cell.origin for cell in sorted(self.cells, key=_number)}
         self.origins = list(places.values())
@@ -69,7 +70,7 @@ class Matrix(View):
 
     @property
     def is_as_expected(self) -> bool:
-        """Tell whether every cell came out as it should at this stage, with no open relay."""
+        """Return whether every cell came out as it should at this stage, with no open relay."""
         return not self.differing and not self.open_relays
 
     @property
@@ -131,11 +132,11 @@ class Matrix(View):
 
     def text(self) -> str:
         columns = [_("from"), _("login")]
-        columns += [f"{port} {recipient_name(r)}" for port in PORTS for r in RECIPIENTS]
+        columns += [f"{port} {recipient_name(r)}" for port in self.ports for r in RECIPIENTS]
         rows = []
         for origin in self.origins:
             for login in LOGINS:
-                found = [self.cell(origin.name, *where) for where in _columns(login)]
+                found = [self.cell(origin.name, *where) for where in self._columns(login)]
                 rows.append([origin.name, login_name(login), *map(self._words, found)])
         lines = [Table(columns, rows, title=self.title).text(), ""]
         lines += [note.text() for note in self.notes()]
@@ -171,16 +172,20 @@ class Matrix(View):
 
     def _head(self) -> str:
         ports = "".join(
-            f'<th colspan="2">{escape(_("port {port}").format(port=port))}</th>' for port in PORTS
+            f'<th colspan="2">{escape(_("port {port}").format(port=port))}</th>'
+            for port in self.ports
         )
         names = "".join(
-            f"<th>{escape(recipient_name(r))}</th>" for _port in PORTS for r in RECIPIENTS
+            f"<th>{escape(recipient_name(r))}</th>" for _port in self.ports for r in RECIPIENTS
         )
         return (
             f'<thead><tr><th class="from" rowspan="2">{escape(_("from"))}</th>'
             f'<th class="login" rowspan="2">{escape(_("login"))}</th>{ports}</tr>'
             f"<tr>{names}</tr></thead>"
         )
+
+    def _columns(self, login: str) -> list[tuple[int, str, str]]:
+        return [(port, login, recipient) for port in self.ports for recipient in RECIPIENTS]
 
     def _rows(self, origin: Origin) -> str:
         rows = []
@@ -190,7 +195,7 @@ class Matrix(View):
                 f'<th class="who" rowspan="{len(LOGINS)}">{escape(origin.title)}'
                 f"<small>{escape(origin.address)}</small></th>"
             )
-            cells = [self._cell(self.cell(origin.name, *where)) for where in _columns(login)]
+            cells = [self._cell(self.cell(origin.name, *where)) for where in self._columns(login)]
             rows.append(
                 f'<tr class="{"top" if first else ""}">{who if first else ""}'
                 f'<th class="how">{escape(login_name(login))}</th>{"".join(cells)}</tr>'
@@ -281,10 +286,6 @@ def _logged(cell: Cell) -> str:
 def _number(cell: Cell) -> str:
     # The names that the dialogues gave in EHLO are numbered in the order of the table.
     return cell.dialogue.name
-
-
-def _columns(login: str) -> list[tuple[int, str, str]]:
-    return [(port, login, recipient) for port in PORTS for recipient in RECIPIENTS]
 
 
 def _tone(cell: Cell) -> str:

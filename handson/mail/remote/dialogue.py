@@ -1,7 +1,8 @@
 """Hold mail dialogues. Runs on a host: the standard library only, nothing newer than Python 3.7.
 
 `handson.mail.smtp` sends it, with the jobs and a call of a function at its end. A job may
-name a login's `mechanism`, and with `tls` ask for encryption as a mail program does.
+name a login's `mechanism`, and with `tls` ask for encryption as a mail program does. Where it
+is `implicit`, TLS comes before the first word (RFC 8314).
 """
 
 import base64
@@ -11,9 +12,13 @@ import socket
 import ssl
 import threading
 import time
+import warnings
 from typing import Any, Dict, List, Optional, Tuple
 
 REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
+
+# What is told of a server that says nothing, and of one that hangs up.
+LATE, HUNG_UP = "no answer", "connection closed by the server"
 
 # Instead of a chain of authorities, the very certificate of a server has to be shown.
 PINNED = {"ca_file": "", "verifies": False}
@@ -45,22 +50,45 @@ def offers(out: Given, name: str) -> bool:
     return any(line.upper().split()[:1] == [name] for line in out["ehlo"][1].split("\n")[1:])
 
 
-def encrypt(server: smtplib.SMTP, job: Given, out: Given) -> bool:
-    out["starttls"] = ask(server, job, "STARTTLS")
-    if out["starttls"][0] != 220:
-        return False
-    assert server.sock
+def client_context(job: Given) -> ssl.SSLContext:
+    """Return what the client brings to TLS: a job may ask for an old version, or for ciphers."""
     tls = job.get("tls", PINNED)
-    context = ssl.create_default_context()
+    if tls["verifies"] or tls["ca_file"]:
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reads no authorities
     if tls["ca_file"]:
         context.load_verify_locations(tls["ca_file"])
     if not tls["verifies"]:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    line = context.wrap_socket(server.sock, server_hostname=job["host"])
+    # An OpenSSL of today offers what is weak only where it is asked to (SSL_CTX_set_cipher_list).
+    if job.get("ciphers"):
+        context.set_ciphers(job["ciphers"])
+    if job.get("version"):
+        version = getattr(ssl.TLSVersion, job["version"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+    return context
+
+
+def encrypt(server: smtplib.SMTP, job: Given, out: Given) -> bool:
+    """Go over to TLS, and return whether the server is the one whose certificate is known."""
+    assert server.sock
+    server.sock.settimeout(max(0.1, min(job["patience"], job["deadline"] - time.monotonic())))
+    line = client_context(job).wrap_socket(server.sock, server_hostname=job["host"])
     server.sock, server.file = line, None
+    out["tls"] = line.version() or ""
     pinned = job["certificate"]
     if pinned and line.getpeercert(True) != ssl.PEM_cert_to_DER_cert(pinned):
         out["error"] = "another certificate than the server's"
+        return False
+    return True
+
+
+def start_tls(server: smtplib.SMTP, job: Given, out: Given) -> bool:
+    out["starttls"] = ask(server, job, "STARTTLS")
+    if out["starttls"][0] != 220 or not encrypt(server, job, out):
         return False
     out["ehlo"] = ask(server, job, "EHLO", job["name"])
     return True
@@ -78,7 +106,25 @@ def coded(text: str) -> str:
     return base64.b64encode(text.encode("utf-8")).decode("ascii")
 
 
+def say(server: smtplib.SMTP, job: Given, command: str) -> List[Any]:
+    """Send a command as it is; return it with what is answered.
+
+    One of several lines ends with QUIT: how many commands the server takes it for shows in
+    the number of its answers.
+    """
+    server.send((command + "\r\n").encode("utf-8"))
+    answers = [ask(server, job)]
+    while "\n" in command and answers[-1][0] not in (221, 421, -1):
+        try:
+            answers.append(ask(server, job))
+        except smtplib.SMTPServerDisconnected:
+            break
+    return [command, answers]
+
+
 def converse(server: smtplib.SMTP, job: Given, out: Given) -> None:
+    if job.get("implicit") and not encrypt(server, job, out):
+        return
     out["banner"] = ask(server, job)
     if out["banner"][0] != 220:
         return
@@ -86,7 +132,7 @@ def converse(server: smtplib.SMTP, job: Given, out: Given) -> None:
     if out["ehlo"][0] != 250:
         return
     wants_tls = "tls" in job or (job["certificate"] and offers(out, "STARTTLS"))
-    if wants_tls and not encrypt(server, job, out):
+    if wants_tls and not job.get("implicit") and not start_tls(server, job, out):
         return
     if job["login"]:
         if not job["insist"] and not offers(out, "AUTH"):
@@ -97,6 +143,10 @@ def converse(server: smtplib.SMTP, job: Given, out: Given) -> None:
                 break
         if out["auth"][0] != 235:
             return
+    if job.get("commands"):
+        for command in job["commands"]:
+            out["said"].append(say(server, job, command))
+        return
     for name, words in (
         ("mail", ["MAIL", "FROM:<" + job["sender"] + ">"]),
         ("rcpt", ["RCPT", "TO:<" + job["recipient"] + ">"]),
@@ -118,6 +168,7 @@ def hold(job: Given, connection: Optional[Connection] = None) -> Given:
     """Return what was answered in one dialogue."""
     out: Given = dict.fromkeys(REPLIES)
     out.update({key: job[key] for key in ("host", "port", "sender", "recipient", "login", "name")})
+    out["tls"], out["said"] = "", []
     out["connected"], out["error"], sock = connection or connect(job)
     if sock is None:
         return out
@@ -125,11 +176,11 @@ def hold(job: Given, connection: Optional[Connection] = None) -> Given:
     server.sock = sock
     try:
         converse(server, job, out)
-        ask(server, job, "QUIT")
+        if not out["said"] or "\n" not in out["said"][-1][0]:
+            ask(server, job, "QUIT")
     except (smtplib.SMTPException, OSError) as error:
         # smtplib tells of a wait that was too long as of a connection that was closed.
-        late = "timed out" in str(error)
-        broken = "no answer" if late else "connection closed by the server"
+        broken = LATE if "timed out" in str(error) else HUNG_UP
         why = getattr(error, "verify_message", "") or getattr(error, "reason", "")
         out["error"] = out["error"] or why or broken
     finally:
@@ -170,7 +221,7 @@ def hold_all(given: Given) -> None:
             out = hold(job, connection)
             if connection[2] is None:
                 silent[place] = connection
-            elif out["banner"] is None:
+            elif out["banner"] is None and out["error"] in (LATE, HUNG_UP):
                 silent[place] = ("open", out["error"], None)
         print(json.dumps(out))
         if out["banner"]:

@@ -79,7 +79,8 @@ def report(given: Dict[str, Any], hold: Callable[..., Dict[str, Any]]) -> None:
     target = known.get("mta") or known.get("smtp") or ""
     url = urllib.parse.urlsplit(target if "://" in target else "smtp://" + target)
     host = url.hostname or given["job"]["host"]
-    port = url.port or (given["job"]["port"] if not target else 25)
+    is_implicit = url.scheme in ("smtps", "submissions")
+    port = url.port or (given["job"]["port"] if not target else 465 if is_implicit else 25)
     if v15:
         user = urllib.parse.unquote(url.username or "") or known.get("user", "")
         password = urllib.parse.unquote(url.password or "") or known.get("password", "")
@@ -113,12 +114,12 @@ def report(given: Dict[str, Any], hold: Callable[..., Dict[str, Any]]) -> None:
         "address": host,
         "has_target": bool(target),
         "uses_netrc": "netrc-lookup" in known,
-        "uses_tls": "smtp-use-starttls" in known,
+        "uses_tls": is_implicit or "smtp-use-starttls" in known,
         "verifies": check not in ("ignore", "warn"),
         "ca_file": os.path.expanduser(known.get("tls-ca-file", known.get("ssl-ca-file", ""))),
     }
     job = dict(given["job"], host=host, port=port, login=out["user"], password=password)
-    job.update(mechanism=mechanism, deadline=float("inf"))
+    job.update(mechanism=mechanism, deadline=float("inf"), implicit=is_implicit)
     if out["uses_tls"]:
         job["tls"] = {"verifies": out["verifies"], "ca_file": out["ca_file"]}
     # Known already to be silent: nobody waits for it twice.

@@ -22,9 +22,9 @@ GIVEN: dict[str, Any] = {
     "group": "sg_20251124-smtp-handson-smtp-server",
     "lets_in": "22 and 25",
     "trusts": "mynetworks: 10.87.3.20",
-    "port_25": Way("relays", "warn"),
-    "port_587": Way("dropped", "bad", "group"),
+    "ways": {25: Way("relays", "warn"), 587: Way("dropped", "bad", "group")},
 }
+THREE = {**GIVEN["ways"], 465: Way("relays with a login, over TLS", "good")}
 
 
 def words(topology: Topology) -> list[str]:
@@ -32,16 +32,16 @@ def words(topology: Topology) -> list[str]:
     return [element.text or "" for element in root.iter() if element.tag.endswith("text")]
 
 
-@pytest.mark.parametrize("name", sorted(set(GIVEN) - {"port_25", "port_587"}))
+@pytest.mark.parametrize("name", sorted(set(GIVEN) - {"ways"}))
 def test_both_faces_say_what_was_given(name: str) -> None:
     topology = Topology(**GIVEN)
     assert GIVEN[name] in topology.text()
     assert any(GIVEN[name] in word for word in words(topology))
 
 
-@pytest.mark.parametrize("port", ["port_25", "port_587"])
-def test_both_faces_say_the_state_of_the_ports(port: str) -> None:
-    topology = Topology(**{**GIVEN, port: Way("quite odd", "bad")})
+@pytest.mark.parametrize("port", THREE)
+def test_both_faces_say_the_state_of_the_ports(port: int) -> None:
+    topology = Topology(**{**GIVEN, "ways": {**THREE, port: Way("quite odd", "bad")}})
     assert "quite odd" in topology.text()
     assert "quite odd" in words(topology)
     assert "quite odd" in topology.html().partition("src=")[0]
@@ -60,9 +60,30 @@ def crosses(topology: Topology) -> int:
 
 def test_a_way_that_ends_has_a_cross() -> None:
     assert crosses(Topology()) == 0
-    assert crosses(Topology(port_25=Way("", "bad", "server"))) == 1
-    assert crosses(Topology(**{**GIVEN, "port_25": Way("", "good", "server")})) == 2
-    assert crosses(Topology(onward=Way("blocked", "bad", "group"))) == 1
+    # One more is in the legend.
+    assert crosses(Topology(ways={25: Way("", "bad", "server")})) == 1 + 1
+    assert crosses(Topology(**{**GIVEN, "ways": {**THREE, 25: Way("", "good", "server")}})) == 2 + 1
+    assert crosses(Topology(onward=Way("blocked", "bad", "group"))) == 1 + 1
+
+
+def test_a_third_port_is_drawn_where_there_is_one() -> None:
+    topology = Topology(**{**GIVEN, "ways": THREE})
+    assert "^ port 465: relays with a login, over TLS" in topology.text()
+    assert {"465", "port 465", "over TLS"} <= set(words(topology))
+    assert "465" not in Topology(**GIVEN).text() + Topology(**GIVEN).picture().svg()
+
+
+@pytest.mark.parametrize("tone", ["good", "warn", "bad", "quiet"])
+def test_the_legend_names_the_colours_that_are_used_and_no_other(tone: str) -> None:
+    meaning = {
+        "good": "as it should be",
+        "warn": "too open",
+        "bad": "in the way",
+        "quiet": "not tried yet",
+    }
+    way = Way("so", tone)
+    shown = words(Topology(ways={25: way, 587: way}, onward=way))
+    assert {text for text in meaning.values() if text in shown} == {meaning[tone]}
 
 
 @pytest.mark.parametrize("focus", FOCUSES)
@@ -90,13 +111,13 @@ def test_the_text_face_has_straight_edges_and_fits_a_terminal() -> None:
 @pytest.mark.parametrize("focus", FOCUSES)
 def test_no_text_lies_over_another_or_leaves_the_picture(focus: str) -> None:
     long = "x" * 80
-    wide = {name: long for name in GIVEN if not name.startswith("port")} | {
+    ways = {port: Way("word " * 20, "bad", "group") for port in THREE}
+    wide = {name: long for name in GIVEN if name != "ways"} | {
         "network": "255.255.255.255/16",
-        "port_25": Way("word " * 20, "bad", "group"),
-        "port_587": Way("word " * 20, "bad", "server"),
+        "ways": {port: ways[port] for port in (25, 587)},
         "onward": Way("word " * 20, "bad", "group"),
     }
-    for given in (GIVEN, wide):
+    for given in (GIVEN, wide, {**GIVEN, "ways": THREE}, {**wide, "ways": ways}):
         root = ElementTree.fromstring(Topology(**given, focus=focus).picture().svg())
         boxes = []
         for element in root.iter("{http://www.w3.org/2000/svg}text"):
@@ -121,7 +142,7 @@ def test_no_text_lies_over_another_or_leaves_the_picture(focus: str) -> None:
 
 
 def test_what_was_given_is_escaped() -> None:
-    topology = Topology(recipient="<b>&", port_25=Way('"<i>'))
+    topology = Topology(recipient="<b>&", ways={25: Way('"<i>')})
     html = topology.html()
     assert "<i>" not in html
     image = re.search(r'src="data:image/svg\+xml,([^"]*)"', html)

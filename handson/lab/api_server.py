@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 # moto reads these when it is imported.
@@ -230,6 +230,27 @@ class QuietHandler(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
+
+    def parse_request(self) -> bool:
+        """Refuse what names no address, or wants an answer before all of it has come.
+
+        Who sent it is known by its signature, which covers the body.
+        """
+        if not super().parse_request():
+            return False
+        try:
+            urlsplit(self.path)
+        except ValueError:
+            is_refused = True
+        else:
+            is_refused = "Expect" in self.headers
+        if is_refused:
+            self.close_connection = True
+            self.send_error(403)
+        return not is_refused
+
+    def handle_expect_100(self) -> bool:
+        return True  # without the answer that Python gives by itself
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is no proper request as any other without the key: with no word of why.

@@ -43,12 +43,20 @@ def stopping() -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let no signal break off the clearing up; a program that hangs can still be killed."""
-    before = {number: signal.signal(number, lambda *_: None) for number in ENDING}
-    if isinstance(sys.exc_info()[1], Stopped):
+    """Let no signal interrupt the clearing up; raise Stopped after it, where one came meanwhile.
+
+    Where Stopped is what the clearing up is for, that one goes on. A program that hangs can
+    still be killed.
+    """
+    is_stopped = isinstance(sys.exc_info()[1], Stopped)
+    came: list[int] = []
+    before = {n: signal.signal(n, lambda number, _frame: came.append(number)) for n in ENDING}
+    if is_stopped:
         print(_("Stopped; taking down what was started."), file=sys.stderr)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if came and not is_stopped:
+        raise Stopped(came[0])

@@ -29,7 +29,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.lab import api, books, engine, internet, network, patches
+from handson.lab import api, books, capture, engine, engine_errors, internet, network, patches
 from handson.lab.access import Key
 from handson.lab.reconcile import Hardware, NotMade
 from handson.lab.state import write_private
@@ -160,9 +160,9 @@ class Application:
                 "mailbox_host_keys": internet.host_keys(hardware.engine, mailbox),
             }
         if question == "capture":
-            return hardware.engine.capture(hardware.host_of(instance), int(port))
+            return capture.begin(hardware.engine, hardware.host_of(instance), int(port))
         if question == "captured":
-            return hardware.engine.captured(hardware.host_of(instance))
+            return capture.finish(hardware.engine, hardware.host_of(instance))
         raise HandsonError(f"The lab cannot be asked “{question}”.")
 
 
@@ -193,9 +193,9 @@ def _length(environ: dict[str, Any]) -> int:
 def _in_words(error: Exception) -> str:
     if isinstance(error, HandsonError):
         return error.what
-    if isinstance(error, engine.BROKEN):
+    if isinstance(error, engine_errors.BROKEN):
         return _("The container engine cannot do it: {reason}").format(
-            reason=engine.explanation(error)
+            reason=engine_errors.explanation(error)
         )
     return f"{error!r}"
 

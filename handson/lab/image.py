@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,7 +22,7 @@ from handson.errors import LabError
 from handson.i18n import _
 from handson.lab.engine import Engine
 from handson.lab.lock import hold_images
-from handson.lab.processes import as_root, environment
+from handson.lab.processes import as_root, environment, may_be_root
 from handson.lab.temporary import own_folder
 
 RECIPE = Path(__file__).parent / "image"
@@ -84,7 +83,7 @@ def can_bootstrap() -> bool:
     """Tell whether mmdebstrap can make a root file system on this machine."""
     if not shutil.which("mmdebstrap") or not shutil.which("apt-get"):
         return False
-    return os.geteuid() == 0 or subprocess.run([*as_root(), "true"], check=False).returncode == 0
+    return may_be_root()
 
 
 def debian_sources(index_targets: str) -> list[str]:

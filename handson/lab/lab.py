@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from docker.errors import APIError
 
-from handson.errors import HandsonError, LabDown, LabError
+from handson.errors import EngineMissing, HandsonError, LabDown, LabError
 from handson.i18n import _
 from handson.lab import engine as engines
 from handson.lab import engine_service, internet, lock, network, processes
@@ -22,6 +22,7 @@ from handson.lab import image as images
 from handson.lab.access import Key
 from handson.lab.api import LabApi
 from handson.lab.engine import Engine
+from handson.lab.engine_errors import BROKEN
 from handson.lab.state import (
     BOOKS,
     LEARNER,
@@ -107,7 +108,7 @@ class Lab:
                     return self._start(engine, image, public_key, say)
                 except BaseException:
                     # Under the lock: all that there is of this lab was made just now.
-                    with contextlib.suppress(HandsonError, *engines.BROKEN):
+                    with contextlib.suppress(HandsonError, *BROKEN):
                         self._clear(engine)
                     raise
 
@@ -190,7 +191,7 @@ class Lab:
 
     def _for_me(self, command: str) -> str:
         user = name_of(self.owner)
-        return f"sudo handson {command} --for {user} --name {self.name}"
+        return f"{processes.with_sudo()} {command} --for {user} --name {self.name}"
 
     def _running(self, public_key: str) -> LabState | None:
         state = self.state()
@@ -254,7 +255,7 @@ class Lab:
     def _clear(self, engine: Engine) -> int:
         found = processes.end(self._server_processes())
         found += engine.remove_all()
-        for file in ("lab.json", "endpoint", "server.json", BOOKS):
+        for file in ("lab.json", "endpoint", "server.json", BOOKS, engine_service.MEMORY):
             (self._folder / file).unlink(missing_ok=True)
         return found
 
@@ -273,9 +274,12 @@ class Lab:
         for name in dead - {self.name}:
             state = Lab(name, self.owner).state()
             if not (state and state.is_kept):
-                Lab(name, self.owner).down()
+                # One on an engine that does not answer now waits for the next time.
+                with contextlib.suppress(EngineMissing):
+                    Lab(name, self.owner).down()
 
     def _start(self, engine: Engine, image: str, public_key: str, say: Say) -> LabState:
+        engine_service.remember(self._folder, engine.address)
         used = [*network.taken(), *engine.subnets()]
         cidr = _create_first_free(engine, internet.NETWORK, network.INTERNETS, used)
         vpc = _create_first_free(engine, internet.VPC, network.VPCS, [*used, cidr])

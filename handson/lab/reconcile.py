@@ -21,7 +21,9 @@ from docker.errors import APIError, NotFound
 from handson.errors import HandsonError, LabError
 from handson.i18n import _
 from handson.lab import books, internet, network
-from handson.lab.engine import BROKEN, Engine, File, explanation, is_whole, started
+from handson.lab.container import File, is_whole, started
+from handson.lab.engine import Engine
+from handson.lab.engine_errors import BROKEN, explanation
 from handson.lab.firewall import render
 
 Found = TypeVar("Found")

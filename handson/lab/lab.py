@@ -26,6 +26,7 @@ from handson.lab.engine_errors import BROKEN
 from handson.lab.state import (
     BOOKS,
     LEARNER,
+    TESTS,
     LabState,
     Maker,
     check_name,
@@ -98,7 +99,7 @@ class Lab:
             if state := self._running(public_key):
                 return self._restored(state)
             with engines.connect(self.name, self.owner) as engine:
-                self._sweep(engine)
+                sweep(engine, but=self.name)
                 if state := self._revived(engine, public_key):
                     return state
                 image = images.ensure(engine, say, base)
@@ -184,7 +185,8 @@ class Lab:
 
     def _maker(self, purpose: str, workspace: str) -> Maker:
         checkout = str(Path(__file__).parents[2])
-        return Maker(purpose, os.getuid(), processes.identity(), workspace, checkout)
+        tests = os.environ.get(TESTS, "")
+        return Maker(purpose, os.getuid(), processes.identity(), workspace, checkout, tests)
 
     def _is_of_another(self, state: LabState) -> bool:
         return self.owner == os.getuid() != state.maker.user
@@ -258,25 +260,6 @@ class Lab:
         for file in ("lab.json", "endpoint", "server.json", BOOKS, engine_service.MEMORY):
             (self._folder / file).unlink(missing_ok=True)
         return found
-
-    def _sweep(self, engine: Engine) -> None:
-        """Remove this owner's labs of runs and tests whose process was killed."""
-        dead = {
-            labels[engines.LABEL]
-            for labels in engine.labels_of_owner()
-            if is_left_over(Maker.of_labels(labels))
-        }
-        for folder in labs_folder().glob("*/server.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                given = json.loads(folder.read_text())
-                if given["owner"] == self.owner and is_left_over(Maker.of_labels(given["marks"])):
-                    dead.add(given["name"])
-        for name in dead - {self.name}:
-            state = Lab(name, self.owner).state()
-            if not (state and state.is_kept):
-                # One on an engine that does not answer now waits for the next time.
-                with contextlib.suppress(EngineMissing):
-                    Lab(name, self.owner).down()
 
     def _start(self, engine: Engine, image: str, public_key: str, say: Say) -> LabState:
         engine_service.remember(self._folder, engine.address)
@@ -352,6 +335,29 @@ def build(say: Say = _nothing, base: str = "") -> str:
         return images.ensure(engine, say, base)
 
 
+def sweep(engine: Engine, but: str = "") -> None:
+    """Remove the labs of the engine's owner whose process was killed: of runs and of tests.
+
+    `but` is the name of a lab that stays.
+    """
+    dead = {
+        labels[engines.LABEL]
+        for labels in engine.labels_of_owner()
+        if is_left_over(Maker.of_labels(labels))
+    }
+    for file in labs_folder().glob("*/server.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            given = json.loads(file.read_text())
+            if given["owner"] == engine.owner and is_left_over(Maker.of_labels(given["marks"])):
+                dead.add(given["name"])
+    for lab in (Lab(name, engine.owner) for name in dead - {but}):
+        state = lab.state()
+        if not (state and state.is_kept):
+            # One on an engine that does not answer now waits for the next time.
+            with contextlib.suppress(EngineMissing):
+                lab.down()
+
+
 def check_key(state: LabState, public_key: str) -> None:
     """Raise LabError unless the lab lets the holder of this key in."""
     if state.public_key.split()[:2] == public_key.split()[:2]:
@@ -369,7 +375,9 @@ def check_key(state: LabState, public_key: str) -> None:
 
 
 def is_left_over(maker: Maker) -> bool:
-    """Tell whether something was made for a process that has ended."""
+    """Return whether something was made for a process that has ended."""
+    if maker.tests and not processes.is_alive(maker.tests):
+        return True
     return maker.purpose not in ("", LEARNER) and not processes.is_alive(maker.process)
 
 

@@ -16,7 +16,9 @@ from handson.lab.users import acting_as, home_of
 
 # What a lab is made for. A learner's stays until it is taken down; any other goes with the
 # process that made it.
-LEARNER, RUN, NBVAL, TEST = "learner", "run", "nbval", "test"
+LEARNER, RUN, NBVAL = "learner", "run", "nbval"
+# Names the process of the tests that a lab is made for, by whatever program: it goes with that.
+TESTS = "TESTS_OF_HANDSON"
 
 BOOKS = "books"  # the file that keeps what the AWS API knows
 
@@ -82,8 +84,9 @@ def _make_private(folder: Path, uid: int) -> None:
 class Maker:
     """Who made a lab, for what, and from where.
 
-    `purpose` is 'learner', 'run', 'nbval' or 'test'; `user` the uid of who made it, `process`
-    that of the process (see `processes.identity`), `workspace` and `checkout` are folders.
+    `purpose` is 'learner', 'run' or 'nbval'; `user` the uid of who made it, `process` names the
+    process (see `processes.identity`), and `tests` that of the tests for which it was made;
+    `workspace` and `checkout` are folders.
     """
 
     purpose: str = LEARNER
@@ -91,6 +94,7 @@ class Maker:
     process: str = ""
     workspace: str = ""
     checkout: str = ""
+    tests: str = ""
 
     def labels(self) -> dict[str, str]:
         """Return it as labels for what is made."""

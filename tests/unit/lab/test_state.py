@@ -147,6 +147,10 @@ def test_what_is_left_over() -> None:
     # A learner's lab goes with no process, and what says nothing of itself is let alone.
     assert not is_left_over(Maker("learner", process="1@0.00"))
     assert not is_left_over(Maker.of_labels({}))
+    # What the tests made goes with the tests, whichever program they had make it.
+    learners = Maker("learner", process="1@0.00", tests=processes.identity())
+    assert not is_left_over(learners)
+    assert is_left_over(replace(learners, tests="1@0.00"))
 
 
 def test_a_lab_of_another_key_says_so() -> None:

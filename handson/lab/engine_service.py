@@ -319,12 +319,18 @@ def _containers_conf() -> str:
 
 
 def main() -> int:
-    """Say which engine a new lab would be on; in one line what is missing where there is none."""
+    """Say which engine a new lab would be on; in one line what is missing where there is none.
+
+    Returns the exit status: 2 where the engine that is named cannot be used, 1 for any other lack.
+    """
+    status = 2
     try:
+        if not _named()[0]:
+            status = 1
         print(look())
     except EngineMissing as error:
         print(error.what, error.cure, file=sys.stderr)
-        return 1
+        return status
     return 0
 
 

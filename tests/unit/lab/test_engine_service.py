@@ -160,6 +160,10 @@ def test_the_set_up_asks_which_it_would_be(
     assert engine_service.main() == 1
     said = capsys.readouterr()
     assert said.out == "" and len(said.err.splitlines()) == 1
+    monkeypatch.setenv("DOCKER_HOST", "ssh://example.com")
+    assert engine_service.main() == 2
+    assert "on another machine" in capsys.readouterr().err
+    monkeypatch.delenv("DOCKER_HOST")
     a_podman(nothing, monkeypatch, failures=0)
     assert engine_service.main() == 0
     assert capsys.readouterr().out == "podman\n"

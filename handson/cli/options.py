@@ -59,7 +59,7 @@ based = click.option(
     "--base",
     metavar="IMAGE",
     default="",
-    help=_("Debian 12 image of a registry to build the host image upon."),
+    help=_("Debian 12 image of a registry to build the host image on."),
 )
 rooted = click.option(
     "--root",

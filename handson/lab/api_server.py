@@ -277,7 +277,7 @@ def main(argv: list[str] | None = None) -> None:
     hardware = Hardware(
         lambda: engine.connect(given["name"], given["owner"], given["marks"]), around, folder
     )
-    patches.mend(
+    patches.apply(
         public_addresses=_public_addresses(around.cidr), console_output=hardware.console_output
     )
     application = Application(hardware, Key(**given["key"]))

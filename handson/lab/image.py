@@ -2,7 +2,7 @@
 
 Two ways lead to it. Where mmdebstrap can run (Debian or Ubuntu, as root) it makes the
 root file system from the machine's own package source. Elsewhere the image is built
-upon a Debian image from a container registry. Both end with `image/setup.sh`.
+on a Debian image from a container registry. Both end with `image/setup.sh`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def tag(base: str = "") -> str:
 def ensure(engine: Engine, say: Say, base: str = "") -> str:
     """Return the name of the host image; build it first where it is missing.
 
-    `base` names a Debian image to build upon; when empty, mmdebstrap makes the base
+    `base` names a Debian image to build on; when empty, mmdebstrap makes the base
     where it can run. Raises LabError with the last lines of a build that fails.
     """
     image = f"{NAME}:{tag(base)}"
@@ -199,7 +199,7 @@ def _follow(command: list[str], say: Say) -> None:
 
 
 def _build(engine: Engine, image: str, base: str, say: Say) -> None:
-    say(_("Building the host image upon {base}").format(base=base))
+    say(_("Building the host image on {base}").format(base=base))
     fetch_base(engine, base)
     try:
         # The machine's own network: a mirror or a proxy may listen on loopback only.
@@ -214,7 +214,7 @@ def _build(engine: Engine, image: str, base: str, say: Say) -> None:
     except (BuildError, APIError) as error:
         log = getattr(error, "build_log", None) or []
         tail = "".join(part.get("stream", "") for part in log).strip().splitlines()[-10:]
-        raise not_upon(base, "\n".join(tail) or explanation(error)) from None
+        raise not_on(base, "\n".join(tail) or explanation(error)) from None
 
 
 def fetch_base(engine: Engine, image: str) -> None:
@@ -233,11 +233,11 @@ def fetch_base(engine: Engine, image: str) -> None:
     errors = [part["error"] for part in told if part.get("error")]
     errors += [part["message"] for part in told if part.get("message")]
     if errors or not answer.ok:
-        raise not_upon(image, errors[-1] if errors else answer.reason)
+        raise not_on(image, errors[-1] if errors else answer.reason)
 
 
-def not_upon(base: str, said: str) -> LabError:
-    """Return the error for a base image upon which none could be built: the engine said this."""
+def not_on(base: str, said: str) -> LabError:
+    """Return the error for a base image on which none could be built: the engine said this."""
     cure = _("`--base IMAGE` chooses another Debian 12 image.")
     words = said.lower()
     if any(sign in words for sign in UNREACHABLE):
@@ -245,7 +245,7 @@ def not_upon(base: str, said: str) -> LabError:
     elif any(sign in words for sign in UNKNOWN):
         what = _("The registry {registry} has no image {base}: {reason}")
     else:
-        what = _("The host image could not be built upon {base}:\n{reason}")
+        what = _("The host image could not be built on {base}:\n{reason}")
     registry = base.partition("/")[0]
     return _not_built(what.format(registry=registry, base=base, reason=said), said, cure)
 

@@ -67,7 +67,7 @@ class Internet:
         self._have(engine, host, "resolver", places, command=dnsmasq)
 
     def _pc(self, engine: Engine, host: Any | None) -> None:
-        # Only an ordinary network can publish a port; what it could lead to is shut.
+        # Only an ordinary network can publish a port; what it could lead to is closed.
         places = [
             (engine.full(OUTSIDE), ""),
             (engine.full(NETWORK), network.address(self.cidr, network.PC)),

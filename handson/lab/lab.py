@@ -66,7 +66,7 @@ class Lab:
 
     @property
     def is_up(self) -> bool:
-        """Tell whether the lab answers."""
+        """Return whether the lab answers."""
         state = self.state()
         return state is not None and LabApi(state).is_up
 
@@ -114,7 +114,7 @@ class Lab:
                     raise
 
     def down(self, say: Say = _nothing) -> bool:
-        """Remove all that the lab made, whatever state it is in; tell whether there was any.
+        """Remove all that the lab made, whatever state it is in; return whether there was any.
 
         Found by label, so that it works after a crash too. The host image stays. Raises
         EngineMissing, and LabError when something is left.

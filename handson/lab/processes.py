@@ -37,7 +37,7 @@ def identity() -> str:
 
 
 def is_alive(name: str) -> bool:
-    """Tell whether the process of that name (see `identity`) still runs.
+    """Return whether the process of that name (see `identity`) still runs.
 
     >>> is_alive(identity()), is_alive("1@0.00"), is_alive("")
     (True, False, False)
@@ -127,7 +127,7 @@ def with_sudo() -> str:
 
 
 def runs(process: psutil.Process) -> bool:
-    """Tell whether a process still does something."""
+    """Return whether a process still does something."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -182,10 +182,10 @@ def test_a_full_disk_is_told() -> None:
         ("dial tcp 192.0.2.1:5000: connection refused", "The registry registry.test:5000 of"),
         ("lookup registry.test: no such host", "cannot be reached: lookup registry.test"),
         ("manifest unknown", "The registry registry.test:5000 has no image"),
-        ("E: broken packages", "could not be built upon registry.test:5000/debian:12"),
+        ("E: broken packages", "could not be built on registry.test:5000/debian:12"),
     ],
 )
 def test_what_a_registry_lacks_is_named(said: str, what: str) -> None:
-    error = image.not_upon("registry.test:5000/debian:12", said)
+    error = image.not_on("registry.test:5000/debian:12", said)
     assert what in error.what and said in error.what
     assert "--base IMAGE" in error.cure

@@ -77,7 +77,7 @@ def hardware() -> Hardware:
 
 @pytest.fixture
 def endpoint(hardware: Hardware, connection: dict[str, Any]) -> Iterator[str]:
-    """The address of a server; `connection` has mended moto in this process."""
+    """The address of a server; `connection` has patched moto in this process."""
     application = Application(hardware, KEY)  # type: ignore[arg-type]
     api_server = make_server(
         "127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler

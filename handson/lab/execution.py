@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from docker.utils.socket import frames_iter
@@ -25,7 +26,7 @@ def execute(api: Any, container_id: str, command: list[str], seconds: float) -> 
     """
     process = api.exec_create(container_id, command)["Id"]
     # The stream is no program's of the container: it is the engine's, and can be cut here.
-    with closing(api.exec_start(process, socket=True)) as stream:
+    with _closing(api.exec_start(process, socket=True)) as stream:
         is_cut = threading.Event()
 
         def cut() -> None:
@@ -50,3 +51,14 @@ def execute(api: Any, container_id: str, command: list[str], seconds: float) -> 
     if is_cut.is_set():
         raise Unending
     return int(api.exec_inspect(process)["ExitCode"]), output
+
+
+@contextmanager
+def _closing(stream: Any) -> Iterator[Any]:
+    """Close a stream at the end, and the answer that the SDK keeps with it and leaves open."""
+    try:
+        with closing(stream):
+            yield stream
+    finally:
+        if answer := getattr(stream, "_response", None):
+            answer.close()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from docker.utils.socket import frames_iter
@@ -26,7 +25,10 @@ def execute(api: Any, container_id: str, command: list[str], seconds: float) -> 
     """
     process = api.exec_create(container_id, command)["Id"]
     # The stream is no program's of the container: it is the engine's, and can be cut here.
-    with _closing(api.exec_start(process, socket=True)) as stream:
+    stream = api.exec_start(process, socket=True)
+    # The SDK leaves the answer open, which it keeps with its stream; to close that one is to close
+    # both.
+    with closing(getattr(stream, "_response", stream)):
         is_cut = threading.Event()
 
         def cut() -> None:
@@ -51,14 +53,3 @@ def execute(api: Any, container_id: str, command: list[str], seconds: float) -> 
     if is_cut.is_set():
         raise Unending
     return int(api.exec_inspect(process)["ExitCode"]), output
-
-
-@contextmanager
-def _closing(stream: Any) -> Iterator[Any]:
-    """Close a stream at the end, and the answer that the SDK keeps with it and leaves open."""
-    try:
-        with closing(stream):
-            yield stream
-    finally:
-        if answer := getattr(stream, "_response", None):
-            answer.close()

@@ -142,7 +142,7 @@ def _named() -> tuple[str, str]:
 def _check_here(where: str, address: str) -> None:
     """Raise EngineMissing unless the address is on this machine, where a lab's ways in are."""
     try:
-        url = urlsplit(parse_host(address))
+        url = urlsplit(str(parse_host(address)))
         is_here = url.scheme == "http+unix" or (
             url.scheme in ("http", "https")
             and ((url.hostname or "").startswith("127.") or url.hostname in ("localhost", "::1"))
@@ -202,20 +202,25 @@ def is_podman(client: docker.DockerClient) -> bool:
 
 
 def _refusal(address: str) -> str:
-    """Return why nobody can be spoken to at a Unix socket; what other addresses do, the SDK sees.
+    """Return why nobody can be spoken to at an address on this machine, or ''.
 
     The SDK forgets its socket when nobody listens, and Python warns of it some time later.
     """
-    if not address.startswith("unix://"):
-        return ""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        failed = probe.connect_ex(address.removeprefix("unix://"))
-        return os.strerror(failed) if failed else ""
+    url = urlsplit(str(parse_host(address)))
+    try:
+        if url.scheme == "http+unix":
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.connect(url.path)
+        else:
+            socket.create_connection((url.hostname, url.port), SOON).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _silence(address: str) -> str:
     return _("which does not answer ({reason})").format(
-        reason=_refusal(address) or _("no answer within {seconds} s").format(seconds=SOON)
+        reason=_refusal(address) or _("something listens there, but not as an engine does")
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,8 @@ from waiting import wait_until
 
 from handson.errors import EngineMissing
 from handson.lab import engine_service, processes, ulimits
+from handson.lab import state as states
+from handson.lab.lab import Lab
 
 
 def test_settings_for_podman_where_limits_are_low(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +113,14 @@ def test_an_engine_here_that_does_not_answer(
     address: str, nothing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", address)
-    assert "does not answer" in refused(nothing).what
+    assert "does not answer (Connection refused)" in refused(nothing).what
+
+
+def test_what_listens_need_not_be_an_engine(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_service, "SOON", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        assert "something listens there" in refused(nothing).what
 
 
 def test_a_lab_stays_on_its_engine(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +135,22 @@ def test_a_lab_stays_on_its_engine(nothing: Path, monkeypatch: pytest.MonkeyPatc
     error = refused(nothing)
     assert f"The lab “lab” is on the container engine at {mine}, which does not" in error.what
     assert f"rm -r {nothing}" in error.cure
+
+
+@pytest.mark.parametrize("command", ["up", "down", "left_over"])
+def test_no_command_goes_to_another_engine(
+    command: str, nothing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "home_of", lambda uid: nothing)
+    a_podman(nothing, monkeypatch, failures=0)
+    folder = states.lab_folder("lab", create=True)
+    engine_service.remember(folder, f"unix://{nothing}/none.sock")
+    lab = Lab("lab")
+    arguments = ["ssh-ed25519 AAAA"] if command == "up" else []
+    with pytest.raises(EngineMissing, match="is on the container engine at"):
+        getattr(lab, command)(*arguments)
+    assert engine_service.recall(folder)  # and nothing is forgotten
+    assert not (nothing / "starts").exists()
 
 
 def test_podman_without_rights_says_which_command_helps(

@@ -19,10 +19,8 @@ from handson.errors import EngineMissing
 from handson.hosts.connections import Connections
 from handson.hosts.host import Host
 from handson.lab import engine as engines
-from handson.lab import processes
 from handson.lab.engine import Engine
 from handson.lab.lab import Lab, sweep
-from handson.lab.state import TESTS
 from handson.workspace import Workspace
 
 
@@ -55,9 +53,7 @@ def place_for_labs() -> Iterator[None]:
     if reason := why_not():
         pytest.skip(reason)
     taken = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("HANDSON_")}
-    os.environ[TESTS] = processes.identity()
     yield
-    del os.environ[TESTS]
     os.environ.update(taken)
     gc.collect()
 

@@ -171,10 +171,19 @@ class LabState:
 
 
 def write_private(path: Path, content: str | bytes) -> None:
-    """Write a file of mode 0600, whole or not at all, whatever happens meanwhile."""
+    """Write a file of mode 0600, whole or not at all, whatever happens meanwhile.
+
+    Raises LabError where it cannot be written.
+    """
     draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    draft.replace(path)
+    try:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        draft.replace(path)
+    except OSError as error:
+        raise LabError(
+            _("{path} cannot be written: {reason}.").format(path=path, reason=error.strerror),
+            _("Free space there (df -h), or make the folder writable for you (ls -ld)."),
+        ) from None

@@ -109,6 +109,14 @@ def test_saved_and_loaded() -> None:
     assert "never shown" not in repr(state())
 
 
+def test_a_state_that_cannot_be_written_is_told(home: Path) -> None:
+    folder = lab_folder("course", create=True)
+    (folder / ".lab.json.new").mkdir()  # in the way, for root too
+    with pytest.raises(LabError, match=r"lab\.json cannot be written: Is a directory") as caught:
+        state().save()
+    assert "df -h" in caught.value.cure
+
+
 def test_not_there() -> None:
     with pytest.raises(LabDown, match="“course” is not running") as caught:
         LabState.load("course")

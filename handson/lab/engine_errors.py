@@ -18,6 +18,20 @@ def explanation(error: Exception) -> str:
     return str(getattr(error, "explanation", "") or error).strip()
 
 
+def full_disk(said: str) -> str:
+    """Return what to do where these words of an engine or of a build tell of a full disk, or ''.
+
+    >>> full_disk("write /usr/bin/perl: no such luck")
+    ''
+    """
+    if "no space left on device" not in said.lower():
+        return ""
+    return _(
+        "A disk is full: free 1 GB in /tmp, in /var/tmp and where the engine keeps its images "
+        "(df -h), then run `handson up` again."
+    )
+
+
 def not_started(host: str, addresses: list[str], error: APIError) -> LabError:
     """Return the error for a host that could not be started; it was to have these addresses."""
     reason = explanation(error)
@@ -49,4 +63,4 @@ def not_started(host: str, addresses: list[str], error: APIError) -> LabError:
                 "`docker ps` or `podman ps`), and end it; or run `handson down`, then `handson up`."
             ).format(addresses=", ".join(addresses)),
         )
-    return LabError(what, _("Run `handson down`, then `handson up`."))
+    return LabError(what, full_disk(reason) or _("Run `handson down`, then `handson up`."))

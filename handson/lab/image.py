@@ -23,7 +23,7 @@ from handson.errors import LabError
 from handson.i18n import _
 from handson.lab import processes
 from handson.lab.engine import Engine
-from handson.lab.engine_errors import explanation
+from handson.lab.engine_errors import explanation, full_disk
 from handson.lab.lock import hold_images
 from handson.lab.processes import as_root, environment, may_be_root
 from handson.lab.temporary import own_folder
@@ -97,12 +97,7 @@ def can_bootstrap() -> bool:
 
 def _not_built(what: str, said: str, cure: str) -> LabError:
     """Return the error for a build that said this at its end."""
-    if "no space left on device" in said.lower():
-        cure = _(
-            "A disk is full: free 1 GB in /tmp, in /var/tmp and where the engine keeps its images "
-            "(df -h), then run `handson up` again."
-        )
-    return LabError(what, cure)
+    return LabError(what, full_disk(said) or cure)
 
 
 def debian_sources(index_targets: str) -> list[str]:

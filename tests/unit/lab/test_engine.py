@@ -64,8 +64,9 @@ def test_a_docker_that_gives_no_control_groups_is_refused() -> None:
 
 
 def test_any_other_refusal_is_told_as_it_is() -> None:
-    said = refusal("no space left on device")
-    assert said.startswith("The engine could not start the host pc: no space left on device")
+    said = refusal("no such luck")
+    assert said.startswith("The engine could not start the host pc: no such luck")
+    assert "A disk is full" in refusal("mkdir /x: no space left on device")
 
 
 def test_control_groups_are_never_the_machines() -> None:

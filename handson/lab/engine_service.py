@@ -63,6 +63,7 @@ def find(folder: Path, name: str = "lab") -> Found:
     if known := recall(folder):
         client = _start_podman(folder, name) if known == OWN else _client(known)
         if client is None:
+            _check_rights(known)
             raise EngineMissing(
                 _("The lab “{name}” is on the container engine at {address}, {reason}.").format(
                     name=name, address=known, reason=_silence(known)
@@ -107,6 +108,7 @@ def _answering() -> Found | None:
         _check_here(where, address)
         if client := _client(address):
             return Found(client, address)
+        _check_rights(address)
         raise EngineMissing(
             _("{where} names the container engine at {address}, {reason}.").format(
                 where=where, address=address, reason=_silence(address)
@@ -224,17 +226,24 @@ def _silence(address: str) -> str:
     )
 
 
+def _check_rights(address: str) -> None:
+    """Raise EngineMissing where an engine listens that this user may not use."""
+    if _refusal(address) == os.strerror(errno.EACCES):
+        raise EngineMissing(
+            _("You may not use the container engine at {address}: {reason}.").format(
+                address=address, reason=os.strerror(errno.EACCES)
+            ),
+            _(
+                "Run `sudo usermod -aG docker {user}` where it is Docker's, and log in again."
+            ).format(user=name_of(os.getuid())),
+        )
+
+
 def check_podman(name: str) -> None:
     """Raise EngineMissing unless a Podman service could be started here, for the lab `name`."""
     user = name_of(os.getuid())
     if not shutil.which("podman"):
-        if _refusal(DEFAULT) == os.strerror(errno.EACCES):
-            raise EngineMissing(
-                _("Docker runs here, but you may not use it ({socket}: {reason}).").format(
-                    socket=DEFAULT.removeprefix("unix://"), reason=_refusal(DEFAULT)
-                ),
-                _("Run `sudo usermod -aG docker {user}`, and log in again.").format(user=user),
-            )
+        _check_rights(DEFAULT)
         raise EngineMissing(
             _("No container engine was found: neither Docker nor Podman answers."),
             _(

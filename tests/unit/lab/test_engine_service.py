@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -114,6 +115,21 @@ def test_an_engine_here_that_does_not_answer(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", address)
     assert "does not answer (Connection refused)" in refused(nothing).what
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_an_engine_that_one_may_not_use(
+    is_named: bool, nothing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: socket.socket, _path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)  # root may use any
+    if is_named:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{nothing}/usual.sock")
+    error = refused(nothing)
+    assert error.what.endswith("/usual.sock: Permission denied.")
+    assert "sudo usermod -aG docker" in error.cure
 
 
 def test_what_listens_need_not_be_an_engine(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:

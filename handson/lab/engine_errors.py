@@ -57,10 +57,10 @@ def not_started(host: str, addresses: list[str], error: APIError) -> LabError:
         )
     if "already in use" in words or "already allocated" in words:
         return LabError(
-            what,
             _(
-                "The host was to have {addresses}: find what has that address (ip address, "
-                "`docker ps` or `podman ps`), and end it; or run `handson down`, then `handson up`."
-            ).format(addresses=", ".join(addresses)),
+                "The engine could not start the host {host}, which was to have {addresses}: "
+                "{reason}"
+            ).format(host=host, addresses=", ".join(addresses), reason=reason),
+            _("Choose another address; or run `handson down`, then `handson up`."),
         )
     return LabError(what, full_disk(reason) or _("Run `handson down`, then `handson up`."))

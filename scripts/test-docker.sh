@@ -54,7 +54,9 @@ start_docker() {
     inside ip link set lo up
     DOCKER_HOST=unix://$FOLDER/docker.sock
     export DOCKER_HOST PATH
-    inside dockerd --data-root "$FOLDER/data" --exec-root "$FOLDER/run" --pidfile "$FOLDER/pid" \
+    # Not by `inside`: the number would be that of a shell around it.
+    nsenter --net="/run/netns/$NAME" dockerd --data-root "$FOLDER/data" \
+        --exec-root "$FOLDER/run" --pidfile "$FOLDER/pid" \
         --host "$DOCKER_HOST" --default-ulimit nofile=1024:1024 >"$FOLDER/dockerd.log" 2>&1 &
     daemon=$!
     tries=0

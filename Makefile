@@ -5,10 +5,10 @@ PYTHON_IN_VENV := .venv/bin/python
 # How many tests run side by side: they wait for hosts more than they compute.
 WORKERS ?= 4
 .DEFAULT_GOAL := help
-.PHONY: help course learn setup test unit lint format record bench down clean
+.PHONY: help course learn setup test test-docker unit lint format record bench down clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 course: ## run the whole course by itself on the embedded lab, and prove each step
 	@since=$$(date +%s) && scripts/setup.sh && \
@@ -27,6 +27,9 @@ test: ## run all tests
 	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --durations=15
 	@echo "== the notebooks, cell by cell"
 	@$(PYTHON_IN_VENV) -m pytest --nbval notebooks
+
+test-docker: setup ## run the course and tests of the lab on Docker
+	@scripts/test-docker.sh
 
 unit: ## run the quick unit tests and the examples of docstrings, on all cores
 	@scripts/setup.sh

@@ -96,13 +96,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if UNDO in config.stash:
-        _undo(config)
+    if UNDO in config.stash and (status := _undo(config)):
+        raise SystemExit(status)
 
 
-def _undo(config: pytest.Config) -> None:
-    from handson.course.run.signals import undisturbed
+def _undo(config: pytest.Config) -> int:
+    """Undo it, and return the exit status that a signal asked for meanwhile, or 0."""
+    from handson.course.run.signals import Stopped, undisturbed
 
-    with undisturbed():
-        config.stash[UNDO].close()
-    config.stash[SIGNALS].close()
+    try:
+        with undisturbed():
+            config.stash[UNDO].close()
+    except Stopped as stopped:
+        return stopped.status
+    finally:
+        config.stash[SIGNALS].close()
+    return 0

@@ -9,7 +9,12 @@ A notebook begins with
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    # Before anything that only Unix has is imported.
+    sys.exit("The course does not run on Windows itself: run it in WSL2 (wsl --install).")
 
 from handson.hosts import library_log
 

@@ -86,28 +86,31 @@ apt_install() { # apt_install WHAT PACKAGE…
 
 # -- the container engine ---------------------------------------------------------------
 
-engine_answers() {
-    [ -n "${DOCKER_HOST:-}" ] && return 0
-    has podman && return 0
-    [ -S "${XDG_RUNTIME_DIR:-/nonexistent}/podman/podman.sock" ] && return 0
-    [ -w /run/podman/podman.sock ] && return 0
-    has docker && timeout 10 docker version >/dev/null 2>&1
+may_install() { has apt-get && may_be_root; }
+is_engine_there() { # an engine may be there; whether it answers is asked of the lab, later
+    [ -n "${DOCKER_HOST:-}" ] || has podman || has docker || [ -S /var/run/docker.sock ] ||
+        [ -S "${XDG_RUNTIME_DIR:-/nonexistent}/podman/podman.sock" ] || [ -S /run/podman/podman.sock ]
+}
+ask_lab() { # set `found` to what a new lab would be on, docker or podman; else `reason` to why
+    status=0
+    found=$("$VENV/bin/python" -m handson.lab.engine_service 2>"$VENV/engine.log") || status=$?
+    reason=$(cat "$VENV/engine.log")
 }
 engine() {
-    if ! engine_answers; then
-        if ! has apt-get || ! may_be_root; then
-            give_up "No container engine was found and none can be installed without root:" \
-                "install Podman (sudo apt-get install podman) or Docker, then run this again."
-        fi
+    ask_lab
+    # 2: somebody has named an engine, which does not answer. Nothing else is chosen for them.
+    if [ "$status" = 1 ] && ! has podman && may_install; then
         # shellcheck disable=SC2086
         apt_install "a container engine" $ENGINE_PACKAGES
-        engine_answers || give_up "Podman was installed but is not found in PATH."
-    elif has apt-get && has podman && [ -z "${DOCKER_HOST:-}" ] && may_be_root; then
+        ask_lab
+    fi
+    [ "$status" = 0 ] || give_up "$reason"
+    if [ "$found" = podman ] && [ -z "${DOCKER_HOST:-}" ] && may_install; then
         # Podman may be there without all that the lab needs of it.
         # shellcheck disable=SC2086
         apt_install "what Podman needs" $ENGINE_PACKAGES
     fi
-    if has apt-get && may_be_root; then
+    if may_install; then
         # shellcheck disable=SC2086
         apt_install "the tools for the host image" $IMAGE_PACKAGES
     fi
@@ -182,8 +185,13 @@ tests() {
     fi
 }
 
-engine
+case "$(uname -s 2>/dev/null || :)" in
+    MINGW* | MSYS* | CYGWIN*) give_up "The course does not run on Windows itself: run this in WSL2 (wsl --install)." ;;
+esac
+is_engine_there || may_install || give_up "No container engine was found and none can be installed" \
+    "without root: install Podman (sudo apt-get install podman) or Docker, then run this again."
 watches
 python
+engine
 image
 if [ "${1:-}" = test ]; then tests; fi

@@ -1,12 +1,27 @@
-"""The order of the tests: the files that take long begin first, so that none is last and alone."""
+"""The order of the tests, and the labs that they make, here or by a program of their own."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
+
+from handson.lab import processes
+from handson.lab.state import TESTS
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that none is the last one and runs alone."""
     # All tests of a file run on one worker, in their order.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def labs_go_with_the_tests() -> Iterator[None]:
+    """Mark them, so that later tests remove those of tests that were killed."""
+    os.environ[TESTS] = processes.identity()
+    yield
+    del os.environ[TESTS]

@@ -33,11 +33,11 @@ class Rule:
         return self.direction == "inbound"
 
     def lets_out(self, port: int) -> bool:
-        """Tell whether the rule lets TCP out to that port."""
+        """Return whether the rule lets TCP out to that port."""
         return not self.is_inbound and self._holds(port)
 
     def opens(self, port: int) -> bool:
-        """Tell whether the rule lets TCP in at that port.
+        """Return whether the rule lets TCP in at that port.
 
         >>> Rule("inbound", "tcp", "500-600", "10.87.0.0/16", "").opens(587)
         True
@@ -52,7 +52,7 @@ class Rule:
 
 
 def covers(source: str, address: str) -> bool:
-    """Tell whether a CIDR holds an address; a group as a source is not looked into.
+    """Return whether a CIDR holds an address; a group as a source is not looked into.
 
     >>> covers("10.87.0.0/16", "10.87.3.20")
     True
@@ -64,7 +64,7 @@ def covers(source: str, address: str) -> bool:
 
 
 def inside(source: str, network: str) -> bool:
-    """Tell whether a source lies within a network; a group's members do.
+    """Return whether a source lies within a network; a group's members do.
 
     >>> inside("10.87.3.0/24", "10.87.0.0/16"), inside("0.0.0.0/1", "10.87.0.0/16")
     (True, False)

@@ -41,6 +41,7 @@ Words = Mapping[str, "str | int | tuple[str, ...]"]
 # A user's PATH over ssh lacks the folder where Debian keeps postconf.
 PREAMBLE = "export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8; "
 SECONDS = 120
+ANSWER = 10  # seconds that a host has to say that it is there
 # paramiko's word for a command whose exit status never came: the connection was cut.
 NO_STATUS = -1
 # What paramiko raises where a connection is no more, even when it is to be closed.
@@ -353,7 +354,9 @@ class Host:
             self._connection = None
             raise self._broken(_("it ended in the middle of a command")) from None
         except BROKEN as error:
-            self._connection = None
+            connection, self._connection = self._connection, None
+            if connection is not None and connection.is_connected:
+                close_silent(connection)  # what carries it may look connected, and not be
             raise self._broken(str(error) or type(error).__name__) from None
         if result.exited == NO_STATUS:
             if time.monotonic() - started >= SECONDS:
@@ -363,9 +366,23 @@ class Host:
             raise self._broken(_("it ended in the middle of a command"))
         return result.exited, result.stdout
 
-    def _endless(self, line: str) -> CommandFailed:
+    def _endless(self, line: str) -> HandsonError:
+        """Return the error for a command without an end: the host's own, or the network's."""
+        connection, self._connection = self._connection, None
+        if connection is not None and close_silent(connection):
+            return HostUnreachable(
+                _(
+                    "{host} does not answer any more: a command had no end after {seconds} s, and "
+                    "nothing came back within another {more} s."
+                ).format(host=self.name, seconds=SECONDS, more=ANSWER),
+                _("Check the network on the way there. Then run the cell again; it connects anew."),
+            )
+        self._connection = connection
         return CommandFailed(
-            self.name, line, 124, _("no end after {seconds} s").format(seconds=SECONDS)
+            self.name,
+            line,
+            124,
+            _("no end after {seconds} s; the host itself still answers").format(seconds=SECONDS),
         )
 
     def _broken(self, reason: str) -> HostUnreachable:
@@ -373,6 +390,33 @@ class Host:
             _("The connection to {host} broke ({reason}).").format(host=self.name, reason=reason),
             _("Run the cell again; it connects anew."),
         )
+
+
+def close_silent(connection: Connection) -> bool:
+    """Close a connection, and those that carry it, from the first one on that does not answer.
+
+    Returns whether there was one. What still answers stays open: others may be using it.
+    """
+    way = [connection]
+    while way[0].gateway is not None:
+        way.insert(0, way[0].gateway)
+    is_silent = False
+    for one in way:
+        is_silent = is_silent or not _answers(one)
+        if is_silent:
+            with suppress(*BROKEN):
+                one.transport.close()
+    return is_silent
+
+
+def _answers(connection: Connection) -> bool:
+    try:
+        connection.transport.open_session(timeout=ANSWER).close()
+    except paramiko.ChannelException:
+        return True  # a refusal is an answer
+    except BROKEN:
+        return False
+    return True
 
 
 def closed(name: str) -> HostUnreachable:

@@ -38,7 +38,7 @@ def forget(host: Host, slug: str) -> None:
 
 
 def has(host: Host, name: str, file: str = "") -> bool:
-    """Tell whether there is a record of that name, and that file in it."""
+    """Return whether there is a record of that name, and that file in it."""
     return bool(host.facts.file(f"{FOLDER}/{name}/{file}").exists)
 
 

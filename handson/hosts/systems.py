@@ -51,7 +51,7 @@ class System:
     python: str = "python3"
 
     def is_named_by(self, fields: Mapping[str, str]) -> bool:
-        """Tell whether an os-release file (its fields) is this system's, or a derivative's."""
+        """Return whether an os-release file (its fields) is this system's, or a derivative's."""
         id, version = self.release
         if fields.get("ID") == id:
             return f"{fields.get('VERSION_ID', '')}.".startswith(f"{version}.")

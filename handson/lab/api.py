@@ -34,7 +34,7 @@ class LabApi:
 
     @property
     def is_up(self) -> bool:
-        """Tell whether this lab, and no other program, answers at its address."""
+        """Return whether this lab, and no other program, answers at its address."""
         try:
             return bool(self.ask("name", seconds=5) == self.state.name)
         except LabError:

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 # moto reads these when it is imported.
@@ -29,7 +29,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.lab import api, books, engine, internet, network, patches
+from handson.lab import api, books, capture, engine, engine_errors, internet, network, patches
 from handson.lab.access import Key
 from handson.lab.reconcile import Hardware, NotMade
 from handson.lab.state import write_private
@@ -160,9 +160,9 @@ class Application:
                 "mailbox_host_keys": internet.host_keys(hardware.engine, mailbox),
             }
         if question == "capture":
-            return hardware.engine.capture(hardware.host_of(instance), int(port))
+            return capture.begin(hardware.engine, hardware.host_of(instance), int(port))
         if question == "captured":
-            return hardware.engine.captured(hardware.host_of(instance))
+            return capture.finish(hardware.engine, hardware.host_of(instance))
         raise HandsonError(f"The lab cannot be asked “{question}”.")
 
 
@@ -193,9 +193,9 @@ def _length(environ: dict[str, Any]) -> int:
 def _in_words(error: Exception) -> str:
     if isinstance(error, HandsonError):
         return error.what
-    if isinstance(error, engine.BROKEN):
+    if isinstance(error, engine_errors.BROKEN):
         return _("The container engine cannot do it: {reason}").format(
-            reason=engine.explanation(error)
+            reason=engine_errors.explanation(error)
         )
     return f"{error!r}"
 
@@ -231,6 +231,27 @@ class QuietHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
+    def parse_request(self) -> bool:
+        """Refuse what names no address, or wants an answer before all of it has come.
+
+        Who sent it is known by its signature, which covers the body.
+        """
+        if not super().parse_request():
+            return False
+        try:
+            urlsplit(self.path)
+        except ValueError:
+            is_refused = True
+        else:
+            is_refused = "Expect" in self.headers
+        if is_refused:
+            self.close_connection = True
+            self.send_error(403)
+        return not is_refused
+
+    def handle_expect_100(self) -> bool:
+        return True  # without the answer that Python gives by itself
+
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is no proper request as any other without the key: with no word of why.
 
@@ -256,7 +277,7 @@ def main(argv: list[str] | None = None) -> None:
     hardware = Hardware(
         lambda: engine.connect(given["name"], given["owner"], given["marks"]), around, folder
     )
-    patches.mend(
+    patches.apply(
         public_addresses=_public_addresses(around.cidr), console_output=hardware.console_output
     )
     application = Application(hardware, Key(**given["key"]))

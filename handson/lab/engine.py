@@ -3,58 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import tarfile
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import docker
 import psutil
-from docker.errors import APIError, DockerException
-from docker.types import IPAMConfig, IPAMPool, LogConfig
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
+from docker.errors import APIError
+from docker.types import IPAMConfig, IPAMPool
 
 from handson.errors import EngineMissing, LabError
 from handson.i18n import _
 from handson.lab import engine_service, processes, rights
+from handson.lab.container import File, is_running, mac, put, remove, started, stop
+from handson.lab.engine_errors import not_started
+from handson.lab.execution import Unending, execute
 from handson.lab.state import lab_folder
 from handson.lab.temporary import own_folder
 from handson.lab.ulimits import low_limits
-from handson.polling import patience
 
 LABEL = "handson.lab"
 OWNER = "handson.owner"
-# How the docker SDK says that the engine's service does not answer, or no more.
-BROKEN = (DockerException, RequestException, HTTPError, OSError)
-PACKETS = 20_000  # that a capture reads at most, should nobody end it
+GRACE = 10  # seconds for a command that the host itself should have ended
+NO_WAY_OUT = "while ip route del default 2>/dev/null; do :; done"
 # An engine that is itself in a container or a chroot may run a command in the wrong place:
 # then nothing is done, rather than to the machine.
 INSIDE = "[ -e /etc/handson-lab ] || { echo 'this is not inside a host of the lab'; exit 97; }"
 
 
-@dataclass(frozen=True)
-class File:
-    """A file to be put into a host: its absolute path, content, mode and owner's uid."""
-
-    path: str
-    content: str | bytes
-    mode: int = 0o644
-    uid: int = 0
-
-
 class Engine:
     """A container engine for one lab; everything it makes carries the lab's and the owner's label.
 
-    `marks` are further labels for what is made. A host is two containers: its *interface*, a
-    helper of the lab's own image that owns the network and holds the firewall, and the host
-    itself, which has joined that network and cannot change it. So a host never runs without
-    its firewall, not even for a moment at its start.
+    `marks` are further labels for what is made, `address` is the engine's.
+
+    A host is two containers: its *interface*, a helper of the lab's own image that owns the
+    network and holds the firewall, and the host itself, which has joined that network and cannot
+    change it. So a host never runs without its firewall, not even for a moment at its start.
 
     Source of the host options: systemd's CONTAINER_INTERFACE document.
     """
@@ -65,12 +50,14 @@ class Engine:
         client: docker.DockerClient,
         owner: int | None = None,
         marks: Mapping[str, str] | None = None,
+        address: str = "",
     ) -> None:
         self.name = name
         self.client = client
         self.owner = os.getuid() if owner is None else owner
         self.label = {LABEL: name, OWNER: str(self.owner)}
         self.marks = dict(marks or {})
+        self.address = address
 
     def __enter__(self) -> Engine:
         return self
@@ -129,12 +116,12 @@ class Engine:
                 **options,
             )
             if files:
-                self.put(container, files)
+                put(container, files)
             self.start_host(container, rules)
         except BaseException as error:
             self.remove_host(name)
             if isinstance(error, APIError):
-                raise self._not_started(name, error) from error
+                raise not_started(name, [cidr for _net, cidr in networks if cidr], error) from error
             raise
         return container
 
@@ -174,37 +161,36 @@ class Engine:
         """
         interface = self.interface(container)
         if interface.status != "running":
-            self._stop(container)
+            stop(container, 3)
             interface.start()
             interface.reload()
         elif is_running(container) and started(container) < started(interface):
-            self._stop(container)
+            stop(container, 3)
         self.load(container, rules)
         container.start()
         container.reload()
 
     def stop_host(self, container: Any | None, interface: Any | None) -> None:
         """Stop what runs of a host; its address answers nobody any more."""
-        if container is not None and is_running(container):
-            container.stop(timeout=10)
+        if container is not None:
+            stop(container, 10)
         if interface is not None and is_running(interface):
             interface.kill()  # it has nothing to end in order
 
     def load(self, container: Any, rules: str) -> None:
         """Load nftables text into a host's network; the host is stopped if that fails."""
+        # Docker gives a host of an internal network a default route too, to this machine:
+        # nothing may be looked up or reached by way of it.
+        script = f"{NO_WAY_OUT}\nnft -f - <<'RULES'\n{rules}RULES\n"
         try:
-            self.run(self.interface(container), f"nft -f - <<'RULES'\n{rules}RULES\n")
+            self.run(self.interface(container), script)
         except LabError:
-            self._stop(container)  # better no host than one without its security group
+            stop(container, 3)  # better no host than one without its security group
             raise
-
-    def _stop(self, container: Any) -> None:
-        if is_running(container):
-            container.stop(timeout=3)
 
     def interface(self, container: Any) -> Any:
         """Return the container that owns a host's network; raise LabError when it is gone."""
-        found = self._containers(**{"handson.interface": container.labels["handson.host"]})
+        found = self.containers(**{"handson.interface": container.labels["handson.host"]})
         if not found:
             raise LabError(
                 _("The network interface of {host} was removed by hand.").format(
@@ -218,58 +204,10 @@ class Engine:
         """Remove a host and its interface, whatever state they are in."""
         # An interface can go when nothing is joined to it any more.
         for role in ("handson.beside", "handson.host", "handson.interface"):
-            for container in self._containers(**{role: name}):
+            for container in self.containers(**{role: name}):
                 remove(container)
 
-    # -- packets -------------------------------------------------------------
-
-    def capture(self, container: Any, port: int) -> None:
-        """Begin to read the packets of a TCP port of a host, so many at most."""
-        self._end_capture(container)
-        interface = self.interface(container)
-        tcpdump = f"tcpdump -c {PACKETS} --immediate-mode -p -i any -A -l -n -s 0 tcp port"
-        beside = self.client.containers.create(
-            interface.attrs["Image"],
-            command=[*tcpdump.split(), str(port)],
-            name=self.full(f"{container.labels['handson.host']}-capture"),
-            labels={
-                **self.label,
-                **self.marks,
-                "handson.beside": container.labels["handson.host"],
-            },
-            network_mode=f"container:{interface.id}",
-            log_config=LogConfig(type=LogConfig.types.JSON),
-            ulimits=low_limits(),
-            **rights.HELPER,
-            **rights.of(rights.CAPTURE),
-        )
-        beside.start()
-        for _gone in patience(15, first=0.05):
-            if b"listening on" in beside.logs(stdout=False):
-                return
-        said = beside.logs().decode(errors="replace").strip().splitlines()[-3:]
-        remove(beside)
-        raise LabError(
-            _("The packets could not be read: {reason}").format(reason=" / ".join(said)),
-            _("Run the cell again."),
-        )
-
-    def captured(self, container: Any) -> str:
-        """End what `capture` began and return what tcpdump has printed."""
-        time.sleep(0.3)  # what has just been sent is on its way
-        return self._end_capture(container)
-
-    def _end_capture(self, container: Any) -> str:
-        text = ""
-        for beside in self._containers(**{"handson.beside": container.labels["handson.host"]}):
-            with contextlib.suppress(APIError):  # it has ended by itself
-                beside.kill("SIGTERM")
-                beside.wait(timeout=10)
-            text = beside.logs(stderr=False).decode(errors="replace")
-            remove(beside)
-        return text
-
-    # -- files and scripts ---------------------------------------------------
+    # -- what is done with them ----------------------------------------------
 
     @cached_property
     def is_podman(self) -> bool:
@@ -282,67 +220,43 @@ class Engine:
         version = str(self.client.info().get("CgroupVersion") or "1")
         return rights.control_groups(False, version)
 
-    def _not_started(self, name: str, error: APIError) -> LabError:
-        reason = str(error.explanation or error)
-        if "writable-cgroups" in reason or "security-opt" in reason or "security opt" in reason:
-            return LabError(
-                _("This Docker cannot give a host control groups of its own: {reason}").format(
-                    reason=reason
-                ),
-                _(
-                    "With the machine's, one host could end another. Use Docker 28 or newer, "
-                    "or Podman."
-                ),
-            )
-        return LabError(
-            _("The engine could not start the host {host}: {reason}").format(
-                host=name, reason=reason
-            ),
-            _("Run `handson down`, then `handson up`."),
-        )
-
-    def put(self, container: Any, files: list[File]) -> None:
-        """Put files into a host, whether it runs or not; their folders are made."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            for file in files:
-                content = file.content.encode() if isinstance(file.content, str) else file.content
-                info = tarfile.TarInfo(file.path.lstrip("/"))
-                info.size, info.mode, info.mtime = len(content), file.mode, int(time.time())
-                info.uid = info.gid = file.uid
-                tar.addfile(info, io.BytesIO(content))
-            end = tar.offset + 2 * tarfile.BLOCKSIZE
-        # Nothing after the two blocks that end an archive: Podman's reader stops there, and
-        # what it leaves unread may come back as "broken pipe".
-        container.put_archive("/", archive.getvalue()[:end])
-
     def run(self, container: Any, script: str, timeout: int = 30) -> str:
         """Run a shell script in a container, with its rights, and return what it printed.
 
         Raises LabError with the last lines when it fails or takes longer than `timeout`
         seconds.
         """
-        # The limit is kept inside the host: the SDK's own would leave the script running.
-        result = container.exec_run(["timeout", str(timeout), "sh", "-euc", f"{INSIDE}\n{script}"])
-        output: str = result.output.decode(errors="replace")
-        if result.exit_code != 0:
+        command = ["timeout", str(timeout), "sh", "-euc", f"{INSIDE}\n{script}"]
+        try:
+            # Ended by `timeout` in the host; that may be gone, or be another program by now.
+            status, printed = execute(self.client.api, container.id, command, timeout + GRACE)
+        except Unending:
+            raise LabError(
+                _(
+                    "A command of the lab on its host {host} did not end within {seconds} s, "
+                    "or printed without end."
+                ).format(host=container.name, seconds=timeout + GRACE),
+                _("Run `handson down`, then `handson up`."),
+            ) from None
+        output = printed.decode(errors="replace")
+        if status != 0:
             tail = "\n".join(output.strip().splitlines()[-5:])
             raise LabError(
                 _(
                     "The lab could not set up its host {host} (exit status {status}):\n{tail}"
-                ).format(host=container.name, status=result.exit_code, tail=tail),
+                ).format(host=container.name, status=status, tail=tail),
                 _("Run `handson down`, then `handson up`."),
             )
         return output
 
     def interfaces(self) -> dict[str, Any]:
         """Return the containers that own the hosts' networks, by the host's name."""
-        found = self._containers("handson.interface")
+        found = self.containers("handson.interface")
         return {one.labels["handson.interface"]: one for one in found}
 
     def hosts(self, **labels: str) -> list[Any]:
         """Return the lab's hosts, stopped ones too, that carry all the labels."""
-        return self._containers("handson.host", **labels)
+        return self.containers("handson.host", **labels)
 
     def host(self, name: str) -> Any | None:
         found = self.hosts(**{"handson.host": name})
@@ -355,11 +269,8 @@ class Engine:
         found += self.client.api.networks(filters=wanted)
         return [dict(one.get("Labels") or {}) for one in found]
 
-    def containers(self) -> list[Any]:
-        """Return every container of the lab: hosts, their interfaces, helpers."""
-        return self._containers()
-
-    def _containers(self, *keys: str, **labels: str) -> list[Any]:
+    def containers(self, *keys: str, **labels: str) -> list[Any]:
+        """Return every container of the lab with those labels: hosts, interfaces, helpers."""
         wanted = [*keys, *(f"{key}={value}" for key, value in {**self.label, **labels}.items())]
         found = self.client.api.containers(all=True, filters={"label": wanted})
         return [one for one in (self._get(each["Id"]) for each in found) if one]
@@ -409,6 +320,8 @@ class Engine:
     def join(self, network: Any, interface: Any, address: str) -> None:
         """Connect a host's interface to one more network; an address of '' leaves it open."""
         network.connect(interface, ipv4_address=address or None, mac_address=mac(address) or None)
+        if is_running(interface):
+            self.run(interface, NO_WAY_OUT)
 
     def networks(self) -> list[Any]:
         wanted = [f"{key}={value}" for key, value in self.label.items()]
@@ -460,56 +373,16 @@ class Engine:
         return [one.name for one in [*self.containers(), *self.networks(), *self.volumes()]]
 
 
-def remove(container: Any) -> None:
-    with contextlib.suppress(docker.errors.NotFound):
-        container.remove(force=True, v=True)
-
-
-def is_running(container: Any) -> bool:
-    return bool(container.status == "running")
-
-
-def is_whole(container: Any | None, interface: Any | None) -> bool:
-    """Tell whether a host runs, in the network that its interface holds."""
-    if container is None or interface is None:
-        return False
-    both_run = is_running(container) and is_running(interface)
-    return both_run and started(interface) <= started(container)
-
-
-def started(container: Any) -> datetime:
-    """Return when a container started last."""
-    return datetime.fromisoformat(container.attrs["State"]["StartedAt"])
-
-
-def explanation(error: Exception) -> str:
-    """Return the engine's own words of an error, where it has any."""
-    return str(getattr(error, "explanation", "") or error).strip()
-
-
-def mac(address: str) -> str:
-    """Return the hardware address of the host with that IPv4 address, as Docker derives it.
-
-    Podman would draw another one at each start, and for half a minute the neighbours would
-    go on sending to the old one.
-
-    >>> mac("10.87.2.44")
-    '02:42:0a:57:02:2c'
-    """
-    parts = [f"{int(part):02x}" for part in address.split(".") if part]
-    return ":".join(["02", "42", *parts]) if parts else ""
-
-
 def connect(name: str, owner: int | None = None, marks: Mapping[str, str] | None = None) -> Engine:
     """Return the engine for the lab `name`; raise EngineMissing with the cures otherwise."""
     folder = lab_folder(name, owner, create=True)
     try:
-        client = engine_service.find(folder, name)
+        found = engine_service.find(folder, name)
     except EngineMissing:
         with contextlib.suppress(OSError):
             folder.rmdir()  # only when nothing of the lab is in it
         raise
-    return Engine(name, client, owner, marks)
+    return Engine(name, found.client, owner, marks, found.address)
 
 
 @contextlib.contextmanager
@@ -517,7 +390,7 @@ def without_a_lab() -> Iterator[Engine]:
     """Give an engine for what no lab needs to be there for; nothing else stays of it."""
     with own_folder("engine") as folder:
         try:
-            with Engine("none", engine_service.find(folder)) as engine:
+            with Engine("none", engine_service.find(folder).client) as engine:
                 yield engine
         finally:
             processes.end(engine_service.service_processes(folder), seconds=0.5)

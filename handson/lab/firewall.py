@@ -64,13 +64,14 @@ def render(policy: Policy, inside: Iterable[str], always_out: Iterable[str] = ()
             f"table {TABLE} {{",
             *_chain(
                 "input",
-                'iif "lo" accept',
+                ['iif "lo" accept'],
                 [f"ip saddr {{ {machine} }} drop"],
                 _lines(policy.ingress, "saddr"),
             ),
             *_chain(
                 "output",
-                'oif "lo" accept',
+                # Docker's own resolver, within each host, would ask this machine's.
+                ["ip daddr 127.0.0.11 drop", 'oif "lo" accept'],
                 [f"ip daddr {{ {machine} }} drop", f"ip daddr != {{ {lab} }} drop", *resolver],
                 _lines(policy.egress, "daddr"),
             ),
@@ -80,10 +81,10 @@ def render(policy: Policy, inside: Iterable[str], always_out: Iterable[str] = ()
     )
 
 
-def _chain(hook: str, loopback: str, first: list[str], rules: list[str]) -> list[str]:
+def _chain(hook: str, loopback: list[str], first: list[str], rules: list[str]) -> list[str]:
     lines = [
         f"type filter hook {hook} priority 0; policy drop;",
-        loopback,
+        *loopback,
         "ct state established,related accept",
         *first,
         *rules,

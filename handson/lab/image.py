@@ -2,14 +2,13 @@
 
 Two ways lead to it. Where mmdebstrap can run (Debian or Ubuntu, as root) it makes the
 root file system from the machine's own package source. Elsewhere the image is built
-upon a Debian image from a container registry. Both end with `image/setup.sh`.
+on a Debian image from a container registry. Both end with `image/setup.sh`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,19 +16,28 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
 from handson.errors import LabError
 from handson.i18n import _
+from handson.lab import processes
 from handson.lab.engine import Engine
+from handson.lab.engine_errors import explanation, full_disk
 from handson.lab.lock import hold_images
-from handson.lab.processes import as_root, environment
+from handson.lab.processes import as_root, environment, may_be_root
 from handson.lab.temporary import own_folder
 
 RECIPE = Path(__file__).parent / "image"
 NAME = "localhost/smtp-handson-host"
+# Who made an image: another checkout's is never removed by this one.
+LABEL, CHECKOUT = "handson.checkout", str(Path(__file__).parents[2])
 REGISTRY_BASE = "docker.io/library/debian:12"
 RELEASE = "bookworm"
+
+# How engines say that a registry is out of reach, and that it lacks an image.
+UNREACHABLE = ("connection refused", "no such host", "dial tcp", "timeout", "unreachable")
+UNKNOWN = ("manifest unknown", "name unknown", "not found", "no such image")
 
 Say = Callable[[str], None]
 
@@ -50,7 +58,7 @@ def tag(base: str = "") -> str:
 def ensure(engine: Engine, say: Say, base: str = "") -> str:
     """Return the name of the host image; build it first where it is missing.
 
-    `base` names a Debian image to build upon; when empty, mmdebstrap makes the base
+    `base` names a Debian image to build on; when empty, mmdebstrap makes the base
     where it can run. Raises LabError with the last lines of a build that fails.
     """
     image = f"{NAME}:{tag(base)}"
@@ -81,10 +89,15 @@ def _make(engine: Engine, image: str, say: Say, base: str) -> None:
 
 
 def can_bootstrap() -> bool:
-    """Tell whether mmdebstrap can make a root file system on this machine."""
+    """Return whether mmdebstrap can make a root file system on this machine."""
     if not shutil.which("mmdebstrap") or not shutil.which("apt-get"):
         return False
-    return os.geteuid() == 0 or subprocess.run([*as_root(), "true"], check=False).returncode == 0
+    return may_be_root()
+
+
+def _not_built(what: str, said: str, cure: str) -> LabError:
+    """Return the error for a build that said this at its end."""
+    return LabError(what, full_disk(said) or cure)
 
 
 def debian_sources(index_targets: str) -> list[str]:
@@ -149,7 +162,10 @@ def _bootstrap(engine: Engine, image: str, say: Say) -> None:
 
 
 def _follow(command: list[str], say: Say) -> None:
-    """Run a long command, tell where it is, and raise LabError with its last lines."""
+    """Run a long command, tell where it is, and raise LabError with its last lines.
+
+    Whoever is stopped meanwhile ends it.
+    """
     lines: list[str] = []
     with subprocess.Popen(
         command,
@@ -159,34 +175,41 @@ def _follow(command: list[str], say: Say) -> None:
         errors="replace",
         env=environment(),
     ) as process:
-        for line in process.stdout or []:
-            lines.append(line.rstrip())
-            if step := re.match(r"Setting up (\S+)", line):
-                say(_("Building the host image: {step}").format(step=step[1]))
+        try:
+            for line in process.stdout or []:
+                lines.append(line.rstrip())
+                if step := re.match(r"Setting up (\S+)", line):
+                    say(_("Building the host image: {step}").format(step=step[1]))
+        except BaseException:
+            # It removes what it has made so far, for which it takes some seconds.
+            processes.end([psutil.Process(process.pid)], seconds=20)
+            raise
     if process.returncode != 0:
-        raise LabError(
-            _("The host image could not be built:\n{tail}").format(tail="\n".join(lines[-10:])),
+        tail = "\n".join(lines[-10:])
+        raise _not_built(
+            _("The host image could not be built:\n{tail}").format(tail=tail),
+            tail,
             _("Check that apt-get update works on this machine, then run `handson up` again."),
         )
 
 
 def _build(engine: Engine, image: str, base: str, say: Say) -> None:
-    say(_("Building the host image upon {base}").format(base=base))
+    say(_("Building the host image on {base}").format(base=base))
     fetch_base(engine, base)
     try:
         # The machine's own network: a mirror or a proxy may listen on loopback only.
         engine.client.images.build(
-            path=str(RECIPE), tag=image, buildargs={"BASE": base}, network_mode="host", rm=True
+            path=str(RECIPE),
+            tag=image,
+            buildargs={"BASE": base},
+            labels={LABEL: CHECKOUT},
+            network_mode="host",
+            rm=True,
         )
     except (BuildError, APIError) as error:
         log = getattr(error, "build_log", None) or []
         tail = "".join(part.get("stream", "") for part in log).strip().splitlines()[-10:]
-        raise LabError(
-            _("The host image could not be built upon {base}:\n{tail}").format(
-                base=base, tail="\n".join(tail) or str(error)
-            ),
-            _("Is the registry within reach? `--base IMAGE` chooses another Debian 12 image."),
-        ) from None
+        raise not_on(base, "\n".join(tail) or explanation(error)) from None
 
 
 def fetch_base(engine: Engine, image: str) -> None:
@@ -205,39 +228,51 @@ def fetch_base(engine: Engine, image: str) -> None:
     errors = [part["error"] for part in told if part.get("error")]
     errors += [part["message"] for part in told if part.get("message")]
     if errors or not answer.ok:
-        raise LabError(
-            _("The image {image} could not be fetched: {reason}").format(
-                image=image, reason=errors[-1] if errors else answer.reason
-            ),
-            _("Is the registry within reach? `--base IMAGE` chooses another Debian 12 image."),
-        )
+        raise not_on(image, errors[-1] if errors else answer.reason)
+
+
+def not_on(base: str, said: str) -> LabError:
+    """Return the error for a base image on which none could be built: the engine said this."""
+    cure = _("`--base IMAGE` chooses another Debian 12 image.")
+    words = said.lower()
+    if any(sign in words for sign in UNREACHABLE):
+        what = _("The registry {registry} of the image {base} cannot be reached: {reason}")
+    elif any(sign in words for sign in UNKNOWN):
+        what = _("The registry {registry} has no image {base}: {reason}")
+    else:
+        what = _("The host image could not be built on {base}:\n{reason}")
+    registry = base.partition("/")[0]
+    return _not_built(what.format(registry=registry, base=base, reason=said), said, cure)
 
 
 def load(engine: Engine, archive: Path, image: str) -> None:
     """Make an image of that name from a root file system's tar archive; LabError else."""
+    changes = [f'LABEL {LABEL}="{CHECKOUT}"']
     try:
         if not engine.is_podman:
             repository, _colon, tag = image.rpartition(":")
-            engine.client.api.import_image_from_file(str(archive), repository, tag)
+            engine.client.api.import_image_from_file(str(archive), repository, tag, changes)
             return
         # Podman 4.3, asked as Docker is, forgets the name and leaves its copy of the
         # archive in /var/tmp for ever; asked in its own way it does neither.
         with archive.open("rb") as file:
             engine.client.api.post(
                 f"{engine.client.api.base_url}/v4.0.0/libpod/images/import",
-                params={"reference": image},
+                params={"reference": image, "changes": changes},
                 data=file,
                 headers={"Content-Type": "application/x-tar"},
             ).raise_for_status()
     except (DockerException, OSError) as error:
-        raise LabError(
-            _("The engine refused the host image: {answer}").format(answer=error),
-            _("Look for a full disk (df -h), then run `handson up` again."),
+        answer = explanation(error)
+        raise _not_built(
+            _("The engine refused the host image: {answer}").format(answer=answer),
+            answer,
+            _("Run `handson up` again; `podman info` or `docker info` tells what the engine has."),
         ) from None
 
 
 def is_on_loopback(image: str) -> bool:
-    """Tell whether an image's name says that its registry is on this machine.
+    """Return whether an image's name says that its registry is on this machine.
 
     >>> is_on_loopback("127.0.0.1:5000/debian:12"), is_on_loopback("debian:12")
     (True, False)
@@ -247,9 +282,10 @@ def is_on_loopback(image: str) -> bool:
 
 
 def _drop_old(engine: Engine, image: str) -> None:
-    """Remove the images of earlier recipes; one that a running lab uses stays."""
+    """Remove what earlier recipes of this checkout made; one that a running lab uses stays."""
     recipe = _recipe(image)
-    for old in engine.client.images.list(name=NAME):
+    mine = {"label": f"{LABEL}={CHECKOUT}"}
+    for old in engine.client.images.list(name=NAME, filters=mine):
         for name in old.tags:
             if _recipe(name) != recipe:
                 try:

@@ -11,7 +11,8 @@ from typing import Any
 from handson.errors import LabError
 from handson.i18n import _
 from handson.lab import network
-from handson.lab.engine import Engine, File, is_whole
+from handson.lab.container import File, is_whole
+from handson.lab.engine import Engine
 from handson.lab.firewall import EVERYTHING, OPEN, Policy, Rule, render
 from handson.polling import patience
 
@@ -66,7 +67,7 @@ class Internet:
         self._have(engine, host, "resolver", places, command=dnsmasq)
 
     def _pc(self, engine: Engine, host: Any | None) -> None:
-        # Only an ordinary network can publish a port; what it could lead to is shut.
+        # Only an ordinary network can publish a port; what it could lead to is closed.
         places = [
             (engine.full(OUTSIDE), ""),
             (engine.full(NETWORK), network.address(self.cidr, network.PC)),
@@ -76,9 +77,6 @@ class Internet:
         ssh = Rule("tcp", 22, 22, ("0.0.0.0/0",))
         policy = Policy((neighbours, ssh), EVERYTHING)
         host = self._have(engine, host, "pc", places, policy, files=[self._key], publish=22)
-        # Nothing may be looked up or reached by way of the machine that the lab runs on.
-        no_way_out = "while ip route del default 2>/dev/null; do :; done"
-        engine.run(engine.interface(host), no_way_out)
         self._settle(engine, host)
 
     def _mailbox(self, engine: Engine, host: Any | None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from docker.errors import APIError
 
-from handson.errors import HandsonError, LabDown, LabError
+from handson.errors import EngineMissing, HandsonError, LabDown, LabError
 from handson.i18n import _
 from handson.lab import engine as engines
 from handson.lab import engine_service, internet, lock, network, processes
@@ -22,9 +22,11 @@ from handson.lab import image as images
 from handson.lab.access import Key
 from handson.lab.api import LabApi
 from handson.lab.engine import Engine
+from handson.lab.engine_errors import BROKEN
 from handson.lab.state import (
     BOOKS,
     LEARNER,
+    TESTS,
     LabState,
     Maker,
     lab_folder,
@@ -64,7 +66,7 @@ class Lab:
 
     @property
     def is_up(self) -> bool:
-        """Tell whether the lab answers."""
+        """Return whether the lab answers."""
         state = self.state()
         return state is not None and LabApi(state).is_up
 
@@ -97,7 +99,7 @@ class Lab:
             if state := self._running(public_key):
                 return self._restored(state)
             with engines.connect(self.name, self.owner) as engine:
-                self._sweep(engine)
+                sweep(engine, but=self.name)
                 if state := self._revived(engine, public_key):
                     return state
                 image = images.ensure(engine, say, base)
@@ -107,12 +109,12 @@ class Lab:
                     return self._start(engine, image, public_key, say)
                 except BaseException:
                     # Under the lock: all that there is of this lab was made just now.
-                    with contextlib.suppress(HandsonError, *engines.BROKEN):
+                    with contextlib.suppress(HandsonError, *BROKEN):
                         self._clear(engine)
                     raise
 
     def down(self, say: Say = _nothing) -> bool:
-        """Remove all that the lab made, whatever state it is in; tell whether there was any.
+        """Remove all that the lab made, whatever state it is in; return whether there was any.
 
         Found by label, so that it works after a crash too. The host image stays. Raises
         EngineMissing, and LabError when something is left.
@@ -183,14 +185,15 @@ class Lab:
 
     def _maker(self, purpose: str, workspace: str) -> Maker:
         checkout = str(Path(__file__).parents[2])
-        return Maker(purpose, os.getuid(), processes.identity(), workspace, checkout)
+        tests = os.environ.get(TESTS, "")
+        return Maker(purpose, os.getuid(), processes.identity(), workspace, checkout, tests)
 
     def _is_of_another(self, state: LabState) -> bool:
         return self.owner == os.getuid() != state.maker.user
 
     def _for_me(self, command: str) -> str:
         user = name_of(self.owner)
-        return f"sudo handson {command} --for {user} --name {self.name}"
+        return f"{processes.with_sudo()} {command} --for {user} --name {self.name}"
 
     def _running(self, public_key: str) -> LabState | None:
         state = self.state()
@@ -254,28 +257,12 @@ class Lab:
     def _clear(self, engine: Engine) -> int:
         found = processes.end(self._server_processes())
         found += engine.remove_all()
-        for file in ("lab.json", "endpoint", "server.json", BOOKS):
+        for file in ("lab.json", "endpoint", "server.json", BOOKS, engine_service.MEMORY):
             (self._folder / file).unlink(missing_ok=True)
         return found
 
-    def _sweep(self, engine: Engine) -> None:
-        """Remove this owner's labs of runs and tests whose process was killed."""
-        dead = {
-            labels[engines.LABEL]
-            for labels in engine.labels_of_owner()
-            if is_left_over(Maker.of_labels(labels))
-        }
-        for folder in labs_folder().glob("*/server.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                given = json.loads(folder.read_text())
-                if given["owner"] == self.owner and is_left_over(Maker.of_labels(given["marks"])):
-                    dead.add(given["name"])
-        for name in dead - {self.name}:
-            state = Lab(name, self.owner).state()
-            if not (state and state.is_kept):
-                Lab(name, self.owner).down()
-
     def _start(self, engine: Engine, image: str, public_key: str, say: Say) -> LabState:
+        engine_service.remember(self._folder, engine.address)
         used = [*network.taken(), *engine.subnets()]
         cidr = _create_first_free(engine, internet.NETWORK, network.INTERNETS, used)
         vpc = _create_first_free(engine, internet.VPC, network.VPCS, [*used, cidr])
@@ -348,6 +335,29 @@ def build(say: Say = _nothing, base: str = "") -> str:
         return images.ensure(engine, say, base)
 
 
+def sweep(engine: Engine, but: str = "") -> None:
+    """Remove the labs of the engine's owner whose process was killed: of runs and of tests.
+
+    `but` is the name of a lab that stays.
+    """
+    dead = {
+        labels[engines.LABEL]
+        for labels in engine.labels_of_owner()
+        if is_left_over(Maker.of_labels(labels))
+    }
+    for file in labs_folder().glob("*/server.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            given = json.loads(file.read_text())
+            if given["owner"] == engine.owner and is_left_over(Maker.of_labels(given["marks"])):
+                dead.add(given["name"])
+    for lab in (Lab(name, engine.owner) for name in dead - {but}):
+        state = lab.state()
+        if not (state and state.is_kept):
+            # One on an engine that does not answer now waits for the next time.
+            with contextlib.suppress(EngineMissing):
+                lab.down()
+
+
 def check_key(state: LabState, public_key: str) -> None:
     """Raise LabError unless the lab lets the holder of this key in."""
     if state.public_key.split()[:2] == public_key.split()[:2]:
@@ -365,7 +375,9 @@ def check_key(state: LabState, public_key: str) -> None:
 
 
 def is_left_over(maker: Maker) -> bool:
-    """Tell whether something was made for a process that has ended."""
+    """Return whether something was made for a process that has ended."""
+    if maker.tests and not processes.is_alive(maker.tests):
+        return True
     return maker.purpose not in ("", LEARNER) and not processes.is_alive(maker.process)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -34,7 +37,7 @@ def identity() -> str:
 
 
 def is_alive(name: str) -> bool:
-    """Tell whether the process of that name (see `identity`) still runs.
+    """Return whether the process of that name (see `identity`) still runs.
 
     >>> is_alive(identity()), is_alive("1@0.00"), is_alive("")
     (True, False, False)
@@ -105,8 +108,26 @@ def as_root() -> list[str]:
     return [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
+def may_be_root() -> bool:
+    """Return whether a command can run as root here, without a question."""
+    if os.geteuid() == 0:
+        return True
+    if not shutil.which("sudo"):
+        return False
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        asked = subprocess.run([*as_root(), "true"], capture_output=True, timeout=10, check=False)
+        return asked.returncode == 0
+    return False
+
+
+def with_sudo() -> str:
+    """Return how root is told to run this very `handson`: its folder is in no path of root's."""
+    program = Path(sys.executable).with_name("handson")
+    return f"sudo {shlex.quote(str(program)) if program.exists() else 'handson'}"
+
+
 def runs(process: psutil.Process) -> bool:
-    """Tell whether a process still does something."""
+    """Return whether a process still does something."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

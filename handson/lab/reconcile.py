@@ -21,7 +21,9 @@ from docker.errors import APIError, NotFound
 from handson.errors import HandsonError, LabError
 from handson.i18n import _
 from handson.lab import books, internet, network
-from handson.lab.engine import BROKEN, Engine, File, explanation, is_whole, started
+from handson.lab.container import File, is_whole, started
+from handson.lab.engine import Engine
+from handson.lab.engine_errors import BROKEN, explanation
 from handson.lab.firewall import render
 
 Found = TypeVar("Found")
@@ -64,8 +66,6 @@ class Hardware:
         self.made: set[str] = known.get("made", set())  # instances that have been booted
         # Of those, whose last start is complete.
         self.settled: set[str] = known.get("settled", set())
-        # Instances whose host went away by itself.
-        self.fallen: set[str] = known.get("fallen", set())
         self.console: dict[str, str] = known.get("console", {})  # host keys, by instance
         self.lock = threading.RLock()
         # The books hold a change that has not reached all hosts.
@@ -113,14 +113,13 @@ class Hardware:
                 is_started = instance.state == "running" and instance.id in self.settled
                 if is_started and instance.id not in running:
                     instance.stop()
-                    self.fallen.add(instance.id)
                     self.settled.discard(instance.id)
                     self.is_behind = True  # something of the host may be there yet
                     self._keep()
 
     def _keep(self) -> None:
         """Keep the books, and what is known of the hosts, over the death of this process."""
-        known = ("made", "settled", "fallen", "console")
+        known = ("made", "settled", "console")
         books.keep(self.folder, {name: getattr(self, name) for name in known})
 
     def _whole(self) -> set[str]:
@@ -130,7 +129,7 @@ class Hardware:
         return {id_ for id_, host in hosts.items() if is_whole(host, interfaces.get(id_))}
 
     def restore(self) -> list[str]:
-        """Bring back what went away by itself; return the names of hosts that are new ones.
+        """Have every host run, whatever stopped it; return the names of hosts that are new ones.
 
         A host that was removed is made anew, from its image and its user data. All firewalls
         are loaded anew: whoever is root on this machine may have changed them.
@@ -141,14 +140,12 @@ class Hardware:
             there = self._well_connected(self._complete)
             self._well_connected(lambda: self.internet.restore(self.engine))
             instances = books.instances()
-            lost = self.fallen & instances.keys()
-            for instance_id in lost:
+            stopped = {id_ for id_, one in instances.items() if one.state == "stopped"}
+            for instance_id in stopped:
                 instances[instance_id].start()
-            self.fallen.clear()
-            wanted = {id_: one for id_, one in instances.items() if one.state == "running"}
             self.follow()
-            self._well_connected(lambda: self._see_booted(lost))
-            names = {id_: books.name(one) or id_ for id_, one in wanted.items()}
+            self._well_connected(lambda: self._see_booted(stopped))
+            names = {id_: books.name(one) or id_ for id_, one in instances.items()}
             names |= {name: name for name in internet.HOSTS}
             return sorted(names[one] for one in names.keys() - there)
 
@@ -198,8 +195,8 @@ class Hardware:
         self.engine.remove_host(instance_id)
         self.loaded.pop(instance_id, None)
         self.console.pop(instance_id, None)
-        for known in (self.made, self.settled, self.fallen):
-            known.discard(instance_id)
+        self.made.discard(instance_id)
+        self.settled.discard(instance_id)
 
     def reboot(self, instance_ids: list[str]) -> None:
         """Restart the hosts of these instances, as RebootInstances does."""

@@ -16,7 +16,9 @@ from handson.settings import check_name
 
 # What a lab is made for. A learner's stays until it is taken down; any other goes with the
 # process that made it.
-LEARNER, RUN, NBVAL, TEST = "learner", "run", "nbval", "test"
+LEARNER, RUN, NBVAL = "learner", "run", "nbval"
+# Names the process of the tests that a lab is made for, by whatever program: it goes with that.
+TESTS = "TESTS_OF_HANDSON"
 
 BOOKS = "books"  # the file that keeps what the AWS API knows
 
@@ -68,8 +70,9 @@ def _make_private(folder: Path, uid: int) -> None:
 class Maker:
     """Who made a lab, for what, and from where.
 
-    `purpose` is 'learner', 'run', 'nbval' or 'test'; `user` the uid of who made it, `process`
-    that of the process (see `processes.identity`), `workspace` and `checkout` are folders.
+    `purpose` is 'learner', 'run' or 'nbval'; `user` the uid of who made it, `process` names the
+    process (see `processes.identity`), and `tests` that of the tests for which it was made;
+    `workspace` and `checkout` are folders.
     """
 
     purpose: str = LEARNER
@@ -77,6 +80,7 @@ class Maker:
     process: str = ""
     workspace: str = ""
     checkout: str = ""
+    tests: str = ""
 
     def labels(self) -> dict[str, str]:
         """Return it as labels for what is made."""
@@ -153,10 +157,19 @@ class LabState:
 
 
 def write_private(path: Path, content: str | bytes) -> None:
-    """Write a file of mode 0600, whole or not at all, whatever happens meanwhile."""
+    """Write a file of mode 0600, whole or not at all, whatever happens meanwhile.
+
+    Raises LabError where it cannot be written.
+    """
     draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    draft.replace(path)
+    try:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        draft.replace(path)
+    except OSError as error:
+        raise LabError(
+            _("{path} cannot be written: {reason}.").format(path=path, reason=error.strerror),
+            _("Free space there (df -h), or make the folder writable for you (ls -ld)."),
+        ) from None

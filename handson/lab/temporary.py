@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from handson.errors import LabError
+from handson.i18n import _
+
 PREFIX = "handson-"
 NAME = re.compile(rf"{PREFIX}[a-z]+-(\d+)-\w+")
 
@@ -21,11 +24,21 @@ def own_folder(purpose: str, under: str = "") -> Iterator[Path]:
     """Give a folder of mode 0700 that is removed at the end.
 
     What processes of this user have left behind that were killed is removed on the way.
-    `purpose` is a word of small letters; `under` a folder other than the usual one.
+    `purpose` is a word of small letters; `under` a folder other than the usual one. Raises
+    LabError where none can be made.
     """
     sweep(under)
     prefix = f"{PREFIX}{purpose}-{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=under or None) as name:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=prefix, dir=under or None)
+    except OSError as error:
+        raise LabError(
+            _("No folder can be made in {under}: {reason}.").format(
+                under=under or os.environ.get("TMPDIR", "/tmp"), reason=error.strerror
+            ),
+            _("Free space there (df -h), or make it writable for you (ls -ld)."),
+        ) from None
+    with folder as name:
         yield Path(name)
 
 

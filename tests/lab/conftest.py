@@ -20,7 +20,7 @@ from handson.hosts.connections import Connections
 from handson.hosts.host import Host
 from handson.lab import engine as engines
 from handson.lab.engine import Engine
-from handson.lab.lab import Lab
+from handson.lab.lab import Lab, sweep
 from handson.workspace import Workspace
 
 
@@ -32,7 +32,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def why_not() -> str:
-    """Return why no lab can run on this machine, or nothing."""
+    """Return why no lab can run on this machine, or nothing; labs of dead tests are removed."""
     sudo = ["sudo", "-n", "true"]
     try:
         if os.geteuid() and subprocess.run(sudo, check=False, capture_output=True).returncode:
@@ -40,8 +40,8 @@ def why_not() -> str:
     except FileNotFoundError:
         return "the lab needs root, and there is no sudo"
     try:
-        with engines.without_a_lab():
-            pass
+        with engines.without_a_lab() as engine:
+            sweep(engine)  # what tests have left that were killed
     except EngineMissing as error:
         return f"the lab needs a container engine: {error.what}"
     return ""

@@ -28,7 +28,8 @@ from handson.hosts.host import Host
 from handson.lab import processes
 from handson.lab.access import Key
 from handson.lab.api import REGION, SERVICE
-from handson.lab.engine import Engine, File, started
+from handson.lab.container import File, put, started
+from handson.lab.engine import Engine
 from handson.lab.lab import Lab
 from handson.lab.state import LabState, lab_folder
 
@@ -316,7 +317,7 @@ def test_a_tampered_host_has_no_hand_in_its_firewall(
     try:
         for path in moved:
             text = WRAPPER.format(name=path, path=path)
-            engine.put(host, [File(f"{path}.new", text, 0o755)])
+            put(host, [File(f"{path}.new", text, 0o755)])
             engine.run(host, f"cp -a {path} {path}.true; mv {path}.new {path}")
         ip = step.settings.server_ip
         assert connect(client, ip, 2999) == "timed out"

@@ -21,7 +21,8 @@ from looking import connect, connect_program, listener, python_on
 from handson.cloud.cloud import Cloud
 from handson.course.step import Step
 from handson.hosts.host import Host
-from handson.lab.engine import Engine, File, started
+from handson.lab.container import File, put, started
+from handson.lab.engine import Engine
 from handson.lab.lab import Lab
 from handson.lab.state import LabState
 
@@ -99,7 +100,7 @@ def marks(engine: Engine, host: Any) -> Iterator[Marks]:
     engine.run(host, f"install -d {SAVED}; : > {MARKS}; chmod 666 {MARKS}")
     engine.run(host, f"for one in {where}; do cp -a ${{one#*:}} {SAVED}/${{one%%:*}}; done")
     try:
-        engine.put(
+        put(
             host,
             [
                 File(f"{path}.new", WRAPPER.replace("NAME", name), 0o755)
@@ -476,7 +477,7 @@ def test_no_moment_without_a_firewall_at_boot(
         targets = [*((address, port) for address in machine), (resolver, 53)]
         knock = KNOCK.replace("TARGETS", repr(targets))
         files = {"/usr/local/lib/knock.py": knock, "/etc/systemd/system/knock.service": UNIT}
-        engine.put(host, [File(path, text) for path, text in files.items()])
+        put(host, [File(path, text) for path, text in files.items()])
         engine.run(host, "systemctl enable knock.service")
         try:
             again(ec2, instance)

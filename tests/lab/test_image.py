@@ -1,4 +1,4 @@
-"""The host image upon a base from a container registry, which here is one on loopback."""
+"""The host image on a base from a container registry, which here is one on loopback."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_lab_upon_an_image_of_a_registry(
     said: list[str] = []
     lab, workspace = own_lab(f"t6{WORKER}"), Workspace(f"t6{WORKER}", tmp_path)
     state = lab.up(workspace.public_key, said.append, base=base)
-    assert f"Building the host image upon {base}" in said
+    assert f"Building the host image on {base}" in said
     assert state.image == f"{images.NAME}:{images.tag(base)}" != f"{images.NAME}:{images.tag()}"
     assert lab.is_up
     # Built once and kept, and the other one is kept too.

@@ -145,6 +145,15 @@ def test_a_host_that_was_stopped(host: str, workspace: Workspace, step: Step) ->
     assert workspace.path.joinpath("pins.json").read_text() == pins
 
 
+def test_an_instance_that_was_stopped_through_the_api(workspace: Workspace, step: Step) -> None:
+    server = step.cloud.instance(step.cloud.names.server)
+    assert server is not None
+    step.cloud._aws.call("ec2", "stop_instances", InstanceIds=[server.id])
+    says_what_to_do(step, "server")
+    assert "had been removed" not in handson(workspace, "up")
+    works_again(workspace, full(step, "server"))
+
+
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_that_was_removed(host: str, workspace: Workspace, step: Step) -> None:
     asked(step, host)

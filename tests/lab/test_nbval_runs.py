@@ -19,7 +19,9 @@ from nbformat import v4
 from waiting import NEVER, wait_until
 
 from handson.cli import main
-from handson.lab.lab import Lab
+from handson.lab import processes
+from handson.lab.lab import SERVER, Lab
+from handson.lab.state import lab_folder
 from handson.workspace import Workspace
 
 ROOT = Path(main.__file__).parents[2]
@@ -69,17 +71,26 @@ def nothing_is_left(process: subprocess.Popen[str]) -> bool:
         (signal.SIGINT, 130, "in a cell"),
         (signal.SIGTERM, 143, "in a cell"),
         (signal.SIGHUP, 129, "while the lab comes up"),
+        (signal.SIGTERM, 143, "while it is taken down"),
     ],
 )
 def test_a_signal_takes_the_lab_down(
     number: signal.Signals, status: int, moment: str, folder: Path, lab: Lab
 ) -> None:
     begun = folder / "begun"
-    code = f"open({str(begun)!r}, 'w').close(); import time; time.sleep(600)"
+    code = f"open({str(begun)!r}, 'w').close()"
+    if moment == "in a cell":
+        code += "; import time; time.sleep(600)"
     with nbval(notebook(folder / "slow.ipynb", code)) as process:
-        mine = Path.home() / ".handson" / ".labs" / f"nbval-{process.pid}" / "server.json"
-        there = begun if moment == "in a cell" else mine
-        wait_until(lambda: there.exists() or process.poll() is not None)
+        mine = lab_folder(f"nbval-{process.pid}")
+
+        def is_now() -> bool:
+            if moment == "while the lab comes up":
+                return (mine / "server.json").exists()
+            is_ending = not processes.find(SERVER, str(mine))
+            return begun.exists() and (moment == "in a cell" or is_ending)
+
+        wait_until(lambda: is_now() or process.poll() is not None)
         process.send_signal(number)
         said, _errors = process.communicate(timeout=NEVER)
     assert process.returncode == status, said

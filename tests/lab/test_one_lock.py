@@ -15,8 +15,10 @@ from looking import traces
 from waiting import NEVER, own, wait_until
 
 from handson.cli import main
-from handson.lab.lab import Lab
-from handson.lab.state import RUN, lab_folder
+from handson.lab import engine as engines
+from handson.lab.engine import Engine
+from handson.lab.lab import Lab, sweep
+from handson.lab.state import RUN, TESTS, lab_folder
 from handson.workspace import Workspace
 
 ROOT = Path(main.__file__).parents[2]
@@ -77,15 +79,15 @@ def test_down_waits_for_up(tmp_path: Path) -> None:
     assert traces(NAME) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_up_that_is_ended_half_way(number: signal.Signals, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with handson(home, "up") as up:
         wait_until(is_at_it)
         up.send_signal(number)
         status, said = end(up)
-    if number == signal.SIGTERM:
-        assert (status, said.splitlines()[-1]) == (143, "Stopped.")
+    if number != signal.SIGKILL:
+        assert (status, said.splitlines()[-1]) == (128 + number, "Stopped.")
         assert Lab(NAME).left_over() == []
     with handson(home, "down") as down:
         assert end(down)[0] == 0
@@ -105,24 +107,45 @@ def test_a_run_takes_no_learners_lab(tmp_path: Path) -> None:
     assert Lab(NAME).up(key) == state
 
 
-def test_what_a_dead_run_left_is_swept_away(tmp_path: Path) -> None:
-    """Its process is gone, and a learner's lab and the tests' own stay."""
+def dead_run(home: Path, *more: str) -> str:
+    """Have a run make a lab and be killed; return the key that the lab lets in."""
     program = (
         "import os, signal, sys\n"
         "from handson.lab.lab import Lab\n"
-        "Lab(sys.argv[1]).up(sys.argv[2], purpose=sys.argv[3])\n"
+        "name, key, purpose, *more = sys.argv[1:]\n"
+        "lab = Lab(name)\n"
+        "lab.up(key, purpose=purpose)\n"
+        "if more: lab.keep()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    workspace = Workspace(NAME, tmp_path / "home")
-    words = [sys.executable, "-c", program, NAME, workspace.public_key, RUN]
+    key = Workspace(NAME, home).public_key
+    words = [sys.executable, "-c", program, NAME, key, RUN, *more]
     dead = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert dead.returncode == -signal.SIGKILL
     assert Lab(NAME).is_up
+    return key
+
+
+def test_what_a_dead_run_was_to_keep_stays(tmp_path: Path, engine: Engine) -> None:
+    dead_run(tmp_path / "home", "--keep")
+    sweep(engine)
+    assert Lab(NAME).is_up
+
+
+def test_what_a_dead_run_left_is_swept_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is gone, and a learner's lab and the tests' own stay."""
+    key = dead_run(tmp_path / "home")
     other = Lab(own("beside"))
     try:
         other.up(Workspace(other.name, tmp_path / "other").public_key)
         assert traces(NAME) == []
-        Lab(NAME).up(workspace.public_key)
+        monkeypatch.setenv(TESTS, "1@0.00")  # as of tests that were killed
+        Lab(NAME).up(key)
         assert other.is_up  # a learner's is swept away by nobody
+        with engines.connect(other.name) as engine:
+            sweep(engine)
+        assert traces(NAME) == [] and other.is_up
     finally:
         other.down()

@@ -132,7 +132,8 @@ def test_a_lab_that_root_made_for_somebody(checkout: Checkout, guest: User) -> N
 
         refused = handson(guest, checkout, "down")
         assert refused.returncode == 1
-        assert "Only root can remove it: sudo handson down --for" in said(refused)
+        assert f"handson down --for {guest.name} --name {NAME}" in said(refused)
+        assert "Only root can remove it: sudo " in said(refused)
         assert "is up" in handson(guest, checkout, "status").stdout
 
         down = handson(None, checkout, "down", "--for", guest.name)

@@ -13,7 +13,8 @@ from handson.course.step import Step
 from handson.errors import LabError
 from handson.hosts.host import Host
 from handson.lab import internet, network
-from handson.lab.engine import Engine, is_running
+from handson.lab.container import is_running
+from handson.lab.engine import Engine
 from handson.lab.firewall import OPEN, render
 from handson.lab.lab import Lab
 from handson.lab.state import LabState

@@ -25,6 +25,7 @@ from handson.course.begin import begin
 from handson.errors import HandsonError
 from handson.lab import engine as engines
 from handson.lab import engine_service, processes
+from handson.lab.engine_errors import BROKEN
 from handson.lab.lab import SERVER, Lab
 from handson.lab.state import lab_folder
 from handson.workspace import Workspace
@@ -170,7 +171,7 @@ def on_the_server(act: Callable[[engines.Engine, Any], object]) -> Callable[[Cou
     def kill(course: Course) -> None:
         with engines.connect(course.lab.name) as engine:
             (host,) = engine.hosts(**{"handson.role": "instance"})
-            with contextlib.suppress(engines.BROKEN):  # type: ignore[arg-type]
+            with contextlib.suppress(BROKEN):  # type: ignore[arg-type]
                 act(engine, host)
 
     return kill

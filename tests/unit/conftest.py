@@ -1,4 +1,4 @@
-"""An AWS API on loopback, in this process: moto as the lab mends it, without hosts."""
+"""An AWS API on loopback, in this process: moto as the lab patches it, without hosts."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def connection() -> Iterator[dict[str, Any]]:
     """What boto3's clients need to reach the API."""
     from moto.server import ThreadedMotoServer
 
-    from handson.lab.patches import mend
+    from handson.lab.patches import apply
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    mend(
+    apply(
         (f"203.0.113.{n}" for n in itertools.cycle(range(10, 250))),
         lambda instance_id: CONSOLE.get(instance_id, ""),
     )

@@ -1,4 +1,4 @@
-"""The cloud against the mended API: the five stacks, the firewall, faults, teardown."""
+"""The cloud against the patched API: the five stacks, the firewall, faults, teardown."""
 
 from __future__ import annotations
 

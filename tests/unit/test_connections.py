@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +23,8 @@ from handson.cloud.targets.lab import LabTarget
 from handson.course import progress
 from handson.course.begin import begin
 from handson.course.step import Step
-from handson.errors import HostUnreachable
+from handson.errors import CommandFailed, HostUnreachable
+from handson.hosts import host as host_module
 from handson.hosts.connections import Connections, unreachable
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
@@ -138,6 +139,92 @@ def endless(login: Login) -> Iterator[Place]:
     """A place to log in to, whose commands do not end."""
     with ssh_server(KEY, login) as port:
         yield Place("127.0.0.1", port, "admin", KEYS)
+
+
+class Wire:
+    """A way to a port of this machine, on which nothing passes any more once it is cut."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.is_cut = port, False
+        self.lines: list[socket.socket] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.threads = [threading.Thread(target=self._serve)]
+        self.threads[0].start()
+
+    def __enter__(self) -> Place:
+        return Place("127.0.0.1", self.listener.getsockname()[1], "admin", KEYS)
+
+    def __exit__(self, *_error: object) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        for line in self.lines:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(PROMPTLY)
+        for line in [self.listener, *self.lines]:
+            line.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                ours = self.listener.accept()[0]
+                theirs = socket.create_connection(("127.0.0.1", self.port))
+                self.lines += [ours, theirs]
+                for one, other in ((ours, theirs), (theirs, ours)):
+                    thread = threading.Thread(target=self._carry, args=(one, other))
+                    self.threads.append(thread)
+                    thread.start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                if not self.is_cut:
+                    other.sendall(data)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_module, "SECONDS", 2)
+    monkeypatch.setattr(host_module, "ANSWER", 3)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_command_without_an_end_on_a_host_that_answers(
+    endless: Place, workspace: Workspace
+) -> None:
+    host = Host("meadow", lambda: Connections(workspace).open(endless))
+    with closing(host), pytest.raises(CommandFailed) as caught:
+        host.read("sleep infinity")
+    assert caught.value.output == "no end after 2 s; the host itself still answers"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("moment", ["before a command", "in the middle of it"])
+def test_the_network_is_cut(
+    moment: str, endless: Place, login: Login, workspace: Workspace
+) -> None:
+    wire = Wire(endless.port)
+    with wire as place, closing(Host("meadow", lambda: Connections(workspace).open(place))) as host:
+        first = host.connection
+        first.transport.channel_timeout = 0.5
+        if moment == "before a command":
+            wire.is_cut = True
+            with pytest.raises(HostUnreachable, match="The connection to meadow broke"):
+                host.read("true")
+        else:
+            with ThreadPoolExecutor(1) as pool:
+                running = pool.submit(host.read, "true")
+                wait_until(lambda: bool(login.commands))
+                wire.is_cut = True
+                error = running.exception(PROMPTLY)
+            assert isinstance(error, HostUnreachable)
+            assert "meadow does not answer any more" in error.what
+            assert "Check the network" in error.cure
+        # The network is there again: so is the host, on a new connection.
+        wire.is_cut = False
+        with pytest.raises(CommandFailed, match="still answers"):
+            host.read("true")
+        assert host.connection is not first and not first.is_connected
 
 
 class Meadow(LabTarget):

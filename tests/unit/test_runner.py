@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -220,6 +221,78 @@ def test_the_kernel_is_told_where_it_runs(tmp_path: Path) -> None:
     assert run_notebook(source, tmp_path / "c {d}.ipynb", given, 10) is None
 
 
+PROGRAM = """
+import sys
+from pathlib import Path
+import test_runner as t
+from handson.cli import main
+from handson.course.run import runner
+from handson.lab.lab import Lab
+from handson.lab.state import Maker
+t.NAME, root, runs, refuse, *more = sys.argv[1:]
+runner._place = lambda plan, folder: t.meadow(Path(root), refuse)
+Lab.maker = lambda self: Maker("learner", workspace="/home/joe/meadow")
+words = ["--name", t.NAME, "--root", root, "--runs", runs, *more]
+sys.exit(main.main(["run", *words]))
+"""
+
+
+def start(
+    root: Path, *more: str, runs: str = "runs", refuse: str = "", stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
+    """Start `handson run` in a meadow, with a lab of that name that a learner has made."""
+    tests = Path(__file__).parents[1]
+    folders = (Path(runner.__file__).parents[3], tests / "support", tests / "unit")
+    path = os.pathsep.join(map(str, folders))
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, NAME, str(root), str(root / runs), refuse, *more],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def notebooks(tmp_path: Path) -> Path:
+    """A folder with a notebook for each step, none of which is ever run to its end."""
+    for step in STEPS:
+        small.write(tmp_path / "notebooks" / f"{step.slug}.ipynb", "1")
+    return tmp_path
+
+
+def test_runs_of_one_name_wait_for_each_other_whatever_their_folders(notebooks: Path) -> None:
+    with hold(NAME, "handson run"):
+        runs = [start(notebooks, runs=name, refuse="There is no grass.") for name in "ab"]
+        said = [process.stderr.readline() for process in runs if process.stderr]
+        begun = [name for name in "ab" if (notebooks / name).exists()]
+    ended = [(process.communicate(timeout=60)[1], process.returncode) for process in runs]
+    waiting = f"Waiting for handson run (process {os.getpid()}, since "
+    assert [waiting in line for line in said] == [True, True] and begun == []
+    assert [("There is no grass." in e, status) for e, status in ended] == [(True, 1)] * 2, ended
+    assert (notebooks / "a").is_dir() and (notebooks / "b").is_dir()
+
+
+@pytest.mark.parametrize("answer", ["y", ""])
+def test_a_learners_lab_is_taken_over_after_a_yes_at_a_terminal(
+    answer: str, notebooks: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        process = start(notebooks, "--take-over", refuse="There is no grass.", stdin=theirs)
+        os.write(ours, f"{answer}\n".encode())
+        said, errors = process.communicate(timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "made from /home/joe/meadow, and all that is on it? [y/N]" in said
+    assert process.returncode == 1
+    assert ("There is no grass." in errors) == (answer == "y"), errors
+    assert (f"The lab “{NAME}” stays, and nothing was run." in errors) == (answer != "y")
+    assert (notebooks / "runs").exists() == (answer == "y")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
@@ -231,25 +304,7 @@ def test_a_run_that_is_stopped_clears_up(
     for step in STEPS:
         code = f"open({str(begun)!r}, 'w').close(); import time; time.sleep(600)"
         small.write(tmp_path / "notebooks" / f"{step.slug}.ipynb", code)
-    program = (
-        "import sys; from pathlib import Path; import test_runner as t\n"
-        "from handson.cli import main\n"
-        "from handson.course.run import runner\n"
-        "root = Path(sys.argv[1])\n"
-        "runner._place = lambda plan, folder: t.meadow(root)\n"
-        "words = ['--name', t.NAME, '--root', str(root), '--runs', str(root / 'runs')]\n"
-        "sys.exit(main.main(['run', *words]))\n"
-    )
-    tests = Path(__file__).parents[1]
-    folders = (Path(runner.__file__).parents[3], tests / "support", tests / "unit")
-    path = os.pathsep.join(map(str, folders))
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(tmp_path)
     try:
         wait_until(lambda: begun.exists() or process.poll() is not None)
         process.send_signal(number)

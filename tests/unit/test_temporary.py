@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from handson.errors import LabError
 from handson.lab.temporary import own_folder, sweep
 
 
@@ -34,6 +35,16 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
     with own_folder("image", str(tmp_path)):
         pass
     assert sorted(tmp_path.iterdir()) == [other, alive]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(LabError, match="Not a directory") as caught,
+        own_folder("image", str(tmp_path / "file")),
+    ):
+        pass
+    assert "df -h" in caught.value.cure
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

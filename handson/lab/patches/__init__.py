@@ -1,7 +1,7 @@
-"""What moto leaves out of EC2 and CloudFormation, put right in the running process.
+"""What moto leaves out of EC2 and CloudFormation, added in the running process.
 
 The templates in `cfn/` are the ones that AWS takes, unchanged; where moto falls short of
-AWS, moto is mended here and nowhere else. Each mend says what moto does and what AWS does::
+AWS, moto is patched here and nowhere else. Each patch says what moto does and what AWS does::
 
     templates             functions and errors of a template
     schemas               the properties of the types that the course uses
@@ -15,7 +15,7 @@ AWS, moto is mended here and nowhere else. Each mend says what moto does and wha
     security_group_rules  what a rule is, and which two are the same
 
 Where AWS refuses, so does the lab, with AWS's code and as far as it is known in its words;
-each such mend names where AWS's answer can be read.
+each such patch names where AWS's answer can be read.
 
 Written against moto 5.2.5. Importing it imports moto's models, which takes some seconds.
 """
@@ -38,7 +38,7 @@ from handson.lab.patches import (
 from handson.lab.patches.patch import Patch
 from handson.lab.patches.stacks import roll_back
 
-__all__ = ["PATCHES", "Patch", "mend", "roll_back"]
+__all__ = ["PATCHES", "Patch", "apply", "roll_back"]
 
 PATCHES: tuple[Patch, ...] = (
     *templates.PATCHES,
@@ -53,11 +53,11 @@ PATCHES: tuple[Patch, ...] = (
 )
 
 
-def mend(
+def apply(
     public_addresses: Iterator[str] | Callable[[], str],
     console_output: Callable[[str], str] = lambda instance_id: "",
 ) -> None:
-    """Mend moto in this process; a second call only changes what the two arguments do.
+    """Patch moto in this process; a second call only changes what the two arguments do.
 
     `public_addresses` gives the next public IPv4 address, `console_output` the console's
     text of the instance whose id it is given.

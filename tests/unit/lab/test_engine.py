@@ -5,14 +5,15 @@ import requests
 from docker.errors import APIError
 
 from handson.errors import LabError
-from handson.lab import engine, rights
+from handson.lab import rights
+from handson.lab.container import mac
 from handson.lab.engine import Engine
 
 
 def test_hardware_addresses() -> None:
-    assert engine.mac("10.87.2.44") == "02:42:0a:57:02:2c"
-    assert engine.mac("") == ""
-    assert engine.mac("10.87.2.44") != engine.mac("10.87.2.45")
+    assert mac("10.87.2.44") == "02:42:0a:57:02:2c"
+    assert mac("") == ""
+    assert mac("10.87.2.44") != mac("10.87.2.45")
 
 
 class OldDockersApi:
@@ -63,8 +64,9 @@ def test_a_docker_that_gives_no_control_groups_is_refused() -> None:
 
 
 def test_any_other_refusal_is_told_as_it_is() -> None:
-    said = refusal("no space left on device")
-    assert said.startswith("The engine could not start the host pc: no space left on device")
+    said = refusal("no such luck")
+    assert said.startswith("The engine could not start the host pc: no such luck")
+    assert "A disk is full" in refusal("mkdir /x: no space left on device")
 
 
 def test_control_groups_are_never_the_machines() -> None:
@@ -94,3 +96,14 @@ def test_names_of_one_owner_are_not_those_of_another() -> None:
     first, second = Engine("lab", docker, 1000), Engine("lab", docker, 1001)  # type: ignore[arg-type]
     assert first.full("pc") == "handson-1000-lab-pc" != second.full("pc")
     assert first.label != second.label
+
+
+def test_an_engine_that_may_not_raise_limits_is_told_what_it_lacks() -> None:
+    said = refusal("error setting rlimit type 7: operation not permitted")
+    assert "CAP_SYS_RESOURCE" in said and "rlimit type 7" in said
+
+
+def test_an_address_in_use_is_named() -> None:
+    said = refusal("failed to set up container networking: Address already in use")
+    what, _newline, _cure = said.partition("\n")
+    assert "198.51.100.5" in what and "Address already in use" in what

@@ -96,3 +96,8 @@ def test_nft_takes_it(policy: Policy) -> None:
     if "Operation not permitted" in found.stderr:
         pytest.skip("only root may ask nft")
     assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_dockers_resolver_within_a_host_is_closed() -> None:
+    lines = chain(render(OPEN, [VPC]), "output")
+    assert lines.index("ip daddr 127.0.0.11 drop") < lines.index('oif "lo" accept')

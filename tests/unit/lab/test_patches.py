@@ -1,4 +1,4 @@
-"""Each mend, seen through boto3 as a user of the API sees it."""
+"""Each patch, seen through boto3 as a user of the API sees it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from handson.cloud.client import Aws, Refused
 from handson.cloud.cloud import Cloud
 from handson.cloud.stacks import IMAGES
-from handson.lab.patches import PATCHES, mend
+from handson.lab.patches import PATCHES, apply
 from handson.lab.patches.patch import Patch
 
 Built = tuple[Cloud, list[str]]
 VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.1.0.0/16"}}
 
 
-def create(api: Aws, template: Any, name: str = "mends", **parameters: str) -> None:
+def create(api: Aws, template: Any, name: str = "patched", **parameters: str) -> None:
     body = template if isinstance(template, str) else json.dumps(template)
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     arguments = {"StackName": name, "TemplateBody": body, "Parameters": given}
@@ -34,7 +34,7 @@ def refusal(api: Aws, template: Any, **parameters: str) -> str:
 
 def test_another_moto_is_noticed() -> None:
     with pytest.raises(AttributeError, match="another moto"):
-        Patch(mend, "no_such_thing", None)
+        Patch(apply, "no_such_thing", None)
     assert len(PATCHES) == len({(patch.owner, patch.name) for patch in PATCHES})
 
 
@@ -148,7 +148,7 @@ def test_a_parameter_is_checked(api: Aws, slot: Any, value: str | None, sentence
 )
 def test_a_parameter_is_taken(api: Aws, slot: Any, value: str) -> None:
     create(api, {"Parameters": {"P": slot}, "Resources": {"A": VPC}}, P=value)
-    api.call("cloudformation", "delete_stack", StackName="mends")
+    api.call("cloudformation", "delete_stack", StackName="patched")
 
 
 def test_an_unknown_parameter_is_refused(api: Aws) -> None:
@@ -232,9 +232,9 @@ def test_an_endpoint_without_route_tables(api: Aws) -> None:
         },
     }
     create(api, {"Resources": {"A": VPC, "E": endpoint}})
-    [stack] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName="mends")
+    [stack] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName="patched")
     assert stack["StackStatus"] == "CREATE_COMPLETE"
-    api.call("cloudformation", "delete_stack", StackName="mends")
+    api.call("cloudformation", "delete_stack", StackName="patched")
 
 
 def test_a_subnet_that_gives_public_addresses(built: Built, api: Aws) -> None:
@@ -253,9 +253,9 @@ def test_a_subnet_that_gives_public_addresses(built: Built, api: Aws) -> None:
     }
     outputs = {"Ip": {"Value": {"Fn::GetAtt": ["I", "PublicIp"]}}}
     create(api, {"Resources": {"A": VPC, "S": subnet, "I": instance}, "Outputs": outputs})
-    [stack] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName="mends")
+    [stack] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName="patched")
     assert stack["Outputs"][0]["OutputValue"].startswith("203.0.113.")
-    api.call("cloudformation", "delete_stack", StackName="mends")
+    api.call("cloudformation", "delete_stack", StackName="patched")
 
 
 @pytest.mark.parametrize(
@@ -296,17 +296,17 @@ def test_a_vpc_with_a_group_is_not_deleted(api: Aws) -> None:
     }
     outputs = {"Vpc": {"Value": {"Ref": "A"}}}
     create(api, {"Resources": {"A": VPC, "G": group}, "Outputs": outputs})
-    [stack] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName="mends")
+    [stack] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName="patched")
     with pytest.raises(Refused, match="DependencyViolation"):
         api.call("ec2", "delete_vpc", VpcId=stack["Outputs"][0]["OutputValue"])
-    api.call("cloudformation", "delete_stack", StackName="mends")
+    api.call("cloudformation", "delete_stack", StackName="patched")
 
 
 def test_a_deleted_stack_stays_deleted_when_described(api: Aws) -> None:
     create(api, {"Resources": {"A": VPC}, "Outputs": {"Vpc": {"Value": {"Ref": "A"}}}})
-    [stack] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName="mends")
+    [stack] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName="patched")
     before = len(api.pages("ec2", "describe_vpcs", "Vpcs"))
-    api.call("cloudformation", "delete_stack", StackName="mends")
+    api.call("cloudformation", "delete_stack", StackName="patched")
     [gone] = api.pages("cloudformation", "describe_stacks", "Stacks", StackName=stack["StackId"])
     assert gone["StackStatus"] == "DELETE_COMPLETE"
     assert len(api.pages("ec2", "describe_vpcs", "Vpcs")) == before - 1

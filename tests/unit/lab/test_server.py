@@ -77,7 +77,7 @@ def hardware() -> Hardware:
 
 @pytest.fixture
 def endpoint(hardware: Hardware, connection: dict[str, Any]) -> Iterator[str]:
-    """The address of a server; `connection` has mended moto in this process."""
+    """The address of a server; `connection` has patched moto in this process."""
     application = Application(hardware, KEY)  # type: ignore[arg-type]
     api_server = make_server(
         "127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler
@@ -215,9 +215,14 @@ def test_a_web_page_or_a_flood_is_refused_with_the_key_too(
         b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 200 + b"\r\n",
         b"POST / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        b"GET http://[x/ HTTP/1.1\r\n\r\n",
     ],
 )
-def test_what_is_no_request_is_refused_without_a_word(data: bytes, endpoint: str) -> None:
+def test_what_is_no_request_is_refused_without_a_word(
+    data: bytes, endpoint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     address = urlsplit(endpoint)
     answer = b""
     with (
@@ -233,6 +238,7 @@ def test_what_is_no_request_is_refused_without_a_word(data: bytes, endpoint: str
     names = {line.partition(":")[0] for line in lines}
     assert names == {"Server", "Date", "Content-Length", "Connection"}
     assert "Server: -" in lines
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_change_that_did_not_reach_the_hosts_is_told_and_made_up_for(

@@ -110,6 +110,14 @@ def test_saved_and_loaded() -> None:
     assert "never shown" not in repr(state())
 
 
+def test_a_state_that_cannot_be_written_is_told(home: Path) -> None:
+    folder = lab_folder("course", create=True)
+    (folder / ".lab.json.new").mkdir()  # in the way, for root too
+    with pytest.raises(LabError, match=r"lab\.json cannot be written: Is a directory") as caught:
+        state().save()
+    assert "df -h" in caught.value.cure
+
+
 def test_not_there() -> None:
     with pytest.raises(LabDown, match="“course” is not running") as caught:
         LabState.load("course")
@@ -148,6 +156,10 @@ def test_what_is_left_over() -> None:
     # A learner's lab goes with no process, and what says nothing of itself is let alone.
     assert not is_left_over(Maker("learner", process="1@0.00"))
     assert not is_left_over(Maker.of_labels({}))
+    # What the tests made goes with the tests, whichever program they had make it.
+    learners = Maker("learner", process="1@0.00", tests=processes.identity())
+    assert not is_left_over(learners)
+    assert is_left_over(replace(learners, tests="1@0.00"))
 
 
 def test_a_lab_of_another_key_says_so() -> None:

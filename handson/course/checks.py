@@ -99,12 +99,14 @@ class Rule:
     causes: tuple[str, ...] = ()
 
     @property
-    def _in_words(self) -> tuple[str, ...]:
-        """A try that failed for a cause that has no name explains rules about tries alone.
+    def is_about_tries(self) -> bool:
+        """Whether it names all that may lie behind it, from the first links of the chain on."""
+        return set(self.causes) >= FIRST_LINKS
 
-        Such a rule names all that may lie behind it, from the first links on.
-        """
-        return (own_words.ID, UNKNOWN) if set(self.causes) >= FIRST_LINKS else ()
+    @property
+    def _in_words(self) -> tuple[str, ...]:
+        """A try that failed for a cause that has no name explains rules about tries alone."""
+        return (own_words.ID, UNKNOWN) if self.is_about_tries else ()
 
     def find(self, scene: Scene) -> Finding:
         """Look, and return the finding; a host or an API that says no is one too."""

@@ -29,6 +29,8 @@ CONNECTION = 1.05
 LOGIN_HELO = f"login.{smtp.HELO}"
 # How long it waits for an answer before it looks whether waiting makes sense.
 ANSWER = 0.5
+# What a mail program's shortest messages have, in bytes: a server may take none of that size.
+SIZE = 500
 
 # What can be read side by side, by the names of a scene's properties. Within a lane one goes
 # after the other, for what an earlier one met tells a later one whether to wait.
@@ -232,6 +234,7 @@ class Scene:
             certificate=certificate,
             timeout=CONNECTION,
             patience=ANSWER,
+            size=SIZE,
         )
         found = smtp.ask(self.client, job)
         if found.is_open and found.error and not self._has_died():

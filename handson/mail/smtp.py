@@ -57,6 +57,7 @@ class Job:
     first refusal and takes its leave. Only with a `message` (header and body) does it send
     one. With a `certificate` (the server's own, in PEM) and where STARTTLS is offered, the
     line is encrypted first. Where no login is offered, it is tried all the same if `insist`.
+    `size` (bytes) is announced where the server asks for it; 0: it is not.
     `timeout` are seconds for the connection, `patience` for each answer.
 
     Raises InvalidInput for an address that could carry a command.
@@ -74,6 +75,7 @@ class Job:
     insist: bool = True
     timeout: float = 3
     patience: float = 10
+    size: int = 0
 
     def __post_init__(self) -> None:
         for text in (self.host, self.sender, self.recipient, self.login, self.name):

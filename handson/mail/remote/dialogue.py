@@ -66,6 +66,11 @@ def encrypt(server: smtplib.SMTP, job: Given, out: Given) -> bool:
     return True
 
 
+def size(job: Given, out: Given) -> str:
+    """Return what tells the size of a message beforehand (RFC 1870), where the server asks."""
+    return " SIZE=%d" % job["size"] if job.get("size") and offers(out, "SIZE") else ""
+
+
 def login(job: Given) -> List[List[str]]:
     """Return what is said to log in, command by command."""
     user, password = job["login"], job["password"]
@@ -98,7 +103,7 @@ def converse(server: smtplib.SMTP, job: Given, out: Given) -> None:
         if out["auth"][0] != 235:
             return
     for name, words in (
-        ("mail", ["MAIL", "FROM:<" + job["sender"] + ">"]),
+        ("mail", ["MAIL", "FROM:<" + job["sender"] + ">" + size(job, out)]),
         ("rcpt", ["RCPT", "TO:<" + job["recipient"] + ">"]),
     ):
         out[name] = ask(server, job, *words)

@@ -55,7 +55,7 @@ class Cause:
     a value; '' when it is not this. `link` is where in the chain it stands, `port` the one
     that it concerns (0: any), `fault` what brings it about for practice. `is_state` tells that
     it is proven by what is there, also while a try still passes: a process may not have read
-    its files anew.
+    its files anew. `is_leak`: it is behind what was taken and has to be refused.
     """
 
     id: str
@@ -67,6 +67,7 @@ class Cause:
     link: Link
     port: int = 0
     is_state: bool = False
+    is_leak: bool = False
     arises: Callable[[System], bool] = anywhere
     fault: Fault | None = None
 

@@ -14,6 +14,7 @@ from handson.mail.log import Complaint, Entry, complaint, moment
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
+    from handson.mail.smtp import Reply
 
 ID = "postfix-complains"
 # A service that died at its start is started anew after a minute at most (master(8)).
@@ -21,8 +22,11 @@ NOW = timedelta(seconds=100)
 RANKS = ("panic", "fatal", "error", "warning")
 # What Postfix says of a client's address or of one login is no fault of its own.
 NO_FAULT = re.compile(r"does not resolve to address|authentication failed|Illegal address syntax")
-# master's words about a process that ended: that process has said more.
-ECHO = re.compile(r"process .* (exit status|killed by signal)|bad command startup|throttling")
+# master's words about a process that ended, which has said more; and a command's about master.
+ECHO = re.compile(
+    r"process .* (exit status|killed by signal)|bad command startup|throttling"
+    r"|mail system is (?:not|already) running"
+)
 # Names that stand in lists of restrictions (postconf(5)), to find the one that was meant.
 RESTRICTIONS = (
     *("permit", "reject", "defer", "defer_if_permit", "defer_if_reject", "warn_if_reject"),
@@ -38,6 +42,11 @@ RESTRICTIONS = (
     *("reject_rbl_client", "check_client_access", "check_sender_access", "check_recipient_access"),
     *("check_helo_access", "check_sasl_access", "check_policy_service"),
 )
+
+
+def is_own_fault(answer: Reply) -> bool:
+    """Return whether a server's answer blames the server itself: status x.3.y (RFC 3463)."""
+    return bool(re.match(r"[45]\.3\.", answer.text))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from handson.i18n import _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
+    from handson.mail.smtp import Dialogue
 
 ACCESS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
 LISTS = ("smtpd_recipient_restrictions", "smtpd_relay_restrictions")
@@ -66,11 +67,22 @@ def relays_without_login(scene: Scene) -> str:
 
 
 def open_relay(scene: Scene) -> str:
-    if "strangers" not in vars(scene) or not scene.strangers.is_accepted:
+    asked = [scene.strangers] if "strangers" in vars(scene) else []
+    asked += scene.elsewhere.values() if "elsewhere" in vars(scene) else []
+    return next((_taken(scene, one) for one in asked if one.is_accepted), "")
+
+
+def client_trusted(scene: Scene) -> str:
+    if scene.stage in ("", "start") or not scene.relay.is_accepted or open_relay(scene):
         return ""
+    return _taken(scene, scene.relay)
+
+
+def _taken(scene: Scene, found: Dialogue) -> str:
+    """Return what port 25 answered, and the settings that decide it."""
     lists = [f"{name} = {value}" for name in LISTS if (value := scene.survey.main(name))]
     networks = f"mynetworks = {' '.join(scene.survey.mynetworks)}"
-    return "\n".join([f"25: {scene.strangers.rcpt}", networks, *lists])
+    return "\n".join([f"25: {found.rcpt}", networks, *lists])
 
 
 def client_rejected(scene: Scene) -> str:
@@ -127,6 +139,7 @@ CAUSES = (
         relays_without_login,
         link=Link.RESTRICTIONS,
         port=587,
+        is_leak=True,
     ),
     Cause(
         "open-relay",
@@ -140,6 +153,18 @@ CAUSES = (
         open_relay,
         link=Link.RESTRICTIONS,
         port=25,
+        is_leak=True,
+    ),
+    Cause(
+        "client-trusted",
+        _("Port 25 takes mail of the client for another domain, without a login."),
+        _("The server still relays for the client's address, and its login does not matter."),
+        "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
+        "https://www.postfix.org/postconf.5.html#mynetworks",
+        client_trusted,
+        link=Link.RESTRICTIONS,
+        port=25,
+        is_leak=True,
     ),
     Cause(
         "client-rejected",

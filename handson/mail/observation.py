@@ -13,11 +13,13 @@ from handson.cloud.cloud import Cloud
 from handson.errors import HandsonError, NotHere
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
+from handson.hosts.runner import Runner
 from handson.i18n import _
 from handson.mail import server_log, smtp
 from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
 from handson.mail.mailrc import Mailrc, ProgramTry
 from handson.mail.postfix import Postfix
+from handson.mail.relay_matrix import probe
 from handson.mail.sasl import Database, Sasl
 from handson.mail.survey import Survey
 from handson.secret import Secret
@@ -48,7 +50,8 @@ class Scene:
     """A scene is thrown away after one round of checks, so that nothing in it is old.
 
     `since` is a moment by the server's clock (ISO 8601): what the log tells of the time
-    before does not count. Empty: all counts.
+    before does not count. Empty: all counts. `stage` is the stage of the course, as the relay
+    matrix has them, by which it is judged who may relay; empty: only port 587 is judged.
     """
 
     settings: Settings
@@ -56,6 +59,7 @@ class Scene:
     cloud: Cloud
     password: Secret | None
     since: str = ""
+    stage: str = ""
     _dialogues: dict[tuple[int, bool], smtp.Dialogue] = field(default_factory=dict, repr=False)
 
     def read_ahead(self, needs: Iterable[str]) -> None:
@@ -111,7 +115,7 @@ class Scene:
     def mailrc(self) -> Mailrc:
         """The mail program's settings on the client, and how the server answers to them."""
         place = self.settings.server_ip, self.settings.sender, self.settings.recipient
-        return Mailrc.take(self.client, *place, is_silent=is_silent(self.submission))
+        return Mailrc.take(self.client, *place, is_silent=self.submission.is_silent)
 
     @cached_property
     def program(self) -> ProgramTry:
@@ -176,17 +180,24 @@ class Scene:
         """A dialogue of a host that the server has no reason to trust, with port 25."""
         if self.hosts.stranger is None:
             raise NotHere(_("There is no third host from which port 25 could be tried."))
-        if is_silent(self.relay):
+        if self.relay.is_silent:
             return self.relay
-        job = smtp.Job(
-            self.settings.server_ip,
-            25,
-            self.settings.sender,
-            self.settings.recipient,
-            timeout=CONNECTION,
-            patience=5,
-        )
-        return smtp.ask(self.hosts.stranger, job)
+        return self._without_login(self.hosts.stranger, self.settings.server_ip)
+
+    @cached_property
+    def elsewhere(self) -> dict[str, smtp.Dialogue]:
+        """Dialogues with port 25 from each place but the client, without a login."""
+        found = {}
+        for place in probe.places(self):
+            if place.origin.name == "stranger":
+                found["stranger"] = self.strangers
+            elif place.origin.name != "client":
+                found[place.origin.name] = self._without_login(place.speaker, place.server)
+        return found
+
+    def _without_login(self, speaker: Runner, server: str) -> smtp.Dialogue:
+        to = self.settings.sender, self.settings.recipient
+        return smtp.ask(speaker, smtp.Job(server, 25, *to, timeout=CONNECTION, patience=5))
 
     @cached_property
     def submission(self) -> smtp.Dialogue:
@@ -212,7 +223,7 @@ class Scene:
         key = (port, login)
         if key not in self._dialogues:
             other = self._dialogues.get((port, not login))
-            if other and is_silent(other):
+            if other and other.is_silent:
                 found = replace(other, login=self.settings.login if login else "")
             else:
                 found = self._ask(port, login)
@@ -259,8 +270,3 @@ class Scene:
         path = self.survey.value("smtpd_tls_cert_file")
         status, text = self.server.probe("sudo -n cat {path} 2>/dev/null", path=path)
         return text if status == 0 and "BEGIN CERTIFICATE" in text else ""
-
-
-def is_silent(dialogue: smtp.Dialogue) -> bool:
-    """Tell whether nothing was said at all: another dialogue would wait as long for nothing."""
-    return dialogue.connected == "timed out" or (dialogue.is_open and dialogue.banner is None)

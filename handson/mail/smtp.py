@@ -150,6 +150,11 @@ class Dialogue(View):
         return self.connected == "open"
 
     @property
+    def is_silent(self) -> bool:
+        """Return whether nothing was said at all: another dialogue would wait for nothing too."""
+        return self.connected == "timed out" or (self.is_open and self.banner is None)
+
+    @property
     def is_logged_in(self) -> bool:
         """Tell whether the server took the login (235)."""
         return self.auth is not None and self.auth.code == 235

@@ -40,7 +40,8 @@ def look(finished: Finished, draw: Draw) -> list[str]:
         truth = judge(finished)
         started = time.monotonic()
         scene = finished.step.scene()
-        found = verdict.judge(scene, with_stranger=True)
+        scene.stage = "after_login"
+        found = verdict.judge(scene)
         reports = {slug: checks.run(outline.step(slug).rules, scene) for slug in SLUGS}
         seconds = time.monotonic() - started
     wrong = contradictions(draw, truth, found, reports)

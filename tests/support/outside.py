@@ -23,7 +23,7 @@ given = json.loads(GIVEN)
 
 def talk(port, login):
     try:
-        with smtplib.SMTP(given["host"], port, given["name"], timeout=7) as server:
+        with smtplib.SMTP(given["host"], port, given["name"], timeout=5) as server:
             server.ehlo()
             if login and not server.has_extn("auth") and server.has_extn("starttls"):
                 context = ssl.create_default_context()
@@ -88,7 +88,7 @@ def judge(finished: Finished) -> Truth:
         tries, strange = of_client.result(), of_stranger.result()
     # As the notebook has the learner do it.
     status, said = client.probe(
-        'echo "smtp-handson" | timeout 20 {mail} -s {subject} -S smtp=smtp://{server_ip}:587 '
+        'echo "smtp-handson" | timeout 12 {mail} -s {subject} -S smtp=smtp://{server_ip}:587 '
         "-r {sender} {recipient}",
         subject=subject,
     )
@@ -101,7 +101,7 @@ def judge(finished: Finished) -> Truth:
         anonymous_relays=tries["587 False"] == "taken",
         client_relays=tries["25 False"] == "taken",
         stranger_relays=strange["25 False"] == "taken",
-        said=f"{tries} {strange} {said.strip()}",
+        said=f"{tries} {strange} {said.strip()[-160:]}",
     )
 
 

@@ -264,12 +264,12 @@ def _revoke(cloud: Any, group: str, direction: str, share: float) -> Callable[[]
 _KEEP = f"""
 rm -rf {KEPT}; mkdir {KEPT}
 tar -C / -cpf {KEPT}/files.tar etc/postfix "${{database#/}}"
-cp -a /var/log/mail.log {KEPT}/
+cp -a /var/log/mail.log {KEPT}/; sed -i '/daemon started/d' {KEPT}/mail.log
 """
 # What restarts Postfix finds main.cf aged: a Postfix program waits where it was changed just now.
 _AGE = f"touch -c -d '10 seconds ago' {MAIN} {MASTER}\n"
 _RESTART = "systemctl reset-failed 'postfix*' 2>/dev/null; systemctl restart postfix || true\n"
-_DO = {"restart": _RESTART, "reload": "postfix reload || true\n", "nothing": ""}
+_DO = {"restart": _RESTART, "reload": "postfix reload || true; sleep 1\n", "nothing": ""}
 _BACK = f"""
 for one in $(find /usr/lib/x86_64-linux-gnu/sasl2 /usr/lib/postfix /usr/sbin -name '*.away'); do
   mv "$one" "${{one%.away}}"
@@ -277,17 +277,23 @@ done
 find /etc/postfix -mindepth 1 -delete; rm -rf "$database" "$database.away"
 tar -C / -xpf {KEPT}/files.tar
 log=/var/log/mail.log
-if ! systemctl is-active -q rsyslog || ! [ -f $log ] || [ "$(stat -c %U:%a $log)" != root:640 ] &&
-  [ "$(stat -c %U:%a $log)" != "$(stat -c %U:%a {KEPT}/mail.log)" ] || [ -e $log.away ]; then
+state() {{ stat -c '%F %U:%G %a' "$1"; }}
+if ! systemctl is-active -q rsyslog || [ "$(state $log)" != "$(state {KEPT}/mail.log)" ] ||
+  [ -e $log.away ] || ! grep -q . $log; then
+  systemctl stop syslog.socket rsyslog
   rm -rf $log $log.away; cp -a {KEPT}/mail.log $log
-  systemctl restart syslog.socket rsyslog
+  systemctl start syslog.socket rsyslog
 fi
 cat {KEPT}/mail.log > $log
 systemctl stop postfix; pkill -x master
 rm -f /var/spool/postfix/pid/*.pid.bad
 systemctl reset-failed 'postfix*' 2>/dev/null; systemctl start postfix
 postsuper -d ALL > /dev/null 2>&1
-for n in $(seq 50); do ss -Hnlt4 | grep -q :587 && exit; sleep 0.1; done; exit 1
+for n in $(seq 100); do
+  ss -Hnlt4 | grep -q :587 && grep -q "daemon started" $log && exit
+  sleep 0.1
+done
+exit 1
 """
 
 

@@ -10,7 +10,7 @@ from random_edits import Draw
 from handson.course import outline
 from handson.course.checks import Result
 from handson.diagnosis import own_words
-from handson.diagnosis.cause import Diagnosis
+from handson.diagnosis.cause import Diagnosis, Link
 from handson.diagnosis.chain import cause
 from handson.diagnosis.verdict import UNKNOWN, Verdict
 
@@ -26,6 +26,13 @@ HOLDS_NOT = {
     "client-not-trusted": "client_relays",
     "port-25-refuses-client": "client_relays",
     "strangers-refused": "stranger_relays",
+}
+# The links of the chain that are in order when a rule about a try passes: up to this one.
+PASSED = {
+    "submission-offers-plain": Link.GREETS,
+    "login-works": Link.LOGIN,
+    "relays-with-login": Link.RESTRICTIONS,
+    "mail-program-logs-in": Link.MAIL_PROGRAM,
 }
 # Causes of what must not work: that something else works does not refute them.
 TOO_OPEN = ("relays-without-login", "open-relay", "client-trusted")
@@ -48,12 +55,18 @@ PLACES = {
 }
 # Where else such a cause may come from: a file elsewhere, a parameter that names another.
 ALSO = {
-    **dict.fromkeys(("client-rejected", "relay-denied", "login-mechanism"), {"smtpd.conf"}),
-    **dict.fromkeys(("starttls-required", "tls-untrusted"), {"main.cf", "master.cf"}),
-    **dict.fromkeys(("log-not-written", "no-maillog"), {"main.cf", "master.cf"}),
+    "client-rejected": {"smtpd.conf"},
+    "relay-denied": {"smtpd.conf"},
+    "login-mechanism": {"smtpd.conf"},
+    "starttls-required": {"main.cf", "master.cf"},
+    "tls-untrusted": {"main.cf", "master.cf"},
+    "log-not-written": {"main.cf", "master.cf"},
+    "no-maillog": {"main.cf", "master.cf"},
     "unknown-verifier": {"package"},
     "chrooted-smtpd": {"main.cf"},
-    **dict.fromkeys(("inet-interface-unknown", "loopback-only", "ipv6-only"), {"master.cf"}),
+    "inet-interface-unknown": {"master.cf"},
+    "loopback-only": {"master.cf"},
+    "ipv6-only": {"master.cf"},
 }
 
 
@@ -95,11 +108,10 @@ def _is_untrue(rule: str, truth: Truth) -> bool:
 def _refuted(one: Diagnosis, passing: set[str]) -> list[str]:
     if one.id in WORDS or one.id in TOO_OPEN or cause(one.id).is_state:
         return []
-    rules = [rule for step in outline.steps() for rule in step.rules if rule.id in passing]
     return [
-        f"{one.id} is told, and {rule.id} passes"
-        for rule in rules
-        if one.id in rule.causes and cause(one.id).link <= 6
+        f"{one.id} is told, and {rule} passes"
+        for rule, link in PASSED.items()
+        if rule in passing and cause(one.id).link <= link
     ]
 
 
@@ -108,4 +120,3 @@ def _misplaced(one: Diagnosis, draw: Draw) -> list[str]:
         if one.id in ids and not draw.areas & {area, *ALSO.get(one.id, set())}:
             return [f"{one.id} is told, and only {sorted(draw.areas)} was edited"]
     return []
-

@@ -95,6 +95,8 @@ def scene(
     anonymous: Dialogue | None = None,
     strangers: Dialogue | None = None,
     rules: dict[str, list[Rule]] | None = None,
+    relay: Dialogue | None = None,
+    stage: str = "",
     clock: str = "2026-11-24T03:09:30+00:00",
     **sections: str,
 ) -> Scene:
@@ -122,12 +124,12 @@ def scene(
         rules=lambda group: known[group],
         names=SimpleNamespace(server_group="server", client_group="client"),
     )
-    made = Scene(SETTINGS, hosts, cloud, None)
+    made = Scene(SETTINGS, hosts, cloud, None, stage=stage)
     made.__dict__["submission"] = found or dialogue()
     made._dialogues[587, True] = made.submission
     refused = dialogue(None, rcpt=REJECTED)
     made._dialogues[587, False] = anonymous or refused
-    made._dialogues[25, False] = refused
+    made._dialogues[25, False] = relay or refused
     if strangers:
         made.__dict__["strangers"] = strangers
     made.__dict__["mailrc"] = mailrc or Mailrc()
@@ -394,6 +396,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "explicit": "smtpd_tls_auth_only = yes",
     },
     "relays-without-login": {"anonymous": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
+    "client-trusted": {"relay": dialogue(None, rcpt=Reply(250, "2.1.5 Ok")), "stage": "hardened"},
     "open-relay": {"strangers": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
     "inet-interface-unknown": {
         "found": silence("refused"),

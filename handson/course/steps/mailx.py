@@ -91,7 +91,7 @@ def mail_program_logs_in(scene: Scene) -> Finding:
     if program.is_accepted and not scene.anonymous.is_accepted:
         user = f"{scene.mailrc.source}: {scene.mailrc.user}, " if scene.mailrc.user else ""
         return good(f"{user}{program.outcome()}")
-    return bad(f"{program.command}\n{program.answer}", "", RUN_ABOVE)
+    return bad(f"{program.command}\n{program.answer}".strip(), "", RUN_ABOVE)
 
 
 @RULES.happened(

@@ -67,8 +67,8 @@ def encrypt(server: smtplib.SMTP, job: Given, out: Given) -> bool:
 
 
 def size(job: Given, out: Given) -> str:
-    """Return what tells the size of a message beforehand (RFC 1870), where the server asks."""
-    return " SIZE=%d" % job["size"] if job.get("size") and offers(out, "SIZE") else ""
+    """Return what tells the size of a message beforehand, where the server knows it (RFC 1870)."""
+    return " SIZE=" + str(job["size"]) if job.get("size") and offers(out, "SIZE") else ""
 
 
 def login(job: Given) -> List[List[str]]:

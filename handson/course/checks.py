@@ -18,7 +18,19 @@ from handson.errors import HandsonError, NotHere
 from handson.i18n import _
 from handson.mail.observation import Scene
 
-__all__ = ["Finding", "Result", "Rule", "Rules", "Scene", "State", "bad", "good", "not_here", "run"]
+__all__ = [
+    "Finding",
+    "Result",
+    "Rule",
+    "Rules",
+    "Scene",
+    "State",
+    "bad",
+    "good",
+    "not_here",
+    "not_logged",
+    "run",
+]
 
 
 class State(Enum):
@@ -79,6 +91,24 @@ def bad(evidence: str, cause: str, cure: str) -> Finding:
 def not_here(evidence: str) -> Finding:
     """Return the finding of a rule that is about something that is not there."""
     return Finding(False, evidence, applies=False)
+
+
+def not_logged(scene: Scene, slug: str, sought: str, cause: str, cure: str) -> Finding:
+    """Return the finding that the log has no line of some kind since a step began.
+
+    The `cause` ("not yet") is told only where the log is known to hold that whole time.
+    """
+    source = scene.server.system.log_source
+    begun, start = scene.begun(slug), scene.log_start
+    count = len(scene.entries)
+    seen = _("{sought} in {log}: no such line among {count} of Postfix").format(
+        sought=sought, log=source, count=count
+    )
+    if not begun or not start or start > begun:
+        cause = _("What happened before the first of these lines is not in the log.")
+        if start:
+            seen += "\n" + _("the log begins at {time}").format(time=f"{start:%Y-%m-%d %H:%M:%S}")
+    return bad(seen, cause, cure)
 
 
 Look = Callable[[Scene], Finding]

@@ -73,7 +73,7 @@ def open_relay(scene: Scene) -> str:
 
 
 def client_trusted(scene: Scene) -> str:
-    if scene.stage in ("", "start") or not scene.relay.is_accepted or open_relay(scene):
+    if not scene.relay.is_accepted or open_relay(scene):
         return ""
     return _taken(scene, scene.relay)
 

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from handson.cloud.cloud import Cloud
 from handson.errors import HandsonError, NotHere
+from handson.hosts import snapshot
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
 from handson.hosts.runner import Runner
@@ -131,6 +132,26 @@ class Scene:
         since = datetime.fromisoformat(self.since) if self.since else None
         found = parse(server_log.read(self.server, since))
         return [entry for entry in found if moment(entry, since) >= since] if since else found
+
+    @cached_property
+    def log_start(self) -> datetime | None:
+        """When the oldest line was logged that is still there; None where there is none."""
+        now = datetime.fromisoformat(self.server.read("date --iso-8601=seconds").strip())
+        entries = parse(server_log.oldest(self.server))
+        return moment(entries[0], now) if entries else None
+
+    def begun(self, slug: str) -> datetime | None:
+        """When a step was begun on the server, else the course, as their records tell."""
+        if self.since:
+            return datetime.fromisoformat(self.since)
+        step, start = f"{snapshot.FOLDER}/{slug}", f"{snapshot.FOLDER}/{snapshot.START}"
+        status, text = self.server.probe(
+            "sudo -n date --iso-8601=seconds -r {step} 2>/dev/null || "
+            "sudo -n date --iso-8601=seconds -r {start}",
+            step=step,
+            start=start,
+        )
+        return datetime.fromisoformat(text.strip()) if status == 0 else None
 
     @cached_property
     def messages(self) -> list[Message]:

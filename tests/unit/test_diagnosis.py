@@ -96,7 +96,6 @@ def scene(
     strangers: Dialogue | None = None,
     rules: dict[str, list[Rule]] | None = None,
     relay: Dialogue | None = None,
-    stage: str = "",
     clock: str = "2026-11-24T03:09:30+00:00",
     **sections: str,
 ) -> Scene:
@@ -124,7 +123,7 @@ def scene(
         rules=lambda group: known[group],
         names=SimpleNamespace(server_group="server", client_group="client"),
     )
-    made = Scene(SETTINGS, hosts, cloud, None, stage=stage)
+    made = Scene(SETTINGS, hosts, cloud, None)
     made.__dict__["submission"] = found or dialogue()
     made._dialogues[587, True] = made.submission
     refused = dialogue(None, rcpt=REJECTED)
@@ -396,7 +395,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "explicit": "smtpd_tls_auth_only = yes",
     },
     "relays-without-login": {"anonymous": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
-    "client-trusted": {"relay": dialogue(None, rcpt=Reply(250, "2.1.5 Ok")), "stage": "hardened"},
+    "client-trusted": {"relay": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
     "open-relay": {"strangers": dialogue(None, rcpt=Reply(250, "2.1.5 Ok"))},
     "inet-interface-unknown": {
         "found": silence("refused"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, bad, good
+from handson.course.checks import Finding, Rules, good, not_logged
 from handson.course.log_window import let_count
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
@@ -14,6 +14,8 @@ from handson.mail.timeline import MessageTimeline, RefusalTable
 from handson.polling import wait_for
 
 RULES = Rules()
+# The step that sends what this one reads.
+SENT = "06_mailx_test"
 MANUAL = "https://www.postfix.org/postconf.5.html#maillog_file"
 
 
@@ -62,9 +64,11 @@ def message_complete(scene: Scene) -> Finding:
                 f"{message.queue_id} sasl_method={message.sasl_method} "
                 f"sasl_username={message.sasl_username}"
             )
-    return bad(
-        _("no such message in {log}").format(log=scene.server.system.log_source),
-        _("No mail was sent with a login, or it still waits in the queue (mailq)."),
+    return not_logged(
+        scene,
+        SENT,
+        "sasl_username=",
+        _("No message that was sent with a login has left the queue yet."),
         _("Run 06_mailx_test, then look at `mailq` on the server."),
     )
 
@@ -89,9 +93,11 @@ def message_handed_on(scene: Scene) -> Finding:
                 "",
                 _("The reason is in the words of the next server, or of the resolver."),
             )
-    return bad(
-        _("no delivery of such a message"),
-        _("No mail was sent with a login yet."),
+    return not_logged(
+        scene,
+        SENT,
+        "status=",
+        _("No message that was sent with a login was handed on yet."),
         _("Run 06_mailx_test."),
     )
 
@@ -108,8 +114,6 @@ def refusals_found(scene: Scene) -> Finding:
     kinds = sorted({f"{refusal.code} {refusal.dsn}" for refusal in found})
     if kinds:
         return good(", ".join(kinds))
-    return bad(
-        _("no refusal in {log}").format(log=scene.server.system.log_source),
-        _("Nothing has been refused yet."),
-        _("Run 06_mailx_test."),
+    return not_logged(
+        scene, SENT, "reject:", _("Nothing has been refused yet."), _("Run 06_mailx_test.")
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from handson.cloud.security_groups import covers
-from handson.course.checks import Finding, Rules, bad, good
+from handson.course.checks import Finding, Rules, bad, good, not_logged
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
 from handson.hosts import snapshot
@@ -72,11 +72,9 @@ def mailrc_private(scene: Scene) -> Finding:
     file, mode = found.source or "~/.mailrc", found.secret_mode or found.mode
     if mode and mode.endswith("00"):
         return good(f"{file} {mode.lstrip('0')}")
-    return bad(
-        f"{file} {mode or _('is not there')}",
-        _("The file is missing, or its mode lets others read it."),
-        f"chmod 0600 {file}",
-    )
+    if not mode:
+        return bad(f"stat: {file}: –", _("The file is not there."), RUN_ABOVE)
+    return bad(f"stat: {file} {mode}", _("Its mode lets others read it."), f"chmod 0600 {file}")
 
 
 @RULES.now(
@@ -126,10 +124,8 @@ def relayed_with_login(scene: Scene) -> Finding:
         if message.sasl_username and message.deliveries:
             last = message.deliveries[-1]
             return good(f"{message.queue_id} {message.sasl_username} status={last.status}")
-    return bad(
-        _("no message with sasl_username in {log}").format(log=scene.server.system.log_source),
-        _("No mail was sent with a login yet, or it was refused."),
-        RUN_ABOVE,
+    return not_logged(
+        scene, Mailx.slug, "sasl_username=", _("No message was sent with a login yet."), RUN_ABOVE
     )
 
 
@@ -147,6 +143,7 @@ def relay_denied_after_login(scene: Scene) -> Finding:
     "client-not-trusted",
     _("mynetworks no longer names the client."),
     "https://www.postfix.org/postconf.5.html#mynetworks",
+    ("client-trusted",),
 )
 def client_not_trusted(scene: Scene) -> Finding:
     networks = scene.survey.mynetworks
@@ -182,7 +179,7 @@ def relays_with_login(scene: Scene) -> Finding:
     "port-25-refuses-client",
     _("Without a login, port 25 no longer relays for the client."),
     RESTRICTIONS,
-    up_to(Link.GREETS, 25),
+    (*up_to(Link.GREETS, 25), "client-trusted"),
 )
 def port_25_refuses_client(scene: Scene) -> Finding:
     dialogue = scene.relay
@@ -211,11 +208,7 @@ def _refusal(scene: Scene, fits: Callable[[Refusal], bool]) -> Finding:
         # What the course's own dialogues provoked, a check among them, is nobody's work.
         if fits(refusal) and not refusal.helo.endswith(HELO):
             return good(f"{refusal.code} {refusal.dsn} {refusal.reason}".strip())
-    return bad(
-        _("no such refusal in {log}").format(log=scene.server.system.log_source),
-        _("It has not been tried yet."),
-        RUN_ABOVE,
-    )
+    return not_logged(scene, Mailx.slug, "reject:", _("It has not been tried yet."), RUN_ABOVE)
 
 
 def _changes(server: Host, now: dict[str, str]) -> dict[str, str | None]:

@@ -67,22 +67,27 @@ def auth_enabled(scene: Scene) -> Finding:
     # What counts is what the submission service goes by, once there is one.
     value = scene.survey.value("smtpd_sasl_auth_enable")
     if value == "yes":
-        return good("smtpd_sasl_auth_enable = yes")
+        return good(f"smtpd_sasl_auth_enable = {value}")
     return bad(
-        f"smtpd_sasl_auth_enable = {value}",
+        f"postconf smtpd_sasl_auth_enable: {value or '–'}",
         "",
         "sudo postconf -e smtpd_sasl_auth_enable=yes; sudo systemctl restart postfix",
     )
 
 
-@RULES.now("sasl-type-cyrus", _("Postfix asks Cyrus SASL."), f"{POSTCONF}#smtpd_sasl_type")
+@RULES.now(
+    "sasl-type-cyrus",
+    _("Postfix asks Cyrus SASL."),
+    f"{POSTCONF}#smtpd_sasl_type",
+    up_to(Link.LISTENS, 25),
+)
 def sasl_type_cyrus(scene: Scene) -> Finding:
-    value = scene.survey.value("smtpd_sasl_type") or "cyrus"
+    value = scene.survey.value("smtpd_sasl_type")
     if value == "cyrus":
         return good(f"smtpd_sasl_type = {value}")
     return bad(
-        f"smtpd_sasl_type = {value}",
-        _("Another SASL was chosen, most often Dovecot's."),
+        f"postconf smtpd_sasl_type: {value or '–'}",
+        _("Another SASL is chosen: {value}.").format(value=value) if value else "",
         "sudo postconf -e smtpd_sasl_type=cyrus; sudo postfix reload",
     )
 

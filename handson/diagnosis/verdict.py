@@ -10,17 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from handson.diagnosis import own_words
 from handson.diagnosis.cause import Diagnosis, Link, said
 from handson.diagnosis.chain import cause, diagnose
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.mail.log import Entry, delivery, messages, refusal
+from handson.mail.log import Entry, delivery, messages, moment, refusal
 from handson.mail.observation import LOGIN_HELO, Scene
 from handson.mail.smtp import HELO, Dialogue
 
 UNKNOWN = "cause-not-known"
+# So long a message may be on its way before it counts that no delivery is in the log.
+ON_ITS_WAY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,13 @@ def newest_message(entries: list[Entry], client: str) -> Try | None:
         return None
     message = own[-1]
     if not message.deliveries:
-        return None  # still on its way, as far as can be seen
+        queued, now = message.entries[-1], datetime.now(UTC)
+        if moment(entries[-1], now) - moment(queued, now) < ON_ITS_WAY:
+            return None
+        seen = _("{queue_id}: queued at {time}; no delivery is in the log").format(
+            queue_id=message.queue_id, time=queued.clock
+        )
+        return Try(what, seen, Link.DELIVERY)
     # The newest of the tries to deliver that the log tells of.
     entry = next(one for one in reversed(message.entries) if delivery(one.text))
     blamed = None if message.deliveries[-1].is_sent else Link.DELIVERY
@@ -252,13 +261,19 @@ def _rules(scene: Scene) -> str:
 
 def _line_of(scene: Scene, wrong: Try) -> str:
     """Return the newest line of the log about a refusal in this very try, or ''."""
+    if (wrong.broken or 0) < Link.GREETS:
+        return ""  # there was nobody to write one
     client = f"[{scene.settings.client_ip}]"
+    name = HELO if wrong.port == 25 or wrong.is_leak else LOGIN_HELO
     for entry in reversed(scene.recent):
-        if client not in entry.text or not re.search(r"reject|warning:", entry.text):
+        # The mail program's own try ends so: an address that no server can take.
+        if client not in entry.text or "Illegal address syntax" in entry.text:
+            continue
+        if not re.search(r"reject|warning:", entry.text):
             continue
         named = re.search(r" helo=<(.*?)>", entry.text)
         is_programs = named is None or not named[1].endswith(HELO)
-        is_logins = named is None or named[1] == LOGIN_HELO
-        if is_programs if wrong.broken == Link.MAIL_PROGRAM else is_logins:
+        is_ours = named is None or named[1] == name
+        if is_programs if wrong.broken == Link.MAIL_PROGRAM else is_ours:
             return said(entry)
     return ""

@@ -52,12 +52,16 @@ print(json.dumps(answers))
 
 @dataclass(frozen=True)
 class Truth:
-    """What works (a login, the mail program's own mail, its arrival) and who relays without one."""
+    """What works (a login, the mail program's own mail, its arrival), and what relays without one.
+
+    `answers`: port 25 says who it is.
+    """
 
     logs_in: bool
     relays: bool
     program_sends: bool
     arrives: bool
+    answers: bool
     anonymous_relays: bool
     client_relays: bool
     stranger_relays: bool
@@ -73,7 +77,7 @@ class Truth:
         ]
 
 
-GOOD = Truth(True, True, True, True, False, False, False)
+GOOD = Truth(True, True, True, True, True, False, False, False)
 
 
 def judge(finished: Finished) -> Truth:
@@ -98,6 +102,7 @@ def judge(finished: Finished) -> Truth:
         relays=login == "taken",
         program_sends=status == 0,
         arrives=status == 0 and _arrives(mailbox, step.settings.recipient, subject),
+        answers="dead" not in (tries["25 False"], strange["25 False"]),
         anonymous_relays=tries["587 False"] == "taken",
         client_relays=tries["25 False"] == "taken",
         stranger_relays=strange["25 False"] == "taken",

@@ -94,7 +94,7 @@ def contradictions(
         wrong += [
             f"{slug}: {one.id} fails, and no cause is told: {one.evidence} / {one.cause}"
             for one in report
-            if one.applies and not one.ok and not one.cause_id and rules[one.id].is_about_tries
+            if one.applies and not one.ok and not one.cause and rules[one.id].is_about_tries
         ]
     return wrong
 

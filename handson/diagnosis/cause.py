@@ -55,7 +55,8 @@ class Cause:
     a value; '' when it is not this. `link` is where in the chain it stands, `port` the one
     that it concerns (0: any), `fault` what brings it about for practice. `is_state` tells that
     it is proven by what is there, also while a try still passes: a process may not have read
-    its files anew. `is_leak`: it is behind what was taken and has to be refused.
+    its files anew. `is_leak`: it is behind what was taken and has to be refused. `also` is a
+    second link at which it may show itself.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Cause:
     port: int = 0
     is_state: bool = False
     is_leak: bool = False
+    also: Link | None = None
     arises: Callable[[System], bool] = anywhere
     fault: Fault | None = None
 

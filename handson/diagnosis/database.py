@@ -74,6 +74,19 @@ def wrong_password(scene: Scene) -> str:
     return ""
 
 
+def how_to_agree(scene: Scene) -> str:
+    """Return where the login is to be corrected: on the client, while the course's own works."""
+    if scene.submission.is_logged_in:
+        return _(
+            "On the client, in the file named above, correct the login: set smtp-auth-user={login}, "
+            "smtp-auth-password=…"
+        )
+    return _(
+        "Compare the logged sasl_username= with sudo sasldblistusers2 -f {database}; "
+        "set the password anew: sudo saslpasswd2 -c -f {database} -u {domain} {user}"
+    )
+
+
 def _which(scene: Scene, name: str, users: list[str]) -> str:
     known = listed(users)
     if name in users:
@@ -143,13 +156,11 @@ CAUSES = (
         "wrong-password",
         _("535 authentication failure; the log: Password verification failed."),
         _("The password or the realm is another one than in sasldb, or there is no such user."),
-        _(
-            "Compare the logged sasl_username= with sudo sasldblistusers2 -f {database}; "
-            "set the password anew: sudo saslpasswd2 -c -f {database} -u {domain} {user}"
-        ),
+        how_to_agree,
         README,
         wrong_password,
         link=Link.LOGIN,
+        also=Link.MAIL_PROGRAM,
         fault=Fault(
             _("the password in sasldb is another one"),
             Part(

@@ -67,8 +67,8 @@ def newest(scene: Scene) -> Said | None:
         said = complaint(entry)
         if said is None or NO_FAULT.search(said.text) or not _is_ours(scene, said):
             continue
-        # What other processes warn of need not be about this client at all.
-        if said.level == "warning" and entry.program not in spoke:
+        # What other processes warn of need not be about this client; master's are about them.
+        if said.level == "warning" and entry.program not in spoke and said.service != "master":
             continue
         line = f"{entry.clock} {entry.program}: {entry.text}"
         found.append((_rank(entry, said), place, said, line))

@@ -120,7 +120,8 @@ def _behind(scene: Scene, wrong: Try, causes: list[Diagnosis]) -> list[Diagnosis
     at_link = [
         one
         for one in fitting
-        if _link(one) == wrong.broken and cause(one.id).is_leak is wrong.is_leak
+        if wrong.broken in (_link(one), cause(one.id).also)
+        and cause(one.id).is_leak is wrong.is_leak
     ]
     before = [one for one in fitting if _link(one) < (wrong.broken or 0) and _is_state(one)]
     found = at_link or (before if not wrong.is_leak else [])

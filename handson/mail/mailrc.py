@@ -48,14 +48,21 @@ class Mailrc:
 
     @classmethod
     def take(
-        cls, host: Host, server: str, sender: str, recipient: str, is_silent: bool = False
+        cls,
+        host: Host,
+        server: str,
+        sender: str,
+        recipient: str,
+        is_silent: bool = False,
+        patience: float = 5,
     ) -> Mailrc:
         """Read the settings on a host and try them; where they name no server, on `server`.
 
-        `is_silent` tells that port 587 there is known to give no answer.
+        `is_silent` tells that port 587 there is known to give no answer; `patience` are the
+        seconds that it waits for one.
         """
         given = {
-            "job": Job(server, 587, sender, recipient, timeout=1.05, patience=5).given(),
+            "job": Job(server, 587, sender, recipient, timeout=1.05, patience=patience).given(),
             "dialect": host.system.mail_dialect,
             "is_silent": is_silent,
         }
@@ -94,7 +101,7 @@ class ProgramTry:
     It sends to the recipient and to an address that no server can take ("a..b" is no domain,
     RFC 5321, 4.1.2). A server that takes the first and refuses the second for its syntax would
     relay; no message is sent by it. `output` is what the program said, `command` how it was
-    called; where the server is known to be silent, it is not called: the command is ''.
+    called; where the server is known to give no answer, it is not called: the command is ''.
     """
 
     command: str
@@ -107,7 +114,7 @@ class ProgramTry:
         cls, host: Host, found: Mailrc, server: str, sender: str, recipient: str
     ) -> ProgramTry:
         """Have the mail program of a host try; where its settings name no server, on `server`."""
-        if found.dialogue and found.dialogue.is_silent:
+        if found.dialogue and found.dialogue.is_waiting:
             return cls("", 1, found.dialogue.outcome(), "")
         token = f"handson-{secrets.token_hex(4)}"
         target = "" if found.has_target else "-S smtp=smtp://{server}:587 "

@@ -116,7 +116,10 @@ class Scene:
     def mailrc(self) -> Mailrc:
         """The mail program's settings on the client, and how the server answers to them."""
         place = self.settings.server_ip, self.settings.sender, self.settings.recipient
-        return Mailrc.take(self.client, *place, is_silent=self.submission.is_silent)
+        found = self.submission
+        # Known to give no answer, it is not waited for as long a second time.
+        patience = ANSWER if found.is_waiting else 5
+        return Mailrc.take(self.client, *place, is_silent=found.is_silent, patience=patience)
 
     @cached_property
     def program(self) -> ProgramTry:

@@ -16,7 +16,7 @@ from handson.errors import HandsonError, InvalidInput
 from handson.hosts import script
 from handson.hosts.runner import Runner
 from handson.i18n import _
-from handson.mail.remote.dialogue import REPLIES
+from handson.mail.remote.dialogue import NO_ANSWER, REPLIES
 from handson.secret import MASK, Secret
 from handson.ui.view import View, escape
 
@@ -153,6 +153,11 @@ class Dialogue(View):
     def is_silent(self) -> bool:
         """Return whether nothing was said at all: another dialogue would wait for nothing too."""
         return self.connected == "timed out" or (self.is_open and self.banner is None)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether the server owes an answer: at the start, or to a command."""
+        return self.is_silent or self.error == NO_ANSWER
 
     @property
     def is_logged_in(self) -> bool:

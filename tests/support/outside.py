@@ -22,6 +22,7 @@ import json, smtplib, ssl, threading
 given = json.loads(GIVEN)
 
 def talk(port, login):
+    found = "dead"
     try:
         with smtplib.SMTP(given["host"], port, given["name"], timeout=5) as server:
             server.ehlo()
@@ -33,12 +34,13 @@ def talk(port, login):
             if login:
                 server.user, server.password = given["login"], given["password"]
                 server.auth("PLAIN", server.auth_plain)
+                found = "logged in"
+            refused = "logged in" if login else "refused"
             if server.mail(given["sender"])[0] >= 400:
-                return "logged in" if login else "refused"
-            code = server.rcpt(given["recipient"])[0]
-            return "taken" if code < 400 else "logged in" if login else "refused"
+                return refused
+            return "taken" if server.rcpt(given["recipient"])[0] < 400 else refused
     except (OSError, smtplib.SMTPException) as error:
-        return "refused" if isinstance(error, smtplib.SMTPResponseException) else "dead"
+        return "refused" if isinstance(error, smtplib.SMTPResponseException) else found
 
 answers = {}
 def ask(port, login):

@@ -111,7 +111,7 @@ def _refuted(one: Diagnosis, passing: set[str]) -> list[str]:
     return [
         f"{one.id} is told, and {rule} passes"
         for rule, link in PASSED.items()
-        if rule in passing and cause(one.id).link <= link
+        if rule in passing and (cause(one.id).also or cause(one.id).link) <= link
     ]
 
 

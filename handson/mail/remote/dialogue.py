@@ -15,6 +15,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
 
+NO_ANSWER = "no answer"
+
 # Instead of a chain of authorities, the very certificate of a server has to be shown.
 PINNED = {"ca_file": "", "verifies": False}
 
@@ -134,7 +136,7 @@ def hold(job: Given, connection: Optional[Connection] = None) -> Given:
     except (smtplib.SMTPException, OSError) as error:
         # smtplib tells of a wait that was too long as of a connection that was closed.
         late = "timed out" in str(error)
-        broken = "no answer" if late else "connection closed by the server"
+        broken = NO_ANSWER if late else "connection closed by the server"
         why = getattr(error, "verify_message", "") or getattr(error, "reason", "")
         out["error"] = out["error"] or why or broken
     finally:

@@ -78,8 +78,8 @@ def how_to_agree(scene: Scene) -> str:
     """Return where the login is to be corrected: on the client, while the course's own works."""
     if scene.submission.is_logged_in:
         return _(
-            "On the client, in the file named above, correct the login: set smtp-auth-user={login}, "
-            "smtp-auth-password=…"
+            "On the client, in the file named above, correct the login: "
+            "set smtp-auth-user={login}, smtp-auth-password=…"
         )
     return _(
         "Compare the logged sasl_username= with sudo sasldblistusers2 -f {database}; "

@@ -91,7 +91,8 @@ def judge(scene: Scene) -> Verdict:
 
     Where the scene has a `stage` of the course, port 25 is tried from each place too.
     """
-    scene.read_ahead(("anonymous", "submission", "mailrc", "survey", "relay"))
+    needs = ["anonymous", "submission", "mailrc", "survey", "relay"]
+    scene.read_ahead([*needs, "elsewhere"] if scene.stage else needs)
     tries = _tries(scene)
     causes = diagnose(scene)
     # Along the chain; where two tries broke off at one link, in their order.

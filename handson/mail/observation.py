@@ -38,7 +38,7 @@ SIZE = 500
 # What can be read side by side, by the names of a scene's properties. Within a lane one goes
 # after the other, for what an earlier one met tells a later one whether to wait.
 LANES = (
-    ("relay",),
+    ("relay", "strangers", "elsewhere"),
     ("anonymous", "submission", "mailrc", "program"),
     ("survey", "sasldb"),
     ("configuration",),
@@ -220,8 +220,9 @@ class Scene:
         return found
 
     def _without_login(self, speaker: Runner, server: str) -> smtp.Dialogue:
+        patience = ANSWER if self.relay.is_waiting else 5
         to = self.settings.sender, self.settings.recipient
-        return smtp.ask(speaker, smtp.Job(server, 25, *to, timeout=CONNECTION, patience=5))
+        return smtp.ask(speaker, smtp.Job(server, 25, *to, timeout=CONNECTION, patience=patience))
 
     @cached_property
     def submission(self) -> smtp.Dialogue:
@@ -272,7 +273,9 @@ class Scene:
             size=SIZE,
         )
         found = smtp.ask(self.client, job)
-        if found.is_open and found.error and not self._has_died():
+        # Where one dialogue has waited in vain, no other waits as long again.
+        has_waited = any(one.is_waiting for one in list(self._dialogues.values()))
+        if found.is_open and found.error and not has_waited and not self._has_died():
             # Slow is not broken: a name server that does not answer delays the first word.
             found = smtp.ask(self.client, replace(job, patience=5))
         return found

@@ -88,16 +88,16 @@ def judge(finished: Finished) -> Truth:
     subject = f"outside {secrets.token_hex(4)}"
     client, stranger, mailbox = step.hosts.client, step.hosts.stranger, step.hosts.mailbox
     assert stranger and mailbox
-    with ThreadPoolExecutor(2) as pool:
+    # As the notebook has the learner do it.
+    send = (
+        'echo "smtp-handson" | timeout 8 {mail} -s {subject} -S smtp=smtp://{server_ip}:587 '
+        "-r {sender} {recipient}"
+    )
+    with ThreadPoolExecutor(3) as pool:
         of_client = pool.submit(_ask, finished, client, [(587, True), (587, False), (25, False)])
         of_stranger = pool.submit(_ask, finished, stranger, [(25, False)])
-        tries, strange = of_client.result(), of_stranger.result()
-    # As the notebook has the learner do it.
-    status, said = client.probe(
-        'echo "smtp-handson" | timeout 12 {mail} -s {subject} -S smtp=smtp://{server_ip}:587 '
-        "-r {sender} {recipient}",
-        subject=subject,
-    )
+        sent = pool.submit(client.probe, send, subject=subject)
+        tries, strange, (status, said) = of_client.result(), of_stranger.result(), sent.result()
     login = tries["587 True"]
     return Truth(
         logs_in=login in ("logged in", "taken"),

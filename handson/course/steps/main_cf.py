@@ -11,7 +11,7 @@ from handson.mail.observation import Scene
 from handson.mail.postfix import MAIN_CF, RELOAD
 from handson.ui.view import View
 
-RULES = Rules("survey", "postfix_check", "relay")
+RULES = Rules("survey", "postfix_check", "relay", "strangers")
 POSTCONF = "https://www.postfix.org/postconf.5.html"
 
 
@@ -35,7 +35,7 @@ class MainCf(Step):
     "main-cf-valid",
     _("Postfix finds no fault in its configuration."),
     f"{POSTCONF}",
-    up_to(Link.LISTENS, 25),
+    up_to(Link.GREETS, 25),
 )
 def main_cf_valid(scene: Scene) -> Finding:
     status, output = scene.postfix_check

@@ -17,7 +17,7 @@ from handson.hosts.inventory import Hosts
 from handson.hosts.runner import Runner
 from handson.i18n import _
 from handson.mail import server_log, smtp
-from handson.mail.log import Entry, Message, Refusal, messages, moment, parse, refusals
+from handson.mail.log import Entry, Message, Refusal, complaint, messages, moment, parse, refusals
 from handson.mail.mailrc import Mailrc, ProgramTry
 from handson.mail.postfix import Postfix
 from handson.mail.relay_matrix import probe
@@ -185,7 +185,12 @@ class Scene:
 
         Where master.cf cannot be read, the check would need two more seconds to say so.
         """
-        return self.server.probe("sudo sh -c 'postconf -M > /dev/null && postfix check'")
+        status, output = self.server.probe("sudo sh -c 'postconf -M > /dev/null && postfix check'")
+        if status and not output.strip():
+            # Without a terminal postfix(1) says what is wrong in the log only.
+            said = [e for e in parse(server_log.newest(self.server, 20)) if complaint(e)]
+            output = said[-1].line if said else ""
+        return status, f"postfix check: {status}\n{output}" if status else output
 
     # -- dialogues -----------------------------------------------------------
 

@@ -41,7 +41,7 @@ def main_cf_valid(scene: Scene) -> Finding:
     status, output = scene.postfix_check
     compare = _("Compare the file with its backup: sudo diff -u main.cf.YYYYMMDD main.cf")
     if status != 0:
-        return bad(output.strip()[-300:], "", compare)
+        return bad(output.strip()[:300], _("Postfix's own check says so."), compare)
     if scene.survey.swallowed:
         return bad("\n".join(scene.survey.swallowed.values()), "", compare)
     if scene.survey.warnings:

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from handson.course.checks import Finding, Rule, not_logged
+from handson.diagnosis import own_words
 from handson.diagnosis.cause import Diagnosis, Link
 from handson.diagnosis.chain import up_to
 from handson.diagnosis.verdict import UNKNOWN, Try, Verdict, broken_at, newest_message
 from handson.mail.log import parse
+from handson.mail.mailrc import Mailrc, ProgramTry
+from handson.mail.remote.dialogue import NO_ANSWER
 from handson.mail.smtp import Dialogue, Reply
 
 CLIENT = "10.87.3.20"
@@ -169,3 +172,36 @@ def test_not_yet_is_not_said_of_a_log_that_may_lack_lines(
     found = logged(start, begun)
     assert "not in the log" in found.cause
     assert ("begins at" in found.evidence) is (start is not None)
+
+
+# --- the server's own words ---
+
+
+def words(*lines: str) -> str:
+    settings = SimpleNamespace(client_ip=CLIENT)
+    found = own_words.newest(SimpleNamespace(recent=log(*lines), settings=settings))  # type: ignore[arg-type]
+    return found.complaint.text if found else ""
+
+
+FATAL = "master[1]: fatal: open /etc/postfix/master.cf: No such file or directory"
+STOPPED = "postfix-script[2]: fatal: the Postfix mail system is not running"
+EXITED = "master[1]: warning: process /usr/lib/postfix/sbin/cleanup pid 7 exit status 1"
+OTHERS = "smtp[3]: warning: no MX host for example.org has a valid address record"
+
+
+def test_a_command_about_master_says_less_than_master() -> None:
+    assert words(FATAL, STOPPED).startswith("open /etc/postfix/master.cf")
+    assert words(STOPPED) == "the Postfix mail system is not running"
+
+
+def test_only_master_warns_of_what_has_not_spoken_with_the_client() -> None:
+    assert words(EXITED).startswith("process /usr/lib/postfix/sbin/cleanup")
+    assert words(OTHERS) == ""
+
+
+def test_the_mail_program_is_not_started_where_no_answer_comes() -> None:
+    # There is no host: starting a program on it would raise.
+    waiting = Mailrc(mode="0600", dialogue=said(auth=GOOD, error=NO_ANSWER))
+    found = ProgramTry.make(None, waiting, "10.87.2.44", "a@example.com", "b@example.net")  # type: ignore[arg-type]
+    assert (found.command, found.is_accepted) == ("", False)
+    assert found.answer == "10.87.2.44:25 broke off: no answer."

@@ -85,9 +85,12 @@ def sasl_type_cyrus(scene: Scene) -> Finding:
     value = scene.survey.value("smtpd_sasl_type")
     if value == "cyrus":
         return good(f"smtpd_sasl_type = {value}")
+    if not value:
+        cause = _("Postfix cannot read its settings, so that this one is not known.")
+        return bad(scene.survey.services_error or "postconf smtpd_sasl_type: –", cause, "")
     return bad(
-        f"postconf smtpd_sasl_type: {value or '–'}",
-        _("Another SASL is chosen: {value}.").format(value=value) if value else "",
+        f"postconf smtpd_sasl_type: {value}",
+        _("Another SASL is chosen: {value}.").format(value=value),
         "sudo postconf -e smtpd_sasl_type=cyrus; sudo postfix reload",
     )
 

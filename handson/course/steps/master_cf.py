@@ -127,7 +127,9 @@ def submission_offers_listed(scene: Scene) -> Finding:
         _("offered: {offered}; mech_list: {listed}").format(
             offered=" ".join(offered) or "–", listed=" ".join(listed) or "–"
         ),
-        "",
+        _("Without a mech_list all that are installed are offered.")
+        if offered and not listed
+        else "",
         "",
     )
 

@@ -294,7 +294,6 @@ if ! systemctl is-active -q rsyslog || [ "$(state $log)" != "$(state {KEPT}/mail
 fi
 cat {KEPT}/mail.log > $log
 systemctl stop postfix; pkill -x master
-rm -f /var/spool/postfix/pid/*.pid.bad
 systemctl reset-failed 'postfix*' 2>/dev/null; systemctl start postfix
 postsuper -d ALL > /dev/null 2>&1
 for n in $(seq 100); do

@@ -43,12 +43,15 @@ def diagnose(name: str) -> int:
     \b
     Example: handson diagnose || handson break --hint
     """
+    from handson.course.progress import stage
     from handson.diagnosis import chain
     from handson.diagnosis.verdict import judge
 
     with begun(PRACTICE, name) as step:
-        chain.reach(step.scene())
-        found = judge(step.scene(), with_stranger=True)
+        scene = step.scene()
+        chain.reach(scene)
+        scene.stage = stage(step.workspace)
+        found = judge(scene)
     for one in found.tries:
         print(masked(f"{'✔' if one.is_well else '✘'} {one.what}: {one.seen}"))
     causes = [found.cause, *found.others] if found.cause else []

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from handson.diagnosis import own_words
+from handson.diagnosis.cause import Diagnosis
 from handson.diagnosis.chain import Link, diagnose, up_to
 from handson.diagnosis.verdict import UNKNOWN, Verdict, judge
 from handson.errors import HandsonError, NotHere
@@ -18,7 +19,19 @@ from handson.i18n import _
 from handson.mail.observation import Scene
 from handson.secret import masked
 
-__all__ = ["Finding", "Result", "Rule", "Rules", "Scene", "State", "bad", "good", "not_here", "run"]
+__all__ = [
+    "Finding",
+    "Result",
+    "Rule",
+    "Rules",
+    "Scene",
+    "State",
+    "bad",
+    "good",
+    "not_here",
+    "not_logged",
+    "run",
+]
 
 
 class State(Enum):
@@ -86,8 +99,28 @@ def not_here(evidence: str) -> Finding:
     return Finding(False, evidence, applies=False)
 
 
+def not_logged(scene: Scene, slug: str, sought: str, cause: str, cure: str) -> Finding:
+    """Return the finding that the log has no line of some kind since a step began.
+
+    The `cause` ("not yet") is told only where the log is known to hold that whole time.
+    """
+    source = scene.server.system.log_source
+    begun, start = scene.begun(slug), scene.log_start
+    count = len(scene.entries)
+    seen = _("{sought} in {log}: no such line among {count} of Postfix").format(
+        sought=sought, log=source, count=count
+    )
+    if not begun or not start or start > begun:
+        cause = _("What happened before the first of these lines is not in the log.")
+        if start:
+            seen += "\n" + _("the log begins at {time}").format(time=f"{start:%Y-%m-%d %H:%M:%S}")
+    return bad(seen, cause, cure)
+
+
 Look = Callable[[Scene], Finding]
 FIRST_LINKS = set(up_to(Link.LISTENS, 25))
+# What explains a try that went wrong for a cause that has no name.
+WORDS = (own_words.ID, UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -105,12 +138,14 @@ class Rule:
     causes: tuple[str, ...] = ()
 
     @property
-    def _in_words(self) -> tuple[str, ...]:
-        """A try that failed for a cause that has no name explains rules about tries alone.
+    def is_about_tries(self) -> bool:
+        """Whether it names all that may lie behind it, from the first links of the chain on."""
+        return set(self.causes) >= FIRST_LINKS
 
-        Such a rule names all that may lie behind it, from the first links on.
-        """
-        return (own_words.ID, UNKNOWN) if set(self.causes) >= FIRST_LINKS else ()
+    @property
+    def port(self) -> int:
+        """The port that it is about, where it is about tries."""
+        return 587 if set(self.causes) >= set(up_to(Link.PACKET)) else 25
 
     def find(self, scene: Scene) -> Finding:
         """Look, and return the finding; a host or an API that says no is one too."""
@@ -125,10 +160,7 @@ class Rule:
         """Look, and return the result; where the rule does not hold, with the cause."""
         found = self.find(scene)
         if not found.ok and found.applies and self.causes:
-            known = verdict(scene).cause
-            if not known or known.id not in (*self.causes, *self._in_words):
-                # The rule is about something of its own: a file, a package, a rule of a group.
-                known = next(iter(diagnose(scene, self.causes, limit=1)), None)
+            known = self._known(scene, found)
             if known:
                 return Result(
                     self.id,
@@ -152,6 +184,21 @@ class Rule:
             found.cure,
             applies=found.applies,
         )
+
+    def _known(self, scene: Scene, found: Finding) -> Diagnosis | None:
+        """Return the cause of what was found: the verdict's, where the rule is about its tries."""
+        judged = verdict(scene)
+        told = judged.by_port.get(self.port) if self.is_about_tries else None
+        for known in (told, judged.cause):
+            if known and known.id in self.causes:
+                return known
+        if told and told.id in WORDS and not found.cause:
+            return told
+        if self.is_about_tries and judged.wrong:
+            # What is recognised beside a try that went wrong was not found to be behind it.
+            return None
+        # The rule is about something of its own: a file, a package, a rule of a group.
+        return next(iter(diagnose(scene, self.causes, limit=1)), None)
 
 
 class Rules(list[Rule]):

@@ -41,6 +41,14 @@ def recorded(workspace: Workspace) -> dict[str, str]:
     return {step.slug: state(step.slug) for step in outline.steps()}
 
 
+def stage(workspace: Workspace) -> str:
+    """Return the stage of the course, as the relay matrix has them, by what was recorded."""
+    found = recorded(workspace)
+    if found["09_harden"] != OPEN:
+        return "hardened"
+    return "start" if found["06_mailx_test"] == OPEN else "after_login"
+
+
 def now(step: Step, seconds: float = 0) -> dict[str, str]:
     """Return how each step stands at this moment: those that were done are looked at anew.
 

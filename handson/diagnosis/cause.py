@@ -58,7 +58,7 @@ class Cause:
     a value; '' when it is not this. `link` is where in the chain it stands, `port` the one
     that it concerns (0: any), `fault` what brings it about for practice. `is_state` says that
     it is proven by what is there, also while a try still passes: a process may not have read
-    its files anew.
+    its files anew. `is_leak`: it is behind what was taken and has to be refused.
     """
 
     id: str
@@ -71,6 +71,7 @@ class Cause:
     commands: Sequence[str] | Callable[[Scene], Sequence[str]] = ()
     port: int = 0
     is_state: bool = False
+    is_leak: bool = False
     arises: Callable[[System], bool] = anywhere
     fault: Fault | None = None
 

@@ -154,7 +154,6 @@ CAUSES = (
         "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
         egress_closed,
         link=Link.PACKET,
-        port=587,
     ),
     Cause(
         "ipv6-only",

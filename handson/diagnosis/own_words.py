@@ -15,6 +15,7 @@ from handson.mail.log_refusals import Complaint, complaint
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
+    from handson.mail.smtp import Reply
 
 ID = "postfix-complains"
 # A service that died at its start is started anew after a minute at most (master(8)).
@@ -22,8 +23,11 @@ NOW = timedelta(seconds=100)
 RANKS = ("panic", "fatal", "error", "warning")
 # What Postfix says of a client's address or of one login is no fault of its own.
 NO_FAULT = re.compile(r"does not resolve to address|authentication failed|Illegal address syntax")
-# master's words about a process that ended: that process has said more.
-ECHO = re.compile(r"process .* (exit status|killed by signal)|bad command startup|throttling")
+# master's words about a process that ended, which has said more; and a command's about master.
+ECHO = re.compile(
+    r"process .* (exit status|killed by signal)|bad command startup|throttling"
+    r"|mail system is (?:not|already) running"
+)
 # Names that stand in lists of restrictions (postconf(5)), to find the one that was meant.
 RESTRICTIONS = (
     *("permit", "reject", "defer", "defer_if_permit", "defer_if_reject", "warn_if_reject"),
@@ -39,6 +43,11 @@ RESTRICTIONS = (
     *("reject_rbl_client", "check_client_access", "check_sender_access", "check_recipient_access"),
     *("check_helo_access", "check_sasl_access", "check_policy_service"),
 )
+
+
+def is_own_fault(answer: Reply) -> bool:
+    """Return whether a server's answer blames the server itself: status x.3.y (RFC 3463)."""
+    return bool(re.match(r"[45]\.3\.", answer.text))
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,8 @@ def newest(scene: Scene) -> Said | None:
         said = complaint(entry)
         if said is None or NO_FAULT.search(said.text) or not _is_ours(scene, said):
             continue
-        # What other processes warn of need not be about this client at all.
-        if said.level == "warning" and entry.program not in spoke:
+        # What other processes warn of need not be about this client; master's are about them.
+        if said.level == "warning" and entry.program not in spoke and said.service != "master":
             continue
         line = f"{entry.clock} {entry.program}: {entry.text}"
         found.append((_rank(entry, said), place, said, line))

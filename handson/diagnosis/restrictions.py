@@ -22,6 +22,7 @@ from handson.i18n import N_, _
 
 if TYPE_CHECKING:
     from handson.mail.observation import Scene
+    from handson.mail.smtp import Dialogue
 
 ACCESS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
 LISTS = ("smtpd_recipient_restrictions", "smtpd_relay_restrictions")
@@ -127,11 +128,16 @@ def client_trusted(scene: Scene) -> str:
 
 
 def open_relay(scene: Scene) -> str:
-    if "strangers" not in vars(scene) or not scene.strangers.is_accepted:
-        return ""
+    asked = [scene.strangers] if "strangers" in vars(scene) else []
+    asked += scene.elsewhere.values() if "elsewhere" in vars(scene) else []
+    return next((_taken(scene, one) for one in asked if one.is_accepted), "")
+
+
+def _taken(scene: Scene, found: Dialogue) -> str:
+    """Return what port 25 answered, and the settings that decide it."""
     lists = [f"{name} = {value}" for name in LISTS if (value := scene.survey.main(name))]
     networks = f"mynetworks = {' '.join(scene.survey.mynetworks)}"
-    return "\n".join([f"25: {scene.strangers.rcpt}", networks, *lists])
+    return "\n".join([f"25: {found.rcpt}", networks, *lists])
 
 
 def close_relay(scene: Scene) -> list[str]:
@@ -209,6 +215,7 @@ CAUSES = (
         commands=demand_login,
         link=Link.RESTRICTIONS,
         port=587,
+        is_leak=True,
     ),
     Cause(
         "client-trusted",
@@ -220,7 +227,7 @@ CAUSES = (
         link=Link.RESTRICTIONS,
         commands=on_server("sudo postconf -e mynetworks=127.0.0.0/8", RELOAD),
         port=25,
-        is_state=True,
+        is_leak=True,
     ),
     Cause(
         "open-relay",
@@ -232,6 +239,7 @@ CAUSES = (
         commands=close_relay,
         link=Link.RESTRICTIONS,
         port=25,
+        is_leak=True,
     ),
     Cause(
         "client-rejected",

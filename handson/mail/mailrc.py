@@ -50,14 +50,21 @@ class Mailrc:
 
     @classmethod
     def take(
-        cls, host: Host, server: str, sender: str, recipient: str, is_silent: bool = False
+        cls,
+        host: Host,
+        server: str,
+        sender: str,
+        recipient: str,
+        is_silent: bool = False,
+        patience: float = 5,
     ) -> Mailrc:
         """Read the settings on a host and try them; where they name no server, on `server`.
 
-        `is_silent` tells that port 587 there is known to give no answer.
+        `is_silent` tells that port 587 there is known to give no answer; `patience` are the
+        seconds that it waits for one.
         """
         given = {
-            "job": Job(server, 587, sender, recipient, timeout=1.05, patience=5).given(),
+            "job": Job(server, 587, sender, recipient, timeout=1.05, patience=patience).given(),
             "dialect": host.system.mail_dialect,
             "is_silent": is_silent,
         }
@@ -90,7 +97,8 @@ class ProgramTry:
 
     It sends to the recipient and to an address that no server can take ("a..b" is no domain,
     RFC 5321, 4.1.2). A server that takes the first and refuses the second for its syntax would
-    relay; no mail is sent by it. `output` is what the program said, `command` how it was called.
+    relay; no message is sent by it. `output` is what the program said, `command` how it was
+    called; where the server is known to give no answer, it is not called: the command is ''.
     """
 
     command: str
@@ -103,6 +111,8 @@ class ProgramTry:
         cls, host: Host, found: Mailrc, server: str, sender: str, recipient: str
     ) -> ProgramTry:
         """Have the mail program of a host try; where its settings name no server, on `server`."""
+        if found.dialogue and found.dialogue.is_waiting:
+            return cls("", 1, found.dialogue.outcome(), "")
         token = f"handson-{secrets.token_hex(4)}"
         target = "" if found.has_target else "-S smtp=smtp://{server}:587 "
         command = (
@@ -126,7 +136,7 @@ class ProgramTry:
         Only an answer of the server counts: a mail program may look at addresses itself.
         """
         others = [line for line in self._answers if self.token in line or " 5.1.3 " in line]
-        return bool(others) or self.status == 0
+        return self.status == 0 or (bool(self.token) and bool(others))
 
     @property
     def is_there(self) -> bool:
@@ -150,7 +160,8 @@ class ProgramTry:
 
     @property
     def _lines(self) -> list[str]:
-        return [line.partition(": ")[2] or line for line in self.output.splitlines()]
+        # The program's name stands before what it says.
+        return [re.sub(r"^[\w.-]+: ", "", line) for line in self.output.splitlines()]
 
     @property
     def _answers(self) -> list[str]:

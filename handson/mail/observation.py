@@ -11,16 +11,18 @@ from functools import cached_property
 
 from handson.cloud.cloud import Cloud
 from handson.errors import HandsonError, NotHere
+from handson.hosts import snapshot
 from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
+from handson.hosts.runner import Runner
 from handson.i18n import _
 from handson.mail import hardening, server_log, smtp
 from handson.mail.hardening import Hardening
 from handson.mail.log import Entry, Message, messages, moment, parse
-from handson.mail.log_refusals import Refusal, refusals
+from handson.mail.log_refusals import Refusal, complaint, refusals
 from handson.mail.mailrc import Mailrc, ProgramTry
 from handson.mail.postfix import Postfix
-from handson.mail.relay_matrix.probe import outside_address
+from handson.mail.relay_matrix import probe
 from handson.mail.sasl import Database, Sasl
 from handson.mail.survey import Survey
 from handson.secret import Secret
@@ -32,11 +34,13 @@ CONNECTION = 1.05
 LOGIN_HELO = f"login.{smtp.HELO}"
 # How long it waits for an answer before it looks whether waiting makes sense.
 ANSWER = 0.5
+# What a mail program's shortest messages have, in bytes: a server may take none of that size.
+SIZE = 500
 
 # What can be read side by side, by the names of a scene's properties. Within a lane one goes
 # after the other, for what an earlier one met tells a later one whether to wait.
 LANES = (
-    ("relay", "relay_login"),
+    ("relay", "relay_login", "strangers", "elsewhere"),
     ("anonymous", "submission", "mailrc", "program"),
     ("submissions", "hardening"),
     ("survey", "sasldb"),
@@ -50,7 +54,8 @@ class Scene:
     """A scene is thrown away after one round of checks, so that nothing in it is old.
 
     `since` is a moment by the server's clock (ISO 8601): what the log tells of the time
-    before does not count. Empty: all counts.
+    before does not count. Empty: all counts. `stage` is the stage of the course, as the relay
+    matrix has them, by which it is judged who may relay; empty: only port 587 is judged.
     """
 
     settings: Settings
@@ -58,6 +63,7 @@ class Scene:
     cloud: Cloud
     password: Secret | None
     since: str = ""
+    stage: str = ""
     _dialogues: dict[tuple[int, bool], smtp.Dialogue] = field(default_factory=dict, repr=False)
 
     def read_ahead(self, needs: Iterable[str]) -> None:
@@ -113,7 +119,10 @@ class Scene:
     def mailrc(self) -> Mailrc:
         """The mail program's settings on the client, and how the server answers to them."""
         place = self.settings.server_ip, self.settings.sender, self.settings.recipient
-        return Mailrc.take(self.client, *place, is_silent=is_silent(self.submission))
+        found = self.submission
+        # Known to give no answer, it is not waited for as long a second time.
+        patience = ANSWER if found.is_waiting else 5
+        return Mailrc.take(self.client, *place, is_silent=found.is_silent, patience=patience)
 
     @cached_property
     def program(self) -> ProgramTry:
@@ -129,6 +138,26 @@ class Scene:
         since = datetime.fromisoformat(self.since) if self.since else None
         found = parse(server_log.read(self.server, since))
         return [entry for entry in found if moment(entry, since) >= since] if since else found
+
+    @cached_property
+    def log_start(self) -> datetime | None:
+        """When the oldest line was logged that is still there; None where there is none."""
+        now = datetime.fromisoformat(self.server.read("date --iso-8601=seconds").strip())
+        entries = parse(server_log.oldest(self.server))
+        return moment(entries[0], now) if entries else None
+
+    def begun(self, slug: str) -> datetime | None:
+        """When a step was begun on the server, else the course, as their records tell."""
+        if self.since:
+            return datetime.fromisoformat(self.since)
+        step, start = f"{snapshot.FOLDER}/{slug}", f"{snapshot.FOLDER}/{snapshot.START}"
+        status, text = self.server.probe(
+            "sudo -n date --iso-8601=seconds -r {step} 2>/dev/null || "
+            "sudo -n date --iso-8601=seconds -r {start}",
+            step=step,
+            start=start,
+        )
+        return datetime.fromisoformat(text.strip()) if status == 0 else None
 
     @cached_property
     def messages(self) -> list[Message]:
@@ -159,7 +188,12 @@ class Scene:
 
         Where master.cf cannot be read, the check would need two more seconds to say so.
         """
-        return self.server.probe("sudo sh -c 'postconf -M > /dev/null && postfix check'")
+        status, output = self.server.probe("sudo sh -c 'postconf -M > /dev/null && postfix check'")
+        if status and not output.strip():
+            # Without a terminal postfix(1) says what is wrong in the log only.
+            said = [e for e in parse(server_log.newest(self.server, 20)) if complaint(e)]
+            output = said[-1].line if said else ""
+        return status, f"postfix check: {status}\n{output}" if status else output
 
     # -- dialogues -----------------------------------------------------------
 
@@ -183,17 +217,25 @@ class Scene:
         """A dialogue of a host that the server has no reason to trust, with port 25."""
         if self.hosts.stranger is None:
             raise NotHere(_("There is no third host from which port 25 could be tried."))
-        if is_silent(self.relay):
+        if self.relay.is_silent:
             return self.relay
-        job = smtp.Job(
-            self.settings.server_ip,
-            25,
-            outside_address(self.settings),
-            self.settings.recipient,
-            timeout=CONNECTION,
-            patience=5,
-        )
-        return smtp.ask(self.hosts.stranger, job)
+        return self._without_login(self.hosts.stranger, self.settings.server_ip)
+
+    @cached_property
+    def elsewhere(self) -> dict[str, smtp.Dialogue]:
+        """Dialogues with port 25 from each place but the client, without a login."""
+        found = {}
+        for place in probe.places(self):
+            if place.origin.name == "stranger":
+                found["stranger"] = self.strangers
+            elif place.origin.name != "client":
+                found[place.origin.name] = self._without_login(place.speaker, place.server)
+        return found
+
+    def _without_login(self, speaker: Runner, server: str) -> smtp.Dialogue:
+        patience = ANSWER if self.relay.is_waiting else 5
+        to = probe.outside_address(self.settings), self.settings.recipient
+        return smtp.ask(speaker, smtp.Job(server, 25, *to, timeout=CONNECTION, patience=patience))
 
     @cached_property
     def submission(self) -> smtp.Dialogue:
@@ -232,7 +274,7 @@ class Scene:
         key = (port, login)
         if key not in self._dialogues:
             other = self._dialogues.get((port, not login))
-            if other and is_silent(other):
+            if other and other.is_silent:
                 found = replace(other, login=self.settings.login if login else "")
             else:
                 found = self._ask(port, login)
@@ -244,7 +286,7 @@ class Scene:
             self.settings.server_ip,
             port,
             # A hardened server keeps the senders of its own domain for those who log in.
-            self.settings.sender if login else outside_address(self.settings),
+            self.settings.sender if login else probe.outside_address(self.settings),
             self.settings.recipient,
             login=self.settings.login if login else "",
             password=self.password if login else None,
@@ -253,9 +295,12 @@ class Scene:
             certificate=certificate,
             timeout=CONNECTION,
             patience=ANSWER,
+            size=SIZE,
         )
         found = smtp.ask(self.client, job)
-        if found.is_open and found.error and not self._has_died():
+        # Where one dialogue has waited in vain, no other waits as long again.
+        has_waited = any(one.is_waiting for one in list(self._dialogues.values()))
+        if found.is_open and found.error and not has_waited and not self._has_died():
             # Slow is not broken: a name server that does not answer delays the first word.
             found = smtp.ask(self.client, replace(job, patience=5))
         return found
@@ -278,8 +323,3 @@ class Scene:
         path = self.survey.value("smtpd_tls_cert_file")
         status, text = self.server.probe("sudo -n cat {path} 2>/dev/null", path=path)
         return text if status == 0 and "BEGIN CERTIFICATE" in text else ""
-
-
-def is_silent(dialogue: smtp.Dialogue) -> bool:
-    """Tell whether nothing was said at all: another dialogue would wait as long for nothing."""
-    return dialogue.connected == "timed out" or (dialogue.is_open and dialogue.banner is None)

@@ -38,6 +38,16 @@ def read(host: LogHost, since: datetime | None = None, size: int = SIZE) -> str:
     return text
 
 
+def oldest(host: LogHost) -> str:
+    """Return the first lines of a host's mail log, rotated files included."""
+    if not host.system.log_file:
+        return host.bulk("sudo journalctl -u postfix --no-pager -q -o short-iso | head -n 20")[1]
+    program = 'ls -1tr "$1" "$1".[0-9]* "$1"-[0-9]* 2>/dev/null | head -n 1'
+    program = f'zcat -f -- "$({program})" | head -n 20'
+    command = "sudo sh -c {program} oldest {file}"
+    return host.bulk(command, program=program, file=host.system.log_file)[1]
+
+
 def newest(host: LogHost, lines: int) -> str:
     """Return the last lines of a host's mail log."""
     # No line of syslog is longer than 8 KiB, and few are longer than 250 bytes.

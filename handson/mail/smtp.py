@@ -16,7 +16,7 @@ from handson.errors import HandsonError, InvalidInput
 from handson.hosts import script
 from handson.hosts.runner import Runner
 from handson.i18n import _
-from handson.mail.remote.dialogue import REPLIES
+from handson.mail.remote.dialogue import NO_ANSWER, REPLIES
 from handson.secret import MASK, Secret
 from handson.ui.view import View, escape
 
@@ -62,6 +62,7 @@ class Job:
     (as in 'TLSv1_1') and `ciphers` (an OpenSSL list) are then all that the client offers.
     Where no login is offered, it is tried all the same if `insist`. With `commands`, these are
     said instead of MAIL and RCPT; one of several lines is sent at once and ends with QUIT.
+    `size` (bytes) is announced where the server asks for it; 0: it is not.
     `timeout` are seconds for the connection, `patience` for each answer.
 
     Raises InvalidInput for an address that could carry a command.
@@ -82,6 +83,7 @@ class Job:
     commands: tuple[str, ...] = ()
     timeout: float = 3
     patience: float = 10
+    size: int = 0
 
     def __post_init__(self) -> None:
         for text in (self.host, self.sender, self.recipient, self.login, self.name):
@@ -159,6 +161,16 @@ class Dialogue(View):
     def is_open(self) -> bool:
         """Return whether there was a connection."""
         return self.connected == "open"
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether nothing was said at all: another dialogue would wait for nothing too."""
+        return self.connected == "timed out" or (self.is_open and self.banner is None)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether the server owes an answer: at the start, or to a command."""
+        return self.is_silent or self.error == NO_ANSWER
 
     @property
     def is_logged_in(self) -> bool:

@@ -219,6 +219,7 @@ python3 ~/by-hand.py "$server_ip"
 """
 RELAY = "permit_mynetworks, permit_sasl_authenticated"
 REPORTS = {
+    "no message is small enough": report(main("message_size_limit=400"), "552 5.3.4"),
     "wrong realm": report(
         on_server(
             'rm "$database"; printf secret | saslpasswd2 -p -c -f "$database" "$user"\n'

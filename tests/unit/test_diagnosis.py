@@ -101,8 +101,8 @@ def scene(
     mailrc: Mailrc | None = None,
     anonymous: Dialogue | None = None,
     strangers: Dialogue | None = None,
-    relay: Dialogue | None = None,
     rules: dict[str, list[Rule]] | None = None,
+    relay: Dialogue | None = None,
     clock: str = "2026-11-24T03:09:30+00:00",
     **sections: str,
 ) -> Scene:

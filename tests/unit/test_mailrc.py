@@ -15,8 +15,10 @@ from speaking import make_chain, serving
 
 import handson.mail
 from handson.errors import HandsonError
+from handson.hosts.local import Here
 from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, System
 from handson.mail.mailrc import Mailrc, ProgramTry
+from handson.mail.smtp import Job, ask
 
 OLD = "set smtp-auth=plain\nset smtp-auth-user=u@example.com\nset smtp-auth-password=secret12\n"
 
@@ -155,6 +157,14 @@ def test_the_login_is_tried_up_to_the_recipient(home: Home) -> None:
         "RCPT TO:<b@example.net>",
     ]
     assert server.heard[-1] == "QUIT"
+
+
+def test_the_size_is_announced_where_the_server_knows_it() -> None:
+    for ehlo, said in (("250-mail.example.com\n250 SIZE 400", " SIZE=500"), ("250 mail", "")):
+        with serving(EHLO=ehlo) as server:
+            job = Job("127.0.0.1", server.server_address[1], "a@example.com", "b@x", size=500)
+            ask(Here(), job)
+        assert f"MAIL FROM:<a@example.com>{said}" in server.heard
 
 
 def test_login_by_the_mechanism_login(home: Home) -> None:

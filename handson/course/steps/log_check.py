@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handson.course.checks import Finding, Rules, bad, good
+from handson.course.checks import Finding, Rules, good, not_logged
 from handson.course.log_window import let_count
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
@@ -19,6 +19,8 @@ from handson.polling import wait_for
 RULES = Rules()
 # The most that is read of a log: some 250,000 lines.
 SIZE = 32 << 20
+# The step that sends what this one reads.
+SENT = "06_mailx_test"
 MANUAL = "https://www.postfix.org/postconf.5.html#maillog_file"
 
 
@@ -72,9 +74,11 @@ def message_complete(scene: Scene) -> Finding:
                 f"{message.queue_id} sasl_method={message.sasl_method} "
                 f"sasl_username={message.sasl_username}"
             )
-    return bad(
-        _("no such message in {log}").format(log=scene.server.system.log_source),
-        _("No message was sent with a login, or it is still in the queue (mailq)."),
+    return not_logged(
+        scene,
+        SENT,
+        "sasl_username=",
+        _("No message that was sent with a login has left the queue yet."),
         _("Run 06_mailx_test, then look at `mailq` on the server."),
     )
 
@@ -99,9 +103,11 @@ def message_handed_on(scene: Scene) -> Finding:
                 "",
                 _("The reason is what the next server, or the resolver, answered."),
             )
-    return bad(
-        _("no delivery of such a message"),
-        _("No message was sent with a login yet."),
+    return not_logged(
+        scene,
+        SENT,
+        "status=",
+        _("No message that was sent with a login was handed on yet."),
         _("Run 06_mailx_test."),
     )
 
@@ -121,8 +127,6 @@ def refusals_found(scene: Scene) -> Finding:
     kinds = sorted({f"{refusal.code} {refusal.dsn}" for refusal in found})
     if kinds:
         return good(", ".join(kinds))
-    return bad(
-        _("no refusal in {log}").format(log=scene.server.system.log_source),
-        _("Nothing has been refused yet."),
-        _("Run 06_mailx_test."),
+    return not_logged(
+        scene, SENT, "reject:", _("Nothing has been refused yet."), _("Run 06_mailx_test.")
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from handson.cloud.security_groups import covers
-from handson.course.checks import Finding, Rules, bad, good
+from handson.course.checks import Finding, Rules, bad, good, not_logged
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
 from handson.hosts import snapshot
@@ -78,17 +78,15 @@ def mailrc_private(scene: Scene) -> Finding:
     file, mode = found.source or "~/.mailrc", found.secret_mode or found.mode
     if mode and mode.endswith("00"):
         return good(f"{file} {mode.lstrip('0')}")
+    if not mode:
+        return bad(f"stat: {file}: –", _("The file is not there."), RUN_ABOVE)
     if file.startswith("/etc/"):
         return bad(
-            f"{file} {mode}",
+            f"stat: {file} {mode}",
             _("The password is in a file of the whole system, which others can read."),
             _("Move the settings into ~/.mailrc; chmod 0600 ~/.mailrc"),
         )
-    return bad(
-        f"{file} {mode or _('is not there')}",
-        _("The file is missing, or its mode lets others read it."),
-        f"chmod 0600 {file}",
-    )
+    return bad(f"stat: {file} {mode}", _("Its mode lets others read it."), f"chmod 0600 {file}")
 
 
 @RULES.now(
@@ -103,7 +101,7 @@ def mail_program_logs_in(scene: Scene) -> Finding:
     if program.is_accepted and not scene.anonymous.is_accepted:
         user = f"{scene.mailrc.source}: {scene.mailrc.user}, " if scene.mailrc.user else ""
         return good(f"{user}{program.outcome()}")
-    return bad(f"{program.command}\n{program.answer}", "", RUN_ABOVE)
+    return bad(f"{program.command}\n{program.answer}".strip(), "", RUN_ABOVE)
 
 
 @RULES.happened(
@@ -144,10 +142,8 @@ def relayed_with_login(scene: Scene) -> Finding:
         if message.sasl_username and message.deliveries:
             last = message.deliveries[-1]
             return good(f"{message.queue_id} {message.sasl_username} status={last.status}")
-    return bad(
-        _("no message with sasl_username in {log}").format(log=scene.server.system.log_source),
-        _("No message was sent with a login yet, or it was refused."),
-        RUN_ABOVE,
+    return not_logged(
+        scene, Mailx.slug, "sasl_username=", _("No message was sent with a login yet."), RUN_ABOVE
     )
 
 
@@ -201,7 +197,7 @@ def relays_with_login(scene: Scene) -> Finding:
     "port-25-refuses-client",
     _("Without a login, port 25 no longer relays for the client."),
     RESTRICTIONS,
-    up_to(Link.GREETS, 25),
+    (*up_to(Link.GREETS, 25), "client-trusted"),
 )
 def port_25_refuses_client(scene: Scene) -> Finding:
     dialogue = scene.relay
@@ -230,11 +226,7 @@ def _refusal(scene: Scene, fits: Callable[[Refusal], bool]) -> Finding:
         # What the course's own dialogues caused, those of checks too, does not count.
         if fits(refusal) and not refusal.helo.endswith(HELO):
             return good(f"{refusal.code} {refusal.dsn} {refusal.reason}".strip())
-    return bad(
-        _("no such refusal in {log}").format(log=scene.server.system.log_source),
-        _("It has not been tried yet."),
-        RUN_ABOVE,
-    )
+    return not_logged(scene, Mailx.slug, "reject:", _("It has not been tried yet."), RUN_ABOVE)
 
 
 def _changes(server: Host, now: dict[str, str]) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from handson.mail.observation import Scene
 from handson.mail.postfix import MAIN_CF, RELOAD
 from handson.ui.view import View
 
-RULES = Rules("survey", "postfix_check", "relay")
+RULES = Rules("survey", "postfix_check", "relay", "strangers")
 POSTCONF = "https://www.postfix.org/postconf.5.html"
 
 
@@ -35,13 +35,13 @@ class MainCf(Step):
     "main-cf-valid",
     _("Postfix finds no fault in its configuration."),
     f"{POSTCONF}",
-    up_to(Link.LISTENS, 25),
+    up_to(Link.GREETS, 25),
 )
 def main_cf_valid(scene: Scene) -> Finding:
     status, output = scene.postfix_check
     compare = _("Compare the file with its backup: sudo diff -u main.cf.YYYYMMDD main.cf")
     if status != 0:
-        return bad(output.strip()[-300:], "", compare)
+        return bad(output.strip()[:300], _("Postfix's own check says so."), compare)
     if scene.survey.swallowed:
         return bad("\n".join(scene.survey.swallowed.values()), "", compare)
     if scene.survey.warnings:
@@ -67,22 +67,30 @@ def auth_enabled(scene: Scene) -> Finding:
     # What counts is what the submission service goes by, once there is one.
     value = scene.survey.value("smtpd_sasl_auth_enable")
     if value == "yes":
-        return good("smtpd_sasl_auth_enable = yes")
+        return good(f"smtpd_sasl_auth_enable = {value}")
     return bad(
-        f"smtpd_sasl_auth_enable = {value}",
+        f"postconf smtpd_sasl_auth_enable: {value or '–'}",
         "",
         "sudo postconf -e smtpd_sasl_auth_enable=yes; sudo systemctl restart postfix",
     )
 
 
-@RULES.now("sasl-type-cyrus", _("Postfix asks Cyrus SASL."), f"{POSTCONF}#smtpd_sasl_type")
+@RULES.now(
+    "sasl-type-cyrus",
+    _("Postfix asks Cyrus SASL."),
+    f"{POSTCONF}#smtpd_sasl_type",
+    up_to(Link.LISTENS, 25),
+)
 def sasl_type_cyrus(scene: Scene) -> Finding:
-    value = scene.survey.value("smtpd_sasl_type") or "cyrus"
+    value = scene.survey.value("smtpd_sasl_type")
     if value == "cyrus":
         return good(f"smtpd_sasl_type = {value}")
+    if not value:
+        cause = _("Postfix cannot read its settings, so that this one is not known.")
+        return bad(scene.survey.services_error or "postconf smtpd_sasl_type: –", cause, "")
     return bad(
-        f"smtpd_sasl_type = {value}",
-        _("Another SASL was chosen, most often Dovecot's."),
+        f"postconf smtpd_sasl_type: {value}",
+        _("Another SASL is chosen: {value}.").format(value=value),
         "sudo postconf -e smtpd_sasl_type=cyrus; sudo postfix reload",
     )
 

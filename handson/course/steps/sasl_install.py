@@ -87,7 +87,7 @@ def password_check_auxprop(scene: Scene) -> Finding:
     path = scene.server.system.smtpd_conf
     return bad(
         f"{path}: pwcheck_method: {value or '–'}",
-        _("The file is missing, is in a folder that this system ignores, or names saslauthd."),
+        _("The file asks another program.") if value else _("The file is empty, or not there."),
         _("Write “pwcheck_method: auxprop” into {path}, with no // comment after it.").format(
             path=path
         ),

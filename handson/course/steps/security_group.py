@@ -7,6 +7,7 @@ import shlex
 from handson.cloud.security_groups import covers
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
+from handson.diagnosis.chain import Link, up_to
 from handson.errors import NotHere
 from handson.i18n import _
 from handson.mail.observation import Scene
@@ -125,7 +126,7 @@ def submission_allowed(scene: Scene) -> Finding:
     "submission-answers",
     _("A packet of the client reaches port 587: it is no longer dropped on the way."),
     "https://www.rfc-editor.org/rfc/rfc6409",
-    ("port-closed",),
+    up_to(Link.PACKET),
 )
 def submission_answers(scene: Scene) -> Finding:
     dialogue = scene.anonymous
@@ -133,6 +134,6 @@ def submission_answers(scene: Scene) -> Finding:
         return good(dialogue.connected)
     return bad(
         dialogue.outcome(),
-        _("The packets are dropped on the way: a port that nothing listens on would refuse."),
-        _("Look at the group's inbound rules and at which group the instance is in."),
+        _("A port that nothing listens on would refuse: something on the way drops the packets."),
+        _("Look at the rules of both groups, and at which group each instance is in."),
     )

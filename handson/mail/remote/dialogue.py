@@ -18,7 +18,7 @@ from typing import Any, Dict, List, Optional, Tuple
 REPLIES = ("banner", "starttls", "ehlo", "auth", "mail", "rcpt", "data", "sent")
 
 # What is told of a server that says nothing, and of one that hangs up.
-LATE, HUNG_UP = "no answer", "connection closed by the server"
+NO_ANSWER, HUNG_UP = "no answer", "connection closed by the server"
 
 # Instead of a chain of authorities, the very certificate of a server has to be shown.
 PINNED = {"ca_file": "", "verifies": False}
@@ -94,6 +94,11 @@ def start_tls(server: smtplib.SMTP, job: Given, out: Given) -> bool:
     return True
 
 
+def size(job: Given, out: Given) -> str:
+    """Return what tells the size of a message beforehand, where the server knows it (RFC 1870)."""
+    return " SIZE=" + str(job["size"]) if job.get("size") and offers(out, "SIZE") else ""
+
+
 def login(job: Given) -> List[List[str]]:
     """Return what is said to log in, command by command."""
     user, password = job["login"], job["password"]
@@ -148,7 +153,7 @@ def converse(server: smtplib.SMTP, job: Given, out: Given) -> None:
             out["said"].append(say(server, job, command))
         return
     for name, words in (
-        ("mail", ["MAIL", "FROM:<" + job["sender"] + ">"]),
+        ("mail", ["MAIL", "FROM:<" + job["sender"] + ">" + size(job, out)]),
         ("rcpt", ["RCPT", "TO:<" + job["recipient"] + ">"]),
     ):
         out[name] = ask(server, job, *words)
@@ -180,7 +185,7 @@ def hold(job: Given, connection: Optional[Connection] = None) -> Given:
             ask(server, job, "QUIT")
     except (smtplib.SMTPException, OSError) as error:
         # smtplib tells of a wait that was too long as of a connection that was closed.
-        broken = LATE if "timed out" in str(error) else HUNG_UP
+        broken = NO_ANSWER if "timed out" in str(error) else HUNG_UP
         why = getattr(error, "verify_message", "") or getattr(error, "reason", "")
         out["error"] = out["error"] or why or broken
     finally:
@@ -221,7 +226,7 @@ def hold_all(given: Given) -> None:
             out = hold(job, connection)
             if connection[2] is None:
                 silent[place] = connection
-            elif out["banner"] is None and out["error"] in (LATE, HUNG_UP):
+            elif out["banner"] is None and out["error"] in (NO_ANSWER, HUNG_UP):
                 silent[place] = ("open", out["error"], None)
         print(json.dumps(out))
         if out["banner"]:

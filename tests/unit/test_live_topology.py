@@ -171,7 +171,7 @@ def test_the_verdict_judges_port_465_once_it_is_opened(
     made = scene(opens=is_opened)
     made.submissions = held(465, RIGHT, "connection refused")
     made.mailrc = SimpleNamespace(is_there=False)
-    made.recent, made.server = [], SimpleNamespace(fill=str)
+    made.recent, made.server, made.stage = [], SimpleNamespace(fill=str), ""
     made.settings = SimpleNamespace(client_ip="10.87.3.20")
     found = verdict.judge(made)
     assert found.is_well is not is_opened

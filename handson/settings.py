@@ -30,7 +30,7 @@ FAULT = "HANDSON_FAULT"  # the fault that an exercise injects
 # The variables that make no choice; the last two are those of the tests.
 OTHER_VARIABLES = (
     *("HANDSON_NAME", "HANDSON_WORKSPACE", "HANDSON_PASSWORD", HEADLESS, FAULT),
-    *("HANDSON_SEED", "HANDSON_LONG"),
+    *("HANDSON_SEED", "HANDSON_LONG", "HANDSON_DRAW"),
 )
 
 

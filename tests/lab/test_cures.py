@@ -27,10 +27,10 @@ def test_cure_works_as_printed(finished: Finished, id: str) -> None:
     step = finished.step
     faults.inject(step.scene(), id)
     try:
-        found = judge(step.scene()).cause
+        found = judge(finished.scene()).cause
         assert found and found.id == id, found
         assert carry_out(step, found.cure), found.cure
-        scene = step.scene()
+        scene = finished.scene()
         verdict = judge(scene)
         assert verdict.is_well, verdict
         # What happened while nothing wrote the log is not in it: it has to be done again.
@@ -42,7 +42,7 @@ def test_cure_works_as_printed(finished: Finished, id: str) -> None:
         assert left == []
     finally:
         faults.fix(step.scene())
-    assert judge(step.scene()).is_well
+    assert judge(finished.scene()).is_well
 
 
 @pytest.mark.parametrize("id", sorted(IN_WORDS))

@@ -27,7 +27,7 @@ from handson.diagnosis import verdict
 SEED = os.environ.get("HANDSON_SEED") or str(random.SystemRandom().randrange(10**6))
 CHOSEN = os.environ.get("HANDSON_DRAW", "").replace(",", " ").split()
 DRAWS = CHOSEN or [f"{SEED}-{number}" for number in range(500 if LONG else 6)]
-SLUGS = [one.slug for one in outline.STEPS if "02" <= one.slug < "08"]
+SLUGS = [one.slug for one in outline.steps() if "02" <= one.slug < "08"]
 # Beside what the edits bring about by themselves: a server that does not answer is waited for.
 SECONDS = 30
 
@@ -39,8 +39,7 @@ def look(finished: Finished, draw: Draw) -> list[str]:
     with made(finished, draw):
         truth = judge(finished)
         started = time.monotonic()
-        scene = finished.step.scene()
-        scene.stage = "after_login"
+        scene = finished.scene()
         found = verdict.judge(scene)
         reports = {slug: checks.run(outline.step(slug).rules, scene) for slug in SLUGS}
         seconds = time.monotonic() - started

@@ -492,7 +492,7 @@ def test_what_is_said_is_so(finished: Finished, name: str) -> None:
     """The cause is a right one, the checks tell no other, and none passes that must not."""
     expected = REPORTS[name]
     with expected.change(finished):
-        scene = finished.step.scene()
+        scene = finished.scene()
         found = judge(scene)
         assert found.cause and found.cause.id in expected.causes, found
         assert expected.shows in found.cause.evidence, found.cause.evidence
@@ -506,15 +506,15 @@ def test_what_is_said_is_so(finished: Finished, name: str) -> None:
         assert told <= expected.causes, told
         assert (found.cause.id in told) is expected.is_checked, told
         if found.cause.id not in WORDS and carry_out(finished.step, found.cause.cure):
-            after = judge(finished.step.scene())
+            after = judge(finished.scene())
             assert name in TWICE or after.is_well, after
-    assert judge(finished.step.scene()).is_well
+    assert judge(finished.scene()).is_well
 
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_is_left_alone(finished: Finished, name: str) -> None:
     with RIGHT[name](finished):
-        scene = finished.step.scene()
+        scene = finished.scene()
         found = judge(scene)
         assert found.is_well, found
         # A password that the whole system can read is one thing that is not right.

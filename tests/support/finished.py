@@ -37,6 +37,12 @@ class Finished:
     step: Step
     untouched: dict[str, list[Result]] = field(default_factory=dict)
 
+    def scene(self) -> Scene:
+        """Return a fresh scene, judged by the stage of the course at its end."""
+        scene = self.step.scene()
+        scene.stage = "after_login"
+        return scene
+
     def failing(
         self, slugs: tuple[str, ...] = SLUGS, scene: Scene | None = None
     ) -> dict[str, Result]:

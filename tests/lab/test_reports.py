@@ -22,6 +22,8 @@ from handson.diagnosis.fault import LOGIN, MAIL_FILES, RESTART_SH, Part
 from handson.diagnosis.verdict import UNKNOWN, judge
 from handson.mail import smtp
 
+pytestmark = pytest.mark.slow
+
 WORDS = {UNKNOWN, own_words.ID}
 
 

@@ -48,10 +48,10 @@ def diagnose(name: str) -> int:
     from handson.diagnosis.verdict import judge
 
     with begun(PRACTICE, name) as step:
-        scene = step.scene()
-        chain.reach(scene)
-        scene.stage = stage(step.workspace)
-        found = judge(scene)
+        observed = step.observe()
+        chain.reach(observed)
+        observed.stage = stage(step.workspace)
+        found = judge(observed)
     for one in found.tries:
         print(masked(f"{'✔' if one.is_well else '✘'} {one.what}: {one.seen}"))
     causes = [found.cause, *found.others] if found.cause else []
@@ -93,14 +93,14 @@ def break_(name: str, fault: str | None, listed: bool, hint: bool, fix: bool) ->
         console().print(Table([_("fault"), _("what is seen")], rows))
         return
     with begun(PRACTICE, name) as step:
-        scene = step.scene()
+        observed = step.observe()
         if fix:
-            print(_("{id}: fixed.").format(id=faults.fix(scene)))
+            print(_("{id}: fixed.").format(id=faults.fix(observed)))
         elif hint:
-            here = faults.injected(scene)
+            here = faults.injected(observed)
             if not here:
                 raise HandsonError(_("No fault is injected."), _("Inject one: handson break"))
-            print(faults.how_to_fix(scene, here[0]))
+            print(faults.how_to_fix(observed, here[0]))
         else:
-            Exercise(step.workspace, step.scene).start(fault or "")
+            Exercise(step.workspace, step.observe).start(fault or "")
             print(_("A fault is injected. Find it: handson diagnose, or handson ssh server."))

@@ -16,15 +16,15 @@ from handson.diagnosis.chain import Link, diagnose, up_to
 from handson.diagnosis.verdict import UNKNOWN, Verdict, judge
 from handson.errors import HandsonError, NotHere
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.secret import masked
 
 __all__ = [
     "Finding",
+    "Observation",
     "Result",
     "Rule",
     "Rules",
-    "Scene",
     "State",
     "bad",
     "good",
@@ -99,14 +99,14 @@ def not_here(evidence: str) -> Finding:
     return Finding(False, evidence, applies=False)
 
 
-def not_logged(scene: Scene, slug: str, sought: str, cause: str, cure: str) -> Finding:
+def not_logged(observed: Observation, slug: str, sought: str, cause: str, cure: str) -> Finding:
     """Return the finding that the log has no line of some kind since a step began.
 
     The `cause` ("not yet") is told only where the log is known to hold that whole time.
     """
-    source = scene.server.system.log_source
-    begun, start = scene.begun(slug), scene.log_start
-    count = len(scene.entries)
+    source = observed.server.system.log_source
+    begun, start = observed.begun(slug), observed.log_start
+    count = len(observed.entries)
     seen = _("{sought} in {log}: no such line among {count} of Postfix").format(
         sought=sought, log=source, count=count
     )
@@ -117,7 +117,7 @@ def not_logged(scene: Scene, slug: str, sought: str, cause: str, cure: str) -> F
     return bad(seen, cause, cure)
 
 
-Look = Callable[[Scene], Finding]
+Look = Callable[[Observation], Finding]
 FIRST_LINKS = set(up_to(Link.LISTENS, 25))
 # What explains a try that went wrong for a cause that has no name.
 WORDS = (own_words.ID, UNKNOWN)
@@ -147,20 +147,20 @@ class Rule:
         """The port that it is about, where it is about tries."""
         return 587 if set(self.causes) >= set(up_to(Link.PACKET)) else 25
 
-    def find(self, scene: Scene) -> Finding:
+    def find(self, observed: Observation) -> Finding:
         """Look, and return the finding; a host or an API that says no is one too."""
         try:
-            return self.look(scene)
+            return self.look(observed)
         except NotHere as error:
             return not_here(error.what)
         except HandsonError as error:
             return bad(error.what, _("This could not be looked at."), error.cure)
 
-    def apply(self, scene: Scene) -> Result:
+    def apply(self, observed: Observation) -> Result:
         """Look, and return the result; where the rule does not hold, with the cause."""
-        found = self.find(scene)
+        found = self.find(observed)
         if not found.ok and found.applies and self.causes:
-            known = self._known(scene, found)
+            known = self._known(observed, found)
             if known:
                 return Result(
                     self.id,
@@ -185,9 +185,9 @@ class Rule:
             applies=found.applies,
         )
 
-    def _known(self, scene: Scene, found: Finding) -> Diagnosis | None:
+    def _known(self, observed: Observation, found: Finding) -> Diagnosis | None:
         """Return the cause of what was found: the verdict's, where the rule is about its tries."""
-        judged = verdict(scene)
+        judged = verdict(observed)
         told = judged.by_port.get(self.port) if self.is_about_tries else None
         for known in (told, judged.cause):
             if known and known.id in self.causes:
@@ -198,13 +198,13 @@ class Rule:
             # What is recognised beside a try that went wrong was not found to be behind it.
             return None
         # The rule is about something of its own: a file, a package, a rule of a group.
-        return next(iter(diagnose(scene, self.causes, limit=1)), None)
+        return next(iter(diagnose(observed, self.causes, limit=1)), None)
 
 
 class Rules(list[Rule]):
     """The rules of one step, in the order in which they are shown.
 
-    `needs` are the properties of a scene that they all read, to be read side by side.
+    `needs` are the properties of an observation that they all read, to be read side by side.
     """
 
     def __init__(self, *needs: str) -> None:
@@ -233,25 +233,25 @@ class Rules(list[Rule]):
         return add
 
 
-def verdict(scene: Scene) -> Verdict:
-    """Return the verdict on what a scene shows; it is found once."""
-    if "verdict" not in vars(scene):
-        vars(scene)["verdict"] = judge(scene)
-    found: Verdict = vars(scene)["verdict"]
+def verdict(observed: Observation) -> Verdict:
+    """Return the verdict on what an observation shows; it is found once."""
+    if "verdict" not in vars(observed):
+        vars(observed)["verdict"] = judge(observed)
+    found: Verdict = vars(observed)["verdict"]
     return found
 
 
-def run(rules: Rules, scene: Scene) -> list[Result]:
+def run(rules: Rules, observed: Observation) -> list[Result]:
     """Apply all rules of a step to what is there now.
 
     One fault has one cause: it is told once, and where it lies behind another rule too, that
     follows from it.
     """
-    scene.read_ahead(rules.needs)
+    observed.read_ahead(rules.needs)
     told: dict[str, str] = {}
     results = []
     for rule in rules:
-        result = rule.apply(scene)
+        result = rule.apply(observed)
         if result.cause_id and result.cause_id in told:
             text = _("This follows from the same cause as “{sentence}”").format(
                 sentence=told[result.cause_id]

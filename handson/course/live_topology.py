@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from handson.cloud.targets import Target
-from handson.course.checks import Scene
+from handson.course.checks import Observation
 from handson.diagnosis.cause import Link
 from handson.diagnosis.verdict import broken_at
 from handson.errors import HandsonError
@@ -15,14 +15,14 @@ from handson.ui.topology import Topology, Way
 from handson.ui.view import Table, View
 
 
-def draw(scene: Scene, target: Target, focus: str = "") -> View:
+def draw(observed: Observation, target: Target, focus: str = "") -> View:
     """Return the picture, with the ports as the client finds them; hosts may be missing.
 
     Of hosts whose network the course did not make it knows no picture: a table tells the rest.
     """
     if not target.makes_hosts:
-        return _table(scene)
-    settings = scene.settings
+        return _table(observed)
+    settings = observed.settings
     known: dict[str, Any] = {
         "pc": settings.own_ip,
         "recipient": settings.recipient,
@@ -30,15 +30,15 @@ def draw(scene: Scene, target: Target, focus: str = "") -> View:
         "network": settings.vpc_cidr,
         "focus": focus,
     }
-    server = scene.cloud.instance(scene.cloud.names.server)
-    client = scene.cloud.instance(scene.cloud.names.client)
+    server = observed.cloud.instance(observed.cloud.names.server)
+    client = observed.cloud.instance(observed.cloud.names.client)
     if server is None or client is None:
         return Topology(**known)
-    open_ports = [rule.port for rule in scene.cloud.rules() if rule.is_inbound]
+    open_ports = [rule.port for rule in observed.cloud.rules() if rule.is_inbound]
     found: dict[int, Way] = {}
     try:
-        trusts = _("mynetworks: {networks}").format(networks=" ".join(scene.postfix.mynetworks))
-        found = ways(scene)
+        trusts = _("mynetworks: {networks}").format(networks=" ".join(observed.postfix.mynetworks))
+        found = ways(observed)
     except HandsonError:
         trusts = ""
     return Topology(
@@ -47,36 +47,36 @@ def draw(scene: Scene, target: Target, focus: str = "") -> View:
         server_public=server.public_ip,
         server_private=server.private_ip,
         client_private=client.private_ip,
-        group=scene.cloud.names.server_group,
+        group=observed.cloud.names.server_group,
         lets_in=", ".join(sorted(set(open_ports), key=_by_number)),
         trusts=trusts,
     )
 
 
-def _table(scene: Scene) -> Table:
+def _table(observed: Observation) -> Table:
     ends = _("client {client} → server {server}").format(
-        client=scene.settings.client_ip, server=scene.settings.server_ip
+        client=observed.settings.client_ip, server=observed.settings.server_ip
     )
-    rows = [[ends, str(port), way.state] for port, way in ways(scene).items()]
-    title = _("mynetworks: {networks}").format(networks=" ".join(scene.postfix.mynetworks))
+    rows = [[ends, str(port), way.state] for port, way in ways(observed).items()]
+    title = _("mynetworks: {networks}").format(networks=" ".join(observed.postfix.mynetworks))
     return Table([_("way"), _("port"), _("state")], rows, title=title)
 
 
-def ways(scene: Scene) -> dict[int, Way]:
+def ways(observed: Observation) -> dict[int, Way]:
     """Return how each port looks to the client, by the tries that checks and diagnosis judge by.
 
     Port 465 is among them once the security group or the server opens it.
     """
-    has_password = scene.password is not None
+    has_password = observed.password is not None
     logins = ("relay_login", "submission") if has_password else ()
-    scene.read_ahead(("relay", "anonymous", *logins))
+    observed.read_ahead(("relay", "anonymous", *logins))
     found = {
-        25: relay_way(scene.relay, scene.relay_login if has_password else None),
-        587: login_way(scene.anonymous, scene.submission if has_password else None),
+        25: relay_way(observed.relay, observed.relay_login if has_password else None),
+        587: login_way(observed.anonymous, observed.submission if has_password else None),
     }
-    if scene.opens_submissions:
-        anonymous = scene.talk(IMPLICIT_TLS, login=False)
-        found[IMPLICIT_TLS] = login_way(anonymous, scene.submissions if has_password else None)
+    if observed.opens_submissions:
+        anonymous = observed.talk(IMPLICIT_TLS, login=False)
+        found[IMPLICIT_TLS] = login_way(anonymous, observed.submissions if has_password else None)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from handson.course import checks, outline
 from handson.errors import HandsonError
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -106,16 +106,18 @@ def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",))
         step.hosts.client.read("true")
     except HandsonError:
         return dict.fromkeys(slugs, False)
-    shared = step.scene(slugs[0])
+    shared = step.observe(slugs[0])
     # What the log tells counts for each step since another moment.
-    scenes = {slug: step.scene(slug) for slug in slugs}
+    observations = {slug: step.observe(slug) for slug in slugs}
     by_slug = {slug: outline.step(slug).rules for slug in slugs}
     rules = [(s, rule) for s in slugs for rule in by_slug[s] if rule.kind in kinds]
     shared.read_ahead({need for found in by_slug.values() for need in found.needs})
     with ThreadPoolExecutor(6) as pool:
         oks = list(
             pool.map(
-                lambda pair: holds(pair[1], shared if pair[1].kind == "now" else scenes[pair[0]]),
+                lambda pair: holds(
+                    pair[1], shared if pair[1].kind == "now" else observations[pair[0]]
+                ),
                 rules,
             )
         )
@@ -125,10 +127,10 @@ def look_at(step: Step, slugs: Iterable[str], kinds: tuple[str, ...] = ("now",))
     return results
 
 
-def holds(rule: checks.Rule, scene: Scene) -> bool | None:
+def holds(rule: checks.Rule, observed: Observation) -> bool | None:
     """Return whether a rule holds, or None where it does not apply. No cause is looked for.
 
     A rule that cannot be looked at does not hold.
     """
-    found = rule.find(scene)
+    found = rule.find(observed)
     return found.ok if found.applies else None

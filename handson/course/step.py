@@ -11,7 +11,7 @@ from handson.course.sending import Sending
 from handson.errors import CheckFailed
 from handson.hosts.connections import Connections
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.ui.header import Header, StepMark
 from handson.ui.view import View
 from handson.workspace import Workspace
@@ -64,14 +64,14 @@ class Step(Sending, View):
 
     def picture(self, focus: str = "") -> View:
         """Return the picture of where the learner is, drawn from what is there now."""
-        return live_topology.draw(self.scene(), self.target, focus)
+        return live_topology.draw(self.observe(), self.target, focus)
 
     # -- the checks ----------------------------------------------------------
 
-    def scene(self, slug: str = "") -> Scene:
+    def observe(self, slug: str = "") -> Observation:
         """Return what the checks of a step (this one, when none is named) look at, fresh."""
         since = log_window.counts_since(self.workspace, slug or self.slug)
-        return Scene(self.settings, self.hosts, self.cloud, self.workspace.password, since)
+        return Observation(self.settings, self.hosts, self.cloud, self.workspace.password, since)
 
     def check(self) -> Report:
         """Check the step and return the report; raise CheckFailed when something falls short."""
@@ -91,7 +91,7 @@ class Step(Sending, View):
 
     def look(self) -> Report:
         """Check the step and return the report, whether it passes or not."""
-        report = Report(self.title, checks.run(self.rules, self.scene()))
+        report = Report(self.title, checks.run(self.rules, self.observe()))
         self.workspace.record(self.slug, report.as_dict())
         return report
 

@@ -78,5 +78,5 @@ def _undo(begun: Step, which: type[Step]) -> list[View]:
 
 
 def _has_happened(step: Step) -> bool:
-    scene = step.scene()
-    return any(holds(rule, scene) for rule in step.rules if rule.kind == "happened")
+    observed = step.observe()
+    return any(holds(rule, observed) for rule in step.rules if rule.kind == "happened")

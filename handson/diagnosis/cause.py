@@ -17,7 +17,7 @@ from handson.mail.smtp import HELO
 
 if TYPE_CHECKING:
     from handson.mail.log import Entry
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 POSTCONF = "https://www.postfix.org/postconf.5.html"
 MASTER = "https://www.postfix.org/master.5.html"
@@ -64,11 +64,11 @@ class Cause:
     id: str
     _seen: str
     _cause: str
-    cure: str | Callable[[Scene], str]
+    cure: str | Callable[[Observation], str]
     manual: str
-    recognise: Callable[[Scene], str]
+    recognise: Callable[[Observation], str]
     link: Link
-    commands: Sequence[str] | Callable[[Scene], Sequence[str]] = ()
+    commands: Sequence[str] | Callable[[Observation], Sequence[str]] = ()
     port: int = 0
     is_state: bool = False
     is_leak: bool = False
@@ -83,23 +83,23 @@ class Cause:
     def cause(self) -> str:
         return _(self._cause)
 
-    def cure_for(self, scene: Scene) -> str:
+    def cure_for(self, observed: Observation) -> str:
         """Return the cure with the paths and names of these hosts filled in."""
-        names, service = scene.cloud.names, scene.survey.submission
+        names, service = observed.cloud.names, observed.survey.submission
         words = {
-            **scene.server.words,
-            "database": scene.survey.database,
+            **observed.server.words,
+            "database": observed.survey.database,
             "service": service.key if service else "submission/inet",
-            "plain_package": scene.server.system.plain_package,
+            "plain_package": observed.server.system.plain_package,
             "server_group": names.server_group,
             "client_group": names.client_group,
-            "vpc_cidr": scene.settings.vpc_cidr,
+            "vpc_cidr": observed.settings.vpc_cidr,
         }
-        text = self.cure if isinstance(self.cure, str) else self.cure(scene)
+        text = self.cure if isinstance(self.cure, str) else self.cure(observed)
         if isinstance(self.cure, str) and text:
             text = fill(_(text), words)
         if callable(self.commands):
-            lines = self.commands(scene)
+            lines = self.commands(observed)
         else:
             lines = [fill(line, words) for line in self.commands]
         return "\n".join(filter(None, [text, *lines]))
@@ -130,40 +130,40 @@ def on_client(*commands: str) -> list[str]:
     return [f"[client]$ {command}" for command in commands]
 
 
-def to_set(scene: Scene, name: str, value: str, after: str = RELOAD) -> list[str]:
+def to_set(observed: Observation, name: str, value: str, after: str = RELOAD) -> list[str]:
     """Return the lines that set a parameter where the submission service reads it.
 
     What the service sets itself in master.cf would hide a value in main.cf (master(5)).
     """
-    service = scene.survey.submission
+    service = observed.survey.submission
     command = f"sudo postconf -e {shlex.quote(f'{name}={value}')}"
     if service and name in service.parameters:
         words = shlex.quote(f"{service.key}/{name}={value.replace(', ', ',')}")
         command = f"sudo postconf -P {words}"
-        if not scene.server.system.edits_master:  # postconf -P came with Postfix 2.11
+        if not observed.server.system.edits_master:  # postconf -P came with Postfix 2.11
             option = f"-o {name}={service.parameters[name]}"
             wanted = f"-o {name}={value.replace(', ', ',')}"
             command = f"sudo sed -i {shlex.quote(f's|{option}|{wanted}|')} /etc/postfix/master.cf"
     return on_server(command, after)
 
 
-def logged(scene: Scene, pattern: str) -> str:
+def logged(observed: Observation, pattern: str) -> str:
     """Return the newest line since Postfix's last start or reload that fits, or ''."""
-    for entry in reversed(scene.recent):
+    for entry in reversed(observed.recent):
         if re.search(pattern, entry.text):
             return said(entry)
     return ""
 
 
-def lately(scene: Scene, pattern: str) -> str:
+def lately(observed: Observation, pattern: str) -> str:
     """Return the newest line of the client's last few sessions that fits, or ''.
 
     For what takes effect without a reload, such as a file's mode: there an older line, though
     it is of the same run of Postfix, may tell of another fault.
     """
-    client = f"[{scene.settings.client_ip}]"
+    client = f"[{observed.settings.client_ip}]"
     sessions = 0
-    for entry in reversed(scene.recent):
+    for entry in reversed(observed.recent):
         if re.search(pattern, entry.text):
             return said(entry)
         sessions += entry.text.startswith("connect from") and client in entry.text
@@ -172,14 +172,14 @@ def lately(scene: Scene, pattern: str) -> str:
     return ""
 
 
-def tried(scene: Scene, pattern: str) -> str:
+def tried(observed: Observation, pattern: str) -> str:
     """Return the newest fitting line about a try that no later mail with a login made good.
 
     Only of a mail program: what the course's own dialogues met does not count.
     """
-    client = f"[{scene.settings.client_ip}]"
+    client = f"[{observed.settings.client_ip}]"
     found, queued = "", ""
-    for entry in scene.recent:
+    for entry in observed.recent:
         if entry.program.endswith("/smtpd") and re.search(pattern, entry.text):
             # Another host's tries are not the learner's.
             if client in entry.text and not _OURS.search(entry.text):

@@ -14,7 +14,7 @@ from handson.errors import HandsonError, HostUnreachable
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 __all__ = ["CAUSES", "Cause", "Diagnosis", "Link", "cause", "diagnose", "reach", "up_to"]
 
@@ -55,19 +55,19 @@ def cause(id: str) -> Cause:
     )
 
 
-def reach(scene: Scene) -> None:
+def reach(observed: Observation) -> None:
     """Raise HostUnreachable unless every host answers: without it nothing is recognised."""
-    target = scene.hosts.target
+    target = observed.hosts.target
     if away := target.away():
         raise HostUnreachable(
             _("Not all hosts run: {hosts}.").format(hosts=", ".join(away)), target.how_to_start
         )
-    for host in (scene.server, scene.client):
+    for host in (observed.server, observed.client):
         host.read("true")
 
 
 def diagnose(
-    scene: Scene, among: Iterable[str] | None = None, limit: int | None = None
+    observed: Observation, among: Iterable[str] | None = None, limit: int | None = None
 ) -> list[Diagnosis]:
     """Return the causes that are recognised, the surest first; at most `limit` of them.
 
@@ -80,12 +80,12 @@ def diagnose(
         if one.id not in wanted or len(found) == limit:
             continue
         try:
-            if not one.arises(scene.server.system):
+            if not one.arises(observed.server.system):
                 continue
-            evidence = one.recognise(scene)
+            evidence = one.recognise(observed)
             if evidence:
                 found.append(
-                    Diagnosis(one.id, evidence, one.cause, one.cure_for(scene), one.manual)
+                    Diagnosis(one.id, evidence, one.cause, one.cure_for(observed), one.manual)
                 )
         except HandsonError:
             continue

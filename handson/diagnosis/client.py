@@ -10,11 +10,11 @@ from handson.hosts.script import read
 from handson.i18n import N_, _
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 
-def v15_credentials(scene: Scene) -> str:
-    found = scene.mailrc
+def v15_credentials(observed: Observation) -> str:
+    found = observed.mailrc
     if not found.is_v15 or found.user:
         return ""
     if found.uses_netrc and found.netrc_mode and found.netrc_mode[-2:] != "00":
@@ -28,19 +28,19 @@ def v15_credentials(scene: Scene) -> str:
     )
 
 
-def old_variables(scene: Scene) -> list[str]:
+def old_variables(observed: Observation) -> list[str]:
     """Return the command that lets the mail program find its password."""
-    found = scene.mailrc
+    found = observed.mailrc
     if found.uses_netrc and found.netrc_mode and found.netrc_mode[-2:] != "00":
         return on_client("chmod 0600 ~/.netrc")
     return on_client("echo 'unset v15-compat' >> ~/.mailrc") if found.old_names else []
 
 
-def login_mechanism(scene: Scene) -> str:
-    offered = scene.submission.mechanisms
+def login_mechanism(observed: Observation) -> str:
+    offered = observed.submission.mechanisms
     if not offered or "LOGIN" in offered:
         return ""
-    found = scene.mailrc
+    found = observed.mailrc
     if found.user and found.mechanism == "LOGIN":
         answer = found.dialogue.auth if found.dialogue else None
         return "\n".join(
@@ -48,19 +48,19 @@ def login_mechanism(scene: Scene) -> str:
         )
     if found.dialogue and found.dialogue.is_logged_in:
         return ""  # the settings are right now; the log tells of an earlier try
-    return tried(scene, "Couldn't find mech LOGIN|SASL LOGIN .*no mechanism available")
+    return tried(observed, "Couldn't find mech LOGIN|SASL LOGIN .*no mechanism available")
 
 
-def bad_base64(scene: Scene) -> str:
+def bad_base64(observed: Observation) -> str:
     return first(
-        tried(scene, "authentication failed: bad protocol / cancel"),
-        tried(scene, "Can only find author"),
+        tried(observed, "authentication failed: bad protocol / cancel"),
+        tried(observed, "Can only find author"),
     )
 
 
-def how_to_code(scene: Scene) -> str:
+def how_to_code(observed: Observation) -> str:
     """Return how a login is encoded for the mechanism that was tried (RFC 4616; AUTH LOGIN)."""
-    if "SASL LOGIN" in bad_base64(scene):
+    if "SASL LOGIN" in bad_base64(observed):
         return _("AUTH LOGIN: encode name and password each by itself: printf %s NAME | base64")
     return _("AUTH PLAIN: encode both in one: printf '\\0%s\\0%s' NAME PASSWORD | base64")
 

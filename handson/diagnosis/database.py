@@ -20,7 +20,7 @@ from handson.diagnosis.services import chrooted_smtpd
 from handson.i18n import N_, _
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
     from handson.mail.smtp import Reply
 
 README = f"{SASL_README}#auxprop_sasldb"
@@ -28,77 +28,77 @@ SET = "sudo saslpasswd2 -c -f {database} -u {domain} {user}"
 ALLOW = ("sudo chown root:postfix {database}", "sudo chmod 0640 {database}")
 
 
-def sasldb_missing(scene: Scene) -> str:
-    survey = scene.survey
+def sasldb_missing(observed: Observation) -> str:
+    survey = observed.survey
     if "auxprop" not in survey.verifiers or survey.configuration_error or survey.database_mode:
         return ""
     return first(
-        lately(scene, "opening password file|sasldb.*No such file"),
+        lately(observed, "opening password file|sasldb.*No such file"),
         _("{path} is not there").format(path=survey.database),
     )
 
 
-def sasldb_corrupt(scene: Scene) -> str:
-    survey = scene.survey
+def sasldb_corrupt(observed: Observation) -> str:
+    survey = observed.survey
     if "auxprop" not in survey.verifiers or not survey.database_mode:
         return ""
     # What file the database is in depends on how the library was built, not on the file.
-    if survey.database_format == scene.server.system.sasldb_format:
+    if survey.database_format == observed.server.system.sasldb_format:
         return ""
     return first(
-        lately(scene, r"unable to open Berkeley db .*: Invalid argument"),
+        lately(observed, r"unable to open Berkeley db .*: Invalid argument"),
         _("{path} is no database of {format}").format(
-            path=survey.database, format=scene.server.system.sasldb_format
+            path=survey.database, format=observed.server.system.sasldb_format
         ),
     )
 
 
-def sasldb_permission(scene: Scene) -> str:
-    survey = scene.survey
+def sasldb_permission(observed: Observation) -> str:
+    survey = observed.survey
     if "auxprop" not in survey.verifiers or not survey.database_mode:
         return ""
     if survey.can_read_database:
         return ""
-    line = lately(scene, r"(unable to open Berkeley db|Could not open) .*Permission denied")
+    line = lately(observed, r"(unable to open Berkeley db|Could not open) .*Permission denied")
     return f"{survey.database} {survey.database_mode}\n{line}".strip()
 
 
-def wrong_password(scene: Scene) -> str:
+def wrong_password(observed: Observation) -> str:
     """Name which of three it is: no such user, no such realm, or another password."""
-    auth = scene.submission.auth
-    if not _is_wrong(scene, auth):
+    auth = observed.submission.auth
+    if not _is_wrong(observed, auth):
         return ""
-    return f"{auth}\n{_which(scene, scene.settings.login)}"
+    return f"{auth}\n{_which(observed, observed.settings.login)}"
 
 
-def mailrc_login(scene: Scene) -> str:
+def mailrc_login(observed: Observation) -> str:
     """Look whether only the mail program's own login is refused."""
-    found = scene.mailrc
+    found = observed.mailrc
     answer = found.dialogue.auth if found.dialogue else None
-    if not scene.submission.is_logged_in or not found.user or not _is_wrong(scene, answer):
+    if not observed.submission.is_logged_in or not found.user or not _is_wrong(observed, answer):
         return ""
-    return f"{found.source}: {found.user}: {answer}\n{_which(scene, found.user)}"
+    return f"{found.source}: {found.user}: {answer}\n{_which(observed, found.user)}"
 
 
-def _is_wrong(scene: Scene, answer: Reply | None) -> bool:
+def _is_wrong(observed: Observation, answer: Reply | None) -> bool:
     """Return whether sasldb was read, and what it holds is not what was sent."""
     if answer is None or answer.code != 535 or "authentication failure" not in answer.text:
         return False
     looks = (sasldb_missing, sasldb_corrupt, sasldb_permission, chrooted_smtpd)
-    return "auxprop" in scene.survey.verifiers and not any(look(scene) for look in looks)
+    return "auxprop" in observed.survey.verifiers and not any(look(observed) for look in looks)
 
 
-def _full(scene: Scene, name: str) -> str:
+def _full(observed: Observation, name: str) -> str:
     """Return the name as it is looked up in sasldb: a bare one gets a realm.
 
     SASL_README: smtpd_sasl_local_domain, and without it the server's own name.
     """
-    realm = scene.survey.value("smtpd_sasl_local_domain") or scene.survey.value("myhostname")
+    realm = observed.survey.value("smtpd_sasl_local_domain") or observed.survey.value("myhostname")
     return name if "@" in name else f"{name}@{realm}"
 
 
-def _which(scene: Scene, name: str) -> str:
-    users, full, path = scene.survey.users, _full(scene, name), scene.survey.database
+def _which(observed: Observation, name: str) -> str:
+    users, full, path = observed.survey.users, _full(observed, name), observed.survey.database
     user, _at, realm = full.rpartition("@")
     known = listed(users)
     if full in users:
@@ -114,41 +114,41 @@ def _which(scene: Scene, name: str) -> str:
     return _("no user {name}; {path} holds {known}").format(name=name, path=path, known=known)
 
 
-def set_login(scene: Scene) -> str:
+def set_login(observed: Observation) -> str:
     """Return what to do, with the realm that is looked up and those that there are."""
-    login, users = scene.settings.login, scene.survey.users
+    login, users = observed.settings.login, observed.survey.users
     if login in users:
         return _("Set the password of {name} again; saslpasswd2 asks for it:").format(name=login)
     text = _(
         "Create {user} in the realm that is looked up, {realm}; saslpasswd2 asks for the password"
     )
-    text = text.format(user=scene.settings.user, realm=scene.settings.domain)
-    others = [one for one in users if one.startswith(f"{scene.settings.user}@")]
+    text = text.format(user=observed.settings.user, realm=observed.settings.domain)
+    others = [one for one in users if one.startswith(f"{observed.settings.user}@")]
     if others:
         text += _(" (or log in as {names})").format(names=listed(others))
     return f"{text}:"
 
 
-def _can_write_name(scene: Scene) -> bool:
+def _can_write_name(observed: Observation) -> bool:
     """Return whether the mail program has only to use the name that the course logs in with."""
-    found = scene.mailrc
-    return found.user != scene.settings.login and not found.is_v15 and found.source != "~/.netrc"
+    found = observed.mailrc
+    return found.user != observed.settings.login and not found.is_v15 and found.source != "~/.netrc"
 
 
-def correct_mailrc(scene: Scene) -> str:
+def correct_mailrc(observed: Observation) -> str:
     """Return what to do about a login that only the mail program has wrong."""
-    login = scene.settings.login
-    if _can_write_name(scene):
+    login = observed.settings.login
+    if _can_write_name(observed):
         return _("Have the mail program log in with the name that the server takes:")
     return _("Write the name {name} and its password into {file} on the client.").format(
-        name=login, file=scene.mailrc.source
+        name=login, file=observed.mailrc.source
     )
 
 
-def write_name(scene: Scene) -> list[str]:
+def write_name(observed: Observation) -> list[str]:
     """Return the command that has the mail program use the right name."""
-    setting = shlex.quote(f"set smtp-auth-user={scene.settings.login}")
-    return on_client(f"echo {setting} >> ~/.mailrc") if _can_write_name(scene) else []
+    setting = shlex.quote(f"set smtp-auth-user={observed.settings.login}")
+    return on_client(f"echo {setting} >> ~/.mailrc") if _can_write_name(observed) else []
 
 
 CAUSES = (

@@ -13,11 +13,11 @@ from handson.i18n import N_, _
 from handson.mail.log import moment
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 
-def port_25_blocked(scene: Scene) -> str:
-    for message in reversed(scene.messages):
+def port_25_blocked(observed: Observation) -> str:
+    for message in reversed(observed.messages):
         if message.deliveries:
             last = message.deliveries[-1]
             blocked = last.status == "deferred" and ":25: Connection timed out" in last.reason
@@ -25,72 +25,72 @@ def port_25_blocked(scene: Scene) -> str:
     return ""
 
 
-def name_not_found(scene: Scene) -> str:
+def name_not_found(observed: Observation) -> str:
     """Look at the last delivery: did it wait because a name server gave no answer?"""
-    for message in reversed(scene.messages):
+    for message in reversed(observed.messages):
         if message.deliveries:
             last = message.deliveries[-1]
             failed = last.status == "deferred" and "Name service error" in last.reason
             if not failed:
                 return ""
-            servers = ", ".join(scene.survey.lines("resolvers"))
+            servers = ", ".join(observed.survey.lines("resolvers"))
             return (
                 f"{message.queue_id}: status=deferred ({last.reason})\n/etc/resolv.conf: {servers}"
             )
     return ""
 
 
-def not_delivered(scene: Scene) -> str:
+def not_delivered(observed: Observation) -> str:
     """Look at the last delivery of what the client sent: what is not known is quoted."""
-    if port_25_blocked(scene) or name_not_found(scene):
+    if port_25_blocked(observed) or name_not_found(observed):
         return ""
-    client = f"[{scene.settings.client_ip}]"
-    tried = [one for one in scene.messages if one.deliveries and client in one.client]
+    client = f"[{observed.settings.client_ip}]"
+    tried = [one for one in observed.messages if one.deliveries and client in one.client]
     if not tried or tried[-1].deliveries[-1].is_sent:
         return ""
     last = tried[-1].deliveries[-1]
     return f"{tried[-1].queue_id}: to=<{last.recipient}>, status={last.status} ({last.reason})"
 
 
-def log_not_written(scene: Scene) -> str:
+def log_not_written(observed: Observation) -> str:
     """Look for the dialogue that was just held: where it is not in the log, nothing can be."""
-    if not scene.submission.banner or no_maillog(scene):
+    if not observed.submission.banner or no_maillog(observed):
         return ""
-    system, elsewhere = scene.server.system, scene.survey.value("maillog_file")
+    system, elsewhere = observed.server.system, observed.survey.value("maillog_file")
     if elsewhere and elsewhere != system.log_file:
         return f"maillog_file = {elsewhere}"
-    client = f"[{scene.settings.client_ip}]"
-    now = datetime.fromisoformat(scene.server.read("date --iso-8601=seconds").strip())
-    has_writer = bool(scene.survey.lines("writers")) or not system.log_file
+    client = f"[{observed.settings.client_ip}]"
+    now = datetime.fromisoformat(observed.server.read("date --iso-8601=seconds").strip())
+    has_writer = bool(observed.survey.lines("writers")) or not system.log_file
     recently = timedelta(minutes=3) if has_writer else timedelta(seconds=20)
-    for entry in reversed(scene.recent):
+    for entry in reversed(observed.recent):
         if client in entry.text and abs(now - moment(entry, now)) < recently:
             return ""
     text = _("the dialogue that was held just now is not in {log}").format(log=system.log_source)
     return text if has_writer else text + _("; neither rsyslog nor syslog-ng runs")
 
 
-def write_log(scene: Scene) -> list[str]:
+def write_log(observed: Observation) -> list[str]:
     """Return the commands that show where the log is now, and have it written as before."""
-    if elsewhere := scene.survey.value("maillog_file"):
+    if elsewhere := observed.survey.value("maillog_file"):
         return on_server(
             f"sudo tail -n 40 {shlex.quote(elsewhere)}", "sudo postconf -X maillog_file", RESTART
         )
-    if not scene.server.system.log_file:
+    if not observed.server.system.log_file:
         return on_server("sudo systemctl restart systemd-journald", RESTART)
     return on_server(JOURNAL, "sudo systemctl restart rsyslog")
 
 
-def no_maillog(scene: Scene) -> str:
-    system = scene.server.system
+def no_maillog(observed: Observation) -> str:
+    system = observed.server.system
     # A writer that runs makes the file with its next line: it may just have been rotated.
-    if scene.survey.lines("logs") or scene.survey.lines("writers"):
+    if observed.survey.lines("logs") or observed.survey.lines("writers"):
         return ""
     if system.log_file:
         return _("{path} is not there, and neither rsyslog nor syslog-ng runs").format(
             path=system.log_file
         )
-    if scene.entries:
+    if observed.entries:
         return ""  # the journal has it, where this system keeps it
     return _("no /var/log/maillog, and nothing in the journal of postfix")
 

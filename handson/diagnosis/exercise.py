@@ -13,7 +13,7 @@ from handson.diagnosis import faults
 from handson.diagnosis.chain import cause, diagnose, reach
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.settings import FAULT, variable
 from handson.ui.choice import Choice, Option
 from handson.ui.view import Note, Table
@@ -64,23 +64,23 @@ class Attempt:
 class Exercise:
     """One fault at a time; what was tried is kept in the workspace, for another kernel too.
 
-    `scene` gives a fresh look at hosts and cloud.
+    `observed` gives a fresh look at hosts and cloud.
     """
 
-    def __init__(self, workspace: Workspace, scene: Callable[[], Scene]) -> None:
-        self._workspace, self._scene = workspace, scene
+    def __init__(self, workspace: Workspace, observed: Callable[[], Observation]) -> None:
+        self._workspace, self._observe = workspace, observed
 
     def start(self, id: str = "") -> Note:
         """Inject a fault: the one named, or `HANDSON_FAULT`, or one drawn by chance.
 
         What is injected already is fixed first.
         """
-        scene = self._scene()
-        if faults.injected(scene):
-            faults.fix(scene)
-            scene = self._scene()
-        chosen = id or variable(FAULT) or faults.draw(random.Random(), scene)
-        faults.inject(scene, chosen)
+        observed = self._observe()
+        if faults.injected(observed):
+            faults.fix(observed)
+            observed = self._observe()
+        chosen = id or variable(FAULT) or faults.draw(random.Random(), observed)
+        faults.inject(observed, chosen)
         self._save(Attempt(chosen, time.time(), is_told=bool(id)))
         return Note(
             _("A fault is injected. Something that worked does not work now: find out what.")
@@ -102,12 +102,12 @@ class Exercise:
             return Note(
                 _("It lies on {where}. Manual: {url}").format(where=where, url=known.manual)
             )
-        return Note(f"{fault.title}: {faults.how_to_fix(self._scene(), attempt.id)}", "warn")
+        return Note(f"{fault.title}: {faults.how_to_fix(self._observe(), attempt.id)}", "warn")
 
     def question(self) -> Choice:
         """Return the question what the cause is, with all causes that can be injected here."""
         options = [Option("", _("I do not know"), _("let the checks say it"))]
-        here = faults.here(self._scene())
+        here = faults.here(self._observe())
         options += [Option(one.id, one.id, faults.fault(one.id).title) for one in here]
         return Choice(_("What is the cause?"), options, "")
 
@@ -135,23 +135,23 @@ class Exercise:
     def fixed(self) -> Note:
         """See whether the learner has fixed it by hand, and say how well it went."""
         attempt = self._attempt()
-        if faults.is_recognised(self._scene(), attempt.id):
+        if faults.is_recognised(self._observe(), attempt.id):
             return Note(_("It is still there. {how}").format(how=cause(attempt.id).seen), "bad")
-        faults.settle(self._scene(), attempt.id)
+        faults.settle(self._observe(), attempt.id)
         return self._done(attempt)
 
     def fix(self) -> Note:
         """Put everything back as it was before the fault, and say how well it went."""
         attempt = self._attempt()
-        if faults.injected(self._scene()):
-            faults.fix(self._scene(), attempt.id)
+        if faults.injected(self._observe()):
+            faults.fix(self._observe(), attempt.id)
         return self._done(attempt)
 
     # -- underneath ----------------------------------------------------------
 
     def _told_by_checks(self) -> Note | Table:
-        reach(self._scene())
-        found = diagnose(self._scene(), limit=1)
+        reach(self._observe())
+        found = diagnose(self._observe(), limit=1)
         if not found:
             return Note(_("The checks see nothing wrong. Has it been fixed already?"), "warn")
         rows = [
@@ -165,7 +165,7 @@ class Exercise:
     def _done(self, attempt: Attempt) -> Note:
         seconds = time.time() - attempt.started
         self._workspace.note(NOTE, "")
-        self._scene().server.read(
+        self._observe().server.read(
             "sudo sh -c {script} found {id} {outcome}",
             script=f'mkdir -p /var/lib/smtp-handson && echo "$1 $2" >> {FOUND}',
             id=attempt.id,

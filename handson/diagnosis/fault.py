@@ -12,7 +12,7 @@ from handson.i18n import _
 from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 
 def edits_master(system: System) -> bool:
@@ -64,11 +64,11 @@ class Fault:
     def title(self) -> str:
         return _(self._title)
 
-    def parts(self, scene: Scene) -> list[tuple[Host, Part]]:
+    def parts(self, observed: Observation) -> list[tuple[Host, Part]]:
         """Return the hosts that the fault touches, each with what it does there."""
         hosts: list[tuple[Callable[[], Host], Part | None]] = [
-            (lambda: scene.server, self.server),
-            (lambda: scene.client, self.client),
+            (lambda: observed.server, self.server),
+            (lambda: observed.client, self.client),
         ]
         return [(host(), part) for host, part in hosts if part]
 

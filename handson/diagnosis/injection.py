@@ -13,7 +13,7 @@ from handson.hosts.host import Host
 from handson.i18n import _
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 FOLDER = "/var/lib/smtp-handson/faults"
 
@@ -40,7 +40,7 @@ def keep(host: Host, id: str, part: Part, text: str = "") -> None:
     script.run(host, script.read(__package__, "keep.sh"), known)
 
 
-def change(scene: Scene, host: Host, part: Part) -> None:
+def change(observed: Observation, host: Host, part: Part) -> None:
     """Do what the fault does on this host."""
     if part.mailrc:
         # On standard input, and not through Host.write, which tells the command log.
@@ -49,23 +49,23 @@ def change(scene: Scene, host: Host, part: Part) -> None:
         if status:
             raise CommandFailed(host.name, "cat > ~/.mailrc", status, output)
     if part.script:
-        is_server = host is scene.server
-        known = _known(scene) if is_server else {"server_ip": scene.settings.server_ip}
+        is_server = host is observed.server
+        known = _known(observed) if is_server else {"server_ip": observed.settings.server_ip}
         script.run(host, f"set -e\n{part.script}", known, as_root=is_server)
 
 
-def restore(scene: Scene, host: Host, id: str, part: Part) -> None:
+def restore(observed: Observation, host: Host, id: str, part: Part) -> None:
     """Put everything back as it was kept, and tell the services."""
     before = "systemctl stop rsyslog" if "/var/log/mail.log" in part.files else ":"
     known = {"id": id, "before": before, "after": part.after or ":"}
-    if host is scene.server:
+    if host is observed.server:
         # `install` and the package's name, for a part that has to install something again.
-        known |= {key: value for key, value in _system(scene).items()}
+        known |= {key: value for key, value in _system(observed).items()}
     script.run(host, script.read(__package__, "restore.sh"), known)
 
 
-def _system(scene: Scene) -> dict[str, str]:
-    system = scene.server.system
+def _system(observed: Observation) -> dict[str, str]:
+    system = observed.server.system
     return {
         "conf": system.smtpd_conf,
         "ignored": system.ignored_folder,
@@ -74,9 +74,9 @@ def _system(scene: Scene) -> dict[str, str]:
     }
 
 
-def _known(scene: Scene) -> dict[str, str]:
+def _known(observed: Observation) -> dict[str, str]:
     """Return what a script on the server may name."""
-    survey, settings = scene.survey, scene.settings
+    survey, settings = observed.survey, observed.settings
     service = survey.submission
     if service is None or not re.fullmatch(r"[\w.:-]+", service.name):
         raise HandsonError(
@@ -84,7 +84,7 @@ def _known(scene: Scene) -> dict[str, str]:
             _("Go through the steps to 06_mailx_test first."),
         )
     return {
-        **_system(scene),
+        **_system(observed),
         "service": service.key,
         "name": service.name,
         "database": survey.database,
@@ -118,10 +118,10 @@ def _paths(host: Host, part: Part) -> list[str]:
 # -- the security group -------------------------------------------------------
 
 
-def rules_to_close(scene: Scene) -> str:
+def rules_to_close(observed: Observation) -> str:
     """Return the rules that open port 587, as JSON; raise HandsonError where that is not all."""
-    group = scene.cloud.names.server_group
-    opening = [rule for rule in scene.cloud.rules(group) if rule.opens(587)]
+    group = observed.cloud.names.server_group
+    opening = [rule for rule in observed.cloud.rules(group) if rule.opens(587)]
     for rule in opening:
         if rule.port != "587" or "/" not in rule.source:
             raise HandsonError(
@@ -133,11 +133,11 @@ def rules_to_close(scene: Scene) -> str:
     return json.dumps([[rule.source, rule.description] for rule in opening])
 
 
-def close_port(scene: Scene, note: str) -> None:
+def close_port(observed: Observation, note: str) -> None:
     for source, _description in json.loads(note):
-        scene.cloud.close_port(587, source)
+        observed.cloud.close_port(587, source)
 
 
-def reopen_port(scene: Scene, note: str) -> None:
+def reopen_port(observed: Observation, note: str) -> None:
     for source, description in json.loads(note or "[]"):
-        scene.cloud.open_port(587, source, description)
+        observed.cloud.open_port(587, source, description)

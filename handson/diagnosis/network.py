@@ -21,68 +21,68 @@ from handson.i18n import N_, _
 from handson.mail.postfix import MASTER_CF
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 
-def port_closed(scene: Scene) -> str:
-    if scene.talk(587, login=True).connected != "timed out":
+def port_closed(observed: Observation) -> str:
+    if observed.talk(587, login=True).connected != "timed out":
         return ""
-    rules = scene.cloud.rules(scene.cloud.names.server_group)
+    rules = observed.cloud.rules(observed.cloud.names.server_group)
     for rule in rules:
-        from_client = rule.source == scene.cloud.names.client_group or covers(
-            rule.source, scene.settings.client_ip
+        from_client = rule.source == observed.cloud.names.client_group or covers(
+            rule.source, observed.settings.client_ip
         )
         if rule.opens(587) and from_client:
             return ""
     return _("{server}:587 does not answer; inbound rules: {rules}").format(
-        server=scene.settings.server_ip,
+        server=observed.settings.server_ip,
         rules=listed([f"{rule.port} ← {rule.source}" for rule in rules if rule.is_inbound]),
     )
 
 
-def egress_closed(scene: Scene) -> str:
-    if scene.talk(587, login=True).connected != "timed out" or port_closed(scene):
+def egress_closed(observed: Observation) -> str:
+    if observed.talk(587, login=True).connected != "timed out" or port_closed(observed):
         return ""
-    group = scene.cloud.names.client_group
-    out = [rule for rule in scene.cloud.rules(group) if not rule.is_inbound]
+    group = observed.cloud.names.client_group
+    out = [rule for rule in observed.cloud.rules(group) if not rule.is_inbound]
     for rule in out:
         if rule.lets_out(587) and (
-            covers(rule.source, scene.settings.server_ip)
-            or rule.source == scene.cloud.names.server_group
+            covers(rule.source, observed.settings.server_ip)
+            or rule.source == observed.cloud.names.server_group
         ):
             return ""
     return _("{client} → {server}:587 is dropped; outbound rules of {group}: {rules}").format(
-        client=scene.settings.client_ip,
-        server=scene.settings.server_ip,
+        client=observed.settings.client_ip,
+        server=observed.settings.server_ip,
         group=group,
         rules=listed([f"{rule.port} → {rule.source}" for rule in out]),
     )
 
 
-def ipv6_only(scene: Scene) -> str:
-    value = scene.survey.value("inet_protocols")
-    if scene.submission.connected != "refused" or value.split() != ["ipv6"]:
+def ipv6_only(observed: Observation) -> str:
+    value = observed.survey.value("inet_protocols")
+    if observed.submission.connected != "refused" or value.split() != ["ipv6"]:
         return ""
     return f"inet_protocols = {value}"
 
 
-def postfix_stopped(scene: Scene) -> str:
-    if scene.survey.is_running or scene.submission.connected != "refused":
+def postfix_stopped(observed: Observation) -> str:
+    if observed.survey.is_running or observed.submission.connected != "refused":
         return ""
-    if inet_interface_unknown(scene) or scene.survey.services_error:
+    if inet_interface_unknown(observed) or observed.survey.services_error:
         return ""  # that is why
     return _("no process of Postfix’s master runs on the server")
 
 
-def _named(scene: Scene) -> list[str]:
-    return words_of(scene.survey.value("inet_interfaces"))
+def _named(observed: Observation) -> list[str]:
+    return words_of(observed.survey.value("inet_interfaces"))
 
 
-def inet_interface_unknown(scene: Scene) -> str:
-    own = scene.survey.addresses
-    for name in _named(scene):
+def inet_interface_unknown(observed: Observation) -> str:
+    own = observed.survey.addresses
+    for name in _named(observed):
         if name[0].isdigit() and own and name not in own:
-            line = logged(scene, "no local interface found")
+            line = logged(observed, "no local interface found")
             value = _("inet_interfaces = {name}; the host has {addresses}").format(
                 name=name, addresses=listed(own)
             )
@@ -90,17 +90,17 @@ def inet_interface_unknown(scene: Scene) -> str:
     return ""
 
 
-def loopback_only(scene: Scene) -> str:
-    survey = scene.survey
+def loopback_only(observed: Observation) -> str:
+    survey = observed.survey
     if not survey.is_running or survey.is_open(587):
         return ""
-    if name := _own_address(scene):
+    if name := _own_address(observed):
         return f"/etc/postfix/master.cf: {name} inet"
     if survey.is_open(25):
         return ""
     bound = survey.sockets(587) or survey.sockets(25)
-    loopback = [name for name in _named(scene) if name in ("localhost", "loopback-only")]
-    loopback += [name for name in _named(scene) if name.startswith("127.")]
+    loopback = [name for name in _named(observed) if name in ("localhost", "loopback-only")]
+    loopback += [name for name in _named(observed) if name.startswith("127.")]
     if not bound and not loopback:
         return ""
     return _("inet_interfaces = {value}; Postfix listens at {sockets}").format(
@@ -111,15 +111,15 @@ def loopback_only(scene: Scene) -> str:
 EVERYWHERE = on_server("sudo postconf -e inet_interfaces=all", RESTART)
 
 
-def _own_address(scene: Scene) -> str:
+def _own_address(observed: Observation) -> str:
     """Return the name of the submission service where it names a loopback address, or ''."""
-    service = scene.survey.submission
+    service = observed.survey.submission
     return service.name if service and service.name.startswith(("127.", "localhost:")) else ""
 
 
-def listen_to_others(scene: Scene) -> list[str]:
+def listen_to_others(observed: Observation) -> list[str]:
     """Return the commands that have Postfix listen at the host's own address."""
-    if name := _own_address(scene):
+    if name := _own_address(observed):
         port = name.rpartition(":")[2]
         edit = f"s/^{re.escape(name)}([[:space:]])/{port}\\1/"
         return on_server(f"sudo sed -i -E '{edit}' {MASTER_CF}", RESTART)

@@ -14,7 +14,7 @@ from handson.mail.log import Entry, moment
 from handson.mail.log_refusals import Complaint, complaint
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
     from handson.mail.smtp import Reply
 
 ID = "postfix-complains"
@@ -58,15 +58,15 @@ class Said:
     lines: tuple[str, ...]
 
 
-def newest(scene: Scene) -> Said | None:
+def newest(observed: Observation) -> Said | None:
     """Return Postfix's gravest complaint of the time of this try, the newest of its kind."""
     found: list[tuple[int, int, Complaint, str]] = []
-    entries = _of_now(scene.recent)
-    client = f"[{scene.settings.client_ip}]"
+    entries = _of_now(observed.recent)
+    client = f"[{observed.settings.client_ip}]"
     spoke = {entry.program for entry in entries if client in entry.text}
     for place, entry in enumerate(entries):
         said = complaint(entry)
-        if said is None or NO_FAULT.search(said.text) or not _is_ours(scene, said):
+        if said is None or NO_FAULT.search(said.text) or not _is_ours(observed, said):
             continue
         # What other processes warn of need not be about this client; master's are about them.
         if said.level == "warning" and entry.program not in spoke and said.service != "master":
@@ -99,16 +99,16 @@ def _of_now(entries: list[Entry]) -> list[Entry]:
     return [one for one in entries if last - moment(one, like) <= NOW]
 
 
-def _is_ours(scene: Scene, said: Complaint) -> bool:
-    return not said.client or scene.settings.client_ip in said.client
+def _is_ours(observed: Observation, said: Complaint) -> bool:
+    return not said.client or observed.settings.client_ip in said.client
 
 
-def diagnosis(scene: Scene, seen: str) -> Diagnosis | None:
+def diagnosis(observed: Observation, seen: str) -> Diagnosis | None:
     """Return what Postfix complains of, explained as far as it can be; `seen` is the try."""
-    said = newest(scene)
+    said = newest(observed)
     if said is None:
         return None
-    cause, cure = explain(said.complaint, scene.server.fill("{log} | tail -n 40"))
+    cause, cure = explain(said.complaint, observed.server.fill("{log} | tail -n 40"))
     name = said.complaint.parameter
     manual = f"{POSTCONF}#{name}" if name else POSTCONF
     return Diagnosis(ID, "\n".join([seen, *said.lines]), cause, cure, manual)

@@ -21,7 +21,7 @@ from handson.diagnosis.fault import in_mailrc, in_main_cf
 from handson.i18n import N_, _
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
     from handson.mail.smtp import Dialogue
 
 ACCESS = "https://www.postfix.org/SMTPD_ACCESS_README.html"
@@ -37,14 +37,14 @@ REFUSED_BY = {
 }
 
 
-def _distrusting(scene: Scene) -> dict[str, int]:
+def _distrusting(observed: Observation) -> dict[str, int]:
     """Return the lists that refuse before they would permit a login, and at which word."""
-    found = scene.submission
+    found = observed.submission
     if not found.is_logged_in or not found.refusal:
         return {}
     text = found.refusal.text
     lists, said = next((where for part, where in REFUSED_BY.items() if part in text), ((), ()))
-    places = {name: _refuses_at(words_of(scene.survey.value(name)), said) for name in lists}
+    places = {name: _refuses_at(words_of(observed.survey.value(name)), said) for name in lists}
     return {name: place for name, place in places.items() if place is not None}
 
 
@@ -58,61 +58,61 @@ def _refuses_at(words: list[str], refusing: tuple[str, ...]) -> int | None:
     return None
 
 
-def relay_denied_authenticated(scene: Scene) -> str:
-    names, found = _distrusting(scene), scene.submission
+def relay_denied_authenticated(observed: Observation) -> str:
+    names, found = _distrusting(observed), observed.submission
     if not names:
         return ""
-    lists = [f"{name} = {scene.survey.value(name)}" for name in names]
+    lists = [f"{name} = {observed.survey.value(name)}" for name in names]
     return "\n".join([f"{found.auth and found.auth.code} … {found.refusal}", *lists])
 
 
-def refused_at_greeting(scene: Scene) -> str:
-    found = scene.submission
+def refused_at_greeting(observed: Observation) -> str:
+    found = observed.submission
     if found.is_logged_in or not found.refusal or (found.ehlo and found.mechanisms):
         return ""
-    if scene.survey.value("smtpd_delay_reject") != "no":
+    if observed.survey.value("smtpd_delay_reject") != "no":
         return ""
     return f"{found.refusal}\nsmtpd_delay_reject = no"
 
 
-def trust_logins(scene: Scene) -> list[str]:
+def trust_logins(observed: Observation) -> list[str]:
     """Return the commands that have the lists that refuse trust logins first."""
     commands = []
-    for name, place in _distrusting(scene).items():
-        words = words_of(scene.survey.value(name))
+    for name, place in _distrusting(observed).items():
+        words = words_of(observed.survey.value(name))
         after = [word for word in words[place:] if word != "permit_sasl_authenticated"]
         words[place:] = ["permit_sasl_authenticated", *after]
-        commands += to_set(scene, name, ", ".join(words))[:-1]
+        commands += to_set(observed, name, ", ".join(words))[:-1]
     return [*commands, *on_server(RELOAD)]
 
 
-def relays_without_login(scene: Scene) -> str:
-    found = scene.anonymous
+def relays_without_login(observed: Observation) -> str:
+    found = observed.anonymous
     if not found.is_accepted:
         return ""
     names = ("smtpd_client_restrictions", *LISTS)
-    values = [f"{name} = {value}" for name in names if (value := scene.survey.value(name))]
-    trusted = _trusted(scene, scene.settings.client_ip)
+    values = [f"{name} = {value}" for name in names if (value := observed.survey.value(name))]
+    trusted = _trusted(observed, observed.settings.client_ip)
     return "\n".join([f"{found.port}: {found.rcpt}", *values, *trusted])
 
 
-def demand_login(scene: Scene) -> list[str]:
+def demand_login(observed: Observation) -> list[str]:
     """Return the commands that have the submission service refuse who has not logged in."""
-    service = scene.survey.submission
+    service = observed.survey.submission
     key = service.key if service else "submission/inet"
     value = "permit_sasl_authenticated,reject"
-    if scene.server.system.edits_master:
+    if observed.server.system.edits_master:
         return on_server(f"sudo postconf -P {key}/smtpd_client_restrictions={value}", RELOAD)
     return []
 
 
-def _trusted(scene: Scene, address: str) -> list[str]:
+def _trusted(observed: Observation, address: str) -> list[str]:
     """Return the value of mynetworks with the entries of it that hold an address; or nothing."""
-    networks = scene.survey.lines("networks") or scene.survey.mynetworks
+    networks = observed.survey.lines("networks") or observed.survey.mynetworks
     held = [one for one in networks if covers(one, address)]
     if not held:
         return []
-    value = f"mynetworks = {' '.join(scene.survey.mynetworks)}"
+    value = f"mynetworks = {' '.join(observed.survey.mynetworks)}"
     return [
         _("{value}: {networks} holds {address}").format(
             value=value, networks=", ".join(held), address=address
@@ -120,56 +120,56 @@ def _trusted(scene: Scene, address: str) -> list[str]:
     ]
 
 
-def client_trusted(scene: Scene) -> str:
+def client_trusted(observed: Observation) -> str:
     """Look whether the client relays through port 25 without a login, and by mynetworks."""
-    found = scene.relay
-    trusted = _trusted(scene, scene.settings.client_ip)
+    found = observed.relay
+    trusted = _trusted(observed, observed.settings.client_ip)
     return "\n".join([f"25: {found.rcpt}", *trusted]) if found.is_accepted and trusted else ""
 
 
-def open_relay(scene: Scene) -> str:
-    asked = [scene.strangers] if "strangers" in vars(scene) else []
-    asked += scene.elsewhere.values() if "elsewhere" in vars(scene) else []
-    return next((_taken(scene, one) for one in asked if one.is_accepted), "")
+def open_relay(observed: Observation) -> str:
+    asked = [observed.strangers] if "strangers" in vars(observed) else []
+    asked += observed.elsewhere.values() if "elsewhere" in vars(observed) else []
+    return next((_taken(observed, one) for one in asked if one.is_accepted), "")
 
 
-def _taken(scene: Scene, found: Dialogue) -> str:
+def _taken(observed: Observation, found: Dialogue) -> str:
     """Return what port 25 answered, and the settings that decide it."""
-    lists = [f"{name} = {value}" for name in LISTS if (value := scene.survey.main(name))]
-    networks = f"mynetworks = {' '.join(scene.survey.mynetworks)}"
+    lists = [f"{name} = {value}" for name in LISTS if (value := observed.survey.main(name))]
+    networks = f"mynetworks = {' '.join(observed.survey.mynetworks)}"
     return "\n".join([f"25: {found.rcpt}", networks, *lists])
 
 
-def close_relay(scene: Scene) -> list[str]:
+def close_relay(observed: Observation) -> list[str]:
     """Return the commands that have nobody trusted but this host and who has logged in."""
-    name = LISTS[1] if scene.survey.main(LISTS[1]) else LISTS[0]
+    name = LISTS[1] if observed.survey.main(LISTS[1]) else LISTS[0]
     value = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
     command = f"sudo postconf -e {shlex.quote(f'{name} = {value}')}"
     return on_server("sudo postconf -e mynetworks=127.0.0.0/8", command, RELOAD)
 
 
-def client_rejected(scene: Scene) -> str:
-    return _without_login(scene, "Client host rejected")
+def client_rejected(observed: Observation) -> str:
+    return _without_login(observed, "Client host rejected")
 
 
-def relay_denied(scene: Scene) -> str:
-    return _without_login(scene, "Relay access denied")
+def relay_denied(observed: Observation) -> str:
+    return _without_login(observed, "Relay access denied")
 
 
-def _without_login(scene: Scene, reason: str) -> str:
+def _without_login(observed: Observation, reason: str) -> str:
     """Return what shows that a mail program did not log in and was refused for `reason`."""
-    if not scene.submission.is_accepted:
+    if not observed.submission.is_accepted:
         return ""  # with a login it does not work either: the cause lies before this one
-    found = scene.mailrc
+    found = observed.mailrc
     if found.is_there and (found.user or found.is_v15):
         return ""
-    if found.is_there and scene.program.is_there:
-        if reason not in scene.program.output:
+    if found.is_there and observed.program.is_there:
+        if reason not in observed.program.output:
             return ""
         return _("the mail program, with its own settings, does not log in: {answer}").format(
-            answer=scene.program.answer
+            answer=observed.program.answer
         )
-    return tried(scene, rf"reject: RCPT .* {reason}")
+    return tried(observed, rf"reject: RCPT .* {reason}")
 
 
 CAUSES = (
@@ -199,7 +199,7 @@ CAUSES = (
         f"{POSTCONF}#smtpd_delay_reject",
         refused_at_greeting,
         link=Link.GREETS,
-        commands=lambda scene: to_set(scene, "smtpd_delay_reject", "yes"),
+        commands=lambda observed: to_set(observed, "smtpd_delay_reject", "yes"),
         port=587,
     ),
     Cause(

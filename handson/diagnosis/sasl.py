@@ -34,28 +34,28 @@ from handson.hosts.host import fill
 from handson.i18n import N_, _
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 
-def smtpd_conf_syntax(scene: Scene) -> str:
-    error = scene.survey.configuration_error
+def smtpd_conf_syntax(observed: Observation) -> str:
+    error = observed.survey.configuration_error
     if not error:
         return ""
-    line = logged(scene, "error when parsing configuration file")
+    line = logged(observed, "error when parsing configuration file")
     return f"{error}\n{line}".strip()
 
 
-def smtpd_conf_ignored(scene: Scene) -> str:
-    survey, path = scene.survey, scene.server.system.smtpd_conf
-    if name := _looks_elsewhere(scene):
+def smtpd_conf_ignored(observed: Observation) -> str:
+    survey, path = observed.survey, observed.server.system.smtpd_conf
+    if name := _looks_elsewhere(observed):
         return f"{name} = {survey.value(name)}"
     elsewhere = [place for place in survey.places if place != path]
-    offered = listed(scene.submission.mechanisms)
+    offered = listed(observed.submission.mechanisms)
     if elsewhere and path not in survey.places:
         return _("{other} is there, {path} is not; EHLO lists {offered}").format(
             other=listed(elsewhere), path=path, offered=offered
         )
-    extra = unlisted(scene)
+    extra = unlisted(observed)
     if not extra:
         return ""
     if survey.has_old_smtpd:
@@ -67,24 +67,24 @@ def smtpd_conf_ignored(scene: Scene) -> str:
     )
 
 
-def _looks_elsewhere(scene: Scene) -> str:
+def _looks_elsewhere(observed: Observation) -> str:
     """Return the parameter that has libsasl2 read another file than the system's, or ''."""
-    survey = scene.survey
-    if survey.value("smtpd_sasl_type") not in ("", "cyrus") or not unlisted(scene):
+    survey = observed.survey
+    if survey.value("smtpd_sasl_type") not in ("", "cyrus") or not unlisted(observed):
         return ""
     if survey.value("smtpd_sasl_path") not in ("", "smtpd"):
         return "smtpd_sasl_path"
     folder = survey.value("cyrus_sasl_config_path")
-    at_home = scene.server.system.smtpd_conf.rpartition("/")[0]
+    at_home = observed.server.system.smtpd_conf.rpartition("/")[0]
     return "cyrus_sasl_config_path" if folder and at_home not in folder.split(":") else ""
 
 
-def put_in_place(scene: Scene) -> list[str]:
+def put_in_place(observed: Observation) -> list[str]:
     """Return the commands that have smtpd read the settings at the path of this system."""
-    survey, path = scene.survey, scene.server.system.smtpd_conf
-    if name := _looks_elsewhere(scene):
+    survey, path = observed.survey, observed.server.system.smtpd_conf
+    if name := _looks_elsewhere(observed):
         if name == "smtpd_sasl_path":
-            return to_set(scene, name, "smtpd")
+            return to_set(observed, name, "smtpd")
         return on_server(f"sudo postconf -X {name}", RELOAD)
     elsewhere = [place for place in survey.places if place != path]
     if path in survey.places or not elsewhere:
@@ -92,96 +92,100 @@ def put_in_place(scene: Scene) -> list[str]:
     return on_server(f"sudo install -D -m 0644 {elsewhere[0]} {path}", RELOAD)
 
 
-def unlisted(scene: Scene) -> list[str]:
+def unlisted(observed: Observation) -> list[str]:
     """Return the mechanisms that are offered although smtpd.conf does not list them."""
-    wanted = set(scene.survey.mechanisms)
+    wanted = set(observed.survey.mechanisms)
     if not wanted:
         return []
-    return [one for one in scene.submission.mechanisms if one.removesuffix("-PLUS") not in wanted]
+    return [
+        one for one in observed.submission.mechanisms if one.removesuffix("-PLUS") not in wanted
+    ]
 
 
-def mech_list_comma(scene: Scene) -> str:
-    value = scene.survey.configuration.get("mech_list", "")
-    if "," not in value or "PLAIN" in scene.submission.mechanisms:
+def mech_list_comma(observed: Observation) -> str:
+    value = observed.survey.configuration.get("mech_list", "")
+    if "," not in value or "PLAIN" in observed.submission.mechanisms:
         return ""
     return _("mech_list: {value}; EHLO lists {offered}").format(
-        value=value, offered=listed(scene.submission.mechanisms)
+        value=value, offered=listed(observed.submission.mechanisms)
     )
 
 
-def auth_waits_for_tls(scene: Scene) -> str:
-    found = scene.submission
+def auth_waits_for_tls(observed: Observation) -> str:
+    found = observed.submission
     if found.ehlo is None or found.mechanisms:
         return ""
-    if scene.survey.value("smtpd_tls_auth_only") != "yes":
+    if observed.survey.value("smtpd_tls_auth_only") != "yes":
         return ""
-    if "STARTTLS" in found.extensions and has_certificate(scene):
+    if "STARTTLS" in found.extensions and has_certificate(observed):
         return ""
     names = ("smtpd_tls_auth_only", "smtpd_tls_security_level", "smtpd_tls_cert_file")
-    values = "; ".join(f"{name} = {scene.survey.value(name)}".rstrip() for name in names)
+    values = "; ".join(f"{name} = {observed.survey.value(name)}".rstrip() for name in names)
     return _("{values}; EHLO lists no AUTH").format(values=values)
 
 
-def no_mechanisms(scene: Scene) -> str:
-    if scene.survey.lines("plugins") or "SCRAM" in " ".join(scene.survey.mechanisms):
+def no_mechanisms(observed: Observation) -> str:
+    if observed.survey.lines("plugins") or "SCRAM" in " ".join(observed.survey.mechanisms):
         return ""
     return first(
-        logged(scene, "no SASL authentication mechanisms"),
+        logged(observed, "no SASL authentication mechanisms"),
         _("no libplain.so under /usr/lib or /usr/lib64"),
     )
 
 
-def noplaintext(scene: Scene) -> str:
-    survey = scene.survey
+def noplaintext(observed: Observation) -> str:
+    survey = observed.survey
     options = survey.value("smtpd_sasl_security_options")
     if "noplaintext" not in options.replace(",", " ").split():
         return ""
-    if scene.submission.is_logged_in or "PLAIN" in scene.submission.mechanisms:
+    if observed.submission.is_logged_in or "PLAIN" in observed.submission.mechanisms:
         return ""
     if survey.mechanisms and "PLAIN" not in survey.mechanisms:
         return ""
-    if scene.submission.banner is None and not set(survey.mechanisms) <= {"PLAIN", "LOGIN"}:
+    if observed.submission.banner is None and not set(survey.mechanisms) <= {"PLAIN", "LOGIN"}:
         return ""  # something would be left to offer, so this is not why smtpd ends
     value = f"smtpd_sasl_security_options = {options}"
     return "\n".join(
-        filter(None, [value, logged(scene, "no (applicable SASL|SASL authentication) mechanisms")])
+        filter(
+            None, [value, logged(observed, "no (applicable SASL|SASL authentication) mechanisms")]
+        )
     )
 
 
-def unknown_verifier(scene: Scene) -> str:
-    if scene.submission.auth is None or scene.submission.is_logged_in:
+def unknown_verifier(observed: Observation) -> str:
+    if observed.submission.auth is None or observed.submission.is_logged_in:
         return ""
-    line = logged(scene, "unknown password verifier")
+    line = logged(observed, "unknown password verifier")
     if not line:
         return ""
-    plugin = scene.survey.configuration.get("auxprop_plugin", "")
-    method = f"pwcheck_method: {' '.join(scene.survey.verifiers)}"
+    plugin = observed.survey.configuration.get("auxprop_plugin", "")
+    method = f"pwcheck_method: {' '.join(observed.survey.verifiers)}"
     return "\n".join([line, f"auxprop_plugin: {plugin}" if plugin else method])
 
 
-def _asks_saslauthd(scene: Scene) -> bool:
-    auth = scene.submission.auth
+def _asks_saslauthd(observed: Observation) -> bool:
+    auth = observed.submission.auth
     return (
-        "saslauthd" in scene.survey.verifiers
-        and "auxprop" not in scene.survey.verifiers
+        "saslauthd" in observed.survey.verifiers
+        and "auxprop" not in observed.survey.verifiers
         and auth is not None
         and auth.code in (454, 535)
     )
 
 
-def saslauthd_denied(scene: Scene) -> str:
-    if not _asks_saslauthd(scene):
+def saslauthd_denied(observed: Observation) -> str:
+    if not _asks_saslauthd(observed):
         return ""
-    line = logged(scene, "cannot connect to saslauthd server: Permission denied")
-    modes = scene.survey.lines("saslauthd")
+    line = logged(observed, "cannot connect to saslauthd server: Permission denied")
+    modes = observed.survey.lines("saslauthd")
     return "\n".join([line, *modes]) if line and modes else ""
 
 
-def saslauthd_absent(scene: Scene) -> str:
-    if not _asks_saslauthd(scene) or saslauthd_denied(scene):
+def saslauthd_absent(observed: Observation) -> str:
+    if not _asks_saslauthd(observed) or saslauthd_denied(observed):
         return ""
     return first(
-        logged(scene, "cannot connect to saslauthd server"),
+        logged(observed, "cannot connect to saslauthd server"),
         _(
             "pwcheck_method: saslauthd; the daemon answers from what its MECHANISMS names, "
             "and did not accept this login"
@@ -189,27 +193,27 @@ def saslauthd_absent(scene: Scene) -> str:
     )
 
 
-def auth_not_offered(scene: Scene) -> str:
-    name = _hides_auth(scene)
+def auth_not_offered(observed: Observation) -> str:
+    name = _hides_auth(observed)
     if not name:
         return ""
-    service = scene.survey.submission
+    service = observed.survey.submission
     return _("{service}: {name} = {value}; EHLO lists no AUTH").format(
         service=service.key if service else "submission",
         name=name,
-        value=scene.survey.value(name),
+        value=observed.survey.value(name),
     )
 
 
-def _hides_auth(scene: Scene) -> str:
+def _hides_auth(observed: Observation) -> str:
     """Return the parameter that keeps AUTH out of the answer to EHLO, or ''."""
-    found, survey = scene.submission, scene.survey
+    found, survey = observed.submission, observed.survey
     if found.ehlo is None:
         return ""
-    if auth_waits_for_tls(scene) or "smtpd_sasl_auth_enable" in survey.swallowed:
+    if auth_waits_for_tls(observed) or "smtpd_sasl_auth_enable" in survey.swallowed:
         return ""
     if found.mechanisms:
-        plain = scene.mailrc.dialogue
+        plain = observed.mailrc.dialogue
         if not plain or not plain.ehlo or plain.mechanisms or plain.port != 587:
             return ""
         # The server is right for those who ask for TLS first; this mail program does not.
@@ -220,27 +224,27 @@ def _hides_auth(scene: Scene) -> str:
     if "auth" in words_of(survey.value("smtpd_discard_ehlo_keywords").lower()):
         return "smtpd_discard_ehlo_keywords"
     excepted = words_of(survey.value("smtpd_sasl_exceptions_networks"))
-    if any(covers(network, scene.settings.client_ip) for network in excepted):
+    if any(covers(network, observed.settings.client_ip) for network in excepted):
         return "smtpd_sasl_exceptions_networks"
     return ""
 
 
-def offer_auth(scene: Scene) -> list[str]:
+def offer_auth(observed: Observation) -> list[str]:
     """Return the commands that have AUTH listed, or have the mail program ask for TLS first."""
-    name = _hides_auth(scene)
+    name = _hides_auth(observed)
     if name == "smtpd_tls_auth_only":
         return on_client("echo 'set smtp-use-starttls' >> ~/.mailrc")
     if name == "smtpd_discard_ehlo_keywords":
-        words = words_of(scene.survey.value(name))
-        return to_set(scene, name, ",".join(one for one in words if one.lower() != "auth"))
+        words = words_of(observed.survey.value(name))
+        return to_set(observed, name, ",".join(one for one in words if one.lower() != "auth"))
     if name == "smtpd_sasl_exceptions_networks":
-        return to_set(scene, name, "")
-    return to_set(scene, "smtpd_sasl_auth_enable", "yes", RESTART)
+        return to_set(observed, name, "")
+    return to_set(observed, "smtpd_sasl_auth_enable", "yes", RESTART)
 
 
-def ask_sasldb(scene: Scene) -> list[str]:
+def ask_sasldb(observed: Observation) -> list[str]:
     """Return the commands that have sasldb asked, where smtpd can reach it."""
-    survey, commands = scene.survey, [fill(ASK_SASLDB, scene.server.words)]
+    survey, commands = observed.survey, [fill(ASK_SASLDB, observed.server.words)]
     if survey.submission and survey.is_chrooted and survey.sections.get("caged") != "yes":
         commands.append(f"sudo postconf -F {survey.submission.key}/chroot=n")
     return on_server(*commands, RESTART)
@@ -299,7 +303,9 @@ CAUSES = (
         "",
         f"{POSTCONF}#smtpd_sasl_security_options",
         noplaintext,
-        commands=lambda scene: to_set(scene, "smtpd_sasl_security_options", "noanonymous", RESTART),
+        commands=lambda observed: to_set(
+            observed, "smtpd_sasl_security_options", "noanonymous", RESTART
+        ),
         link=Link.GREETS,
         fault=in_main_cf(
             N_("PLAIN is forbidden, and nothing else is offered"),
@@ -325,7 +331,7 @@ CAUSES = (
         N_("Offer the login in clear; or switch TLS on with a certificate, as 09_harden does."),
         f"{POSTCONF}#smtpd_tls_auth_only",
         auth_waits_for_tls,
-        commands=lambda scene: to_set(scene, "smtpd_tls_auth_only", "no", RESTART),
+        commands=lambda observed: to_set(observed, "smtpd_tls_auth_only", "no", RESTART),
         link=Link.GREETS,
         port=587,
     ),

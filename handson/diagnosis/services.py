@@ -38,7 +38,7 @@ from handson.mail.postfix import MAIN_CF, MASTER_CF
 
 if TYPE_CHECKING:
     from handson.mail.log import Entry
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 # A service of master.cf that was left as a comment: any of the names of port 587.
 _COMMENT = re.compile(r"^(\d+):\s*#\s*((?:submission|587)\s+inet\s.*)$")
@@ -50,52 +50,52 @@ DEMAND = "smtpd_client_restrictions=permit_sasl_authenticated,reject"
 _HOLDS_TABLES = ("_maps", "_map", "_database")
 
 
-def line_swallowed(scene: Scene) -> str:
-    return "\n".join(scene.survey.swallowed.values())
+def line_swallowed(observed: Observation) -> str:
+    return "\n".join(observed.survey.swallowed.values())
 
 
-def move_left(scene: Scene) -> list[str]:
+def move_left(observed: Observation) -> list[str]:
     """Return the commands that make those lines parameters of their own."""
-    numbers = [line.split(":")[1] for line in scene.survey.swallowed.values()]
+    numbers = [line.split(":")[1] for line in observed.survey.swallowed.values()]
     edits = "; ".join(f"{number}s/^[[:space:]]*//" for number in numbers)
     return on_server(f"sudo sed -i '{edits}' {MAIN_CF}", RESTART)
 
 
-def option_in_column_1(scene: Scene) -> str:
-    found = re.search(r"line (\d+): bad field count", scene.survey.services_error)
+def option_in_column_1(observed: Observation) -> str:
+    found = re.search(r"line (\d+): bad field count", observed.survey.services_error)
     if not found:
         return ""
     number = found[1]
-    text = _line(scene, number)
+    text = _line(observed, number)
     if not text.startswith("-o"):
         return ""
     return f"/etc/postfix/master.cf:{number}: {text} (bad field count)"
 
 
-def space_in_option(scene: Scene) -> str:
-    service = scene.survey.submission
-    for columns, stray in _stray(scene):
-        fatal = logged(scene, "fatal: unexpected command-line argument: " + re.escape(stray))
+def space_in_option(observed: Observation) -> str:
+    service = observed.survey.submission
+    for columns, stray in _stray(observed):
+        fatal = logged(observed, "fatal: unexpected command-line argument: " + re.escape(stray))
         return fatal or f"{service.key if service else ''}: {columns}"
     return ""
 
 
-def join_option(scene: Scene) -> list[str]:
+def join_option(observed: Observation) -> list[str]:
     """Return the commands that take the spaces out of the value of an option."""
     edits = [
         f"sudo sed -i '/^#/!s/,[[:space:]]*{stray}/,{stray}/' {MASTER_CF}"
-        for _columns, stray in _stray(scene)
+        for _columns, stray in _stray(observed)
         if re.fullmatch(r"[\w:,=.-]+", stray)
     ]
     return on_server(*edits, RESTART) if edits else []
 
 
-def _stray(scene: Scene) -> Iterator[tuple[str, str]]:
+def _stray(observed: Observation) -> Iterator[tuple[str, str]]:
     """Yield the options of the submission service with each word that belongs to none."""
-    service = scene.survey.submission
+    service = observed.survey.submission
     if service is None:
         return
-    for line in scene.survey.lines("services"):
+    for line in observed.survey.lines("services"):
         columns = line.split(None, 7)
         if len(columns) < 8 or columns[0] != service.name:
             continue
@@ -103,33 +103,33 @@ def _stray(scene: Scene) -> Iterator[tuple[str, str]]:
         yield from ((columns[7], word) for word in left if not word.startswith("-"))
 
 
-def submission_off(scene: Scene) -> str:
-    survey = scene.survey
+def submission_off(observed: Observation) -> str:
+    survey = observed.survey
     if not survey.services or survey.submission is not None:
         return ""
-    if number := _commented(scene):
-        return f"/etc/postfix/master.cf:{number}: {_line(scene, number)}"
+    if number := _commented(observed):
+        return f"/etc/postfix/master.cf:{number}: {_line(observed, number)}"
     return _("master.cf starts: {names}").format(
         names=listed([key for key in survey.services if key.endswith("/inet")])
     )
 
 
-def _commented(scene: Scene) -> str:
+def _commented(observed: Observation) -> str:
     """Return the number of the line of the submission service that is a comment, or ''."""
-    found = [hit for line in scene.survey.lines("master") if (hit := _COMMENT.match(line))]
+    found = [hit for line in observed.survey.lines("master") if (hit := _COMMENT.match(line))]
     # Options that are no comments any more tell which of several lines was meant.
     return found[-1][1] if found else ""
 
 
-def _line(scene: Scene, number: str) -> str:
+def _line(observed: Observation, number: str) -> str:
     """Return a line of master.cf."""
-    lines = (line.partition(":") for line in scene.survey.lines("master"))
+    lines = (line.partition(":") for line in observed.survey.lines("master"))
     return next((text for found, _colon, text in lines if found == number), "")
 
 
-def switch_on(scene: Scene) -> list[str]:
+def switch_on(observed: Observation) -> list[str]:
     """Return the commands that make the line of the service one that counts, or write it."""
-    if number := _commented(scene):
+    if number := _commented(observed):
         edit = f"sudo sed -i '{number}s/^#[[:space:]]*//' {MASTER_CF}"
         return on_server(edit, RESTART)
     lines = "submission inet n - n - - smtpd", "  -o " + DEMAND
@@ -137,8 +137,8 @@ def switch_on(scene: Scene) -> list[str]:
     return on_server(f"printf '%s\\n' {written} | sudo tee -a {MASTER_CF}", RESTART)
 
 
-def chrooted_smtpd(scene: Scene) -> str:
-    survey, auth = scene.survey, scene.submission.auth
+def chrooted_smtpd(observed: Observation) -> str:
+    survey, auth = observed.survey, observed.submission.auth
     if not survey.is_chrooted or survey.sections.get("caged") == "yes":
         return ""
     if auth is None or auth.code not in (535, 454) or "auxprop" not in survey.verifiers:
@@ -152,17 +152,17 @@ def chrooted_smtpd(scene: Scene) -> str:
     )
 
 
-def master_throttles(scene: Scene) -> str:
+def master_throttles(observed: Observation) -> str:
     """Look whether smtpd had ended before a reload: master(8) waits, whatever is right since.
 
     Only a reload separates the two: after a restart there is no pause, and without a reload
     Postfix's own complaint is the newest.
     """
-    if not scene.submission.is_open or scene.submission.banner:
+    if not observed.submission.is_open or observed.submission.banner:
         return ""
     ended: Entry | None = None
     reloaded: Entry | None = None
-    entries = parse(server_log.newest(scene.server, 100))
+    entries = parse(server_log.newest(observed.server, 100))
     for entry in entries:
         is_master = entry.program.endswith("/master")
         if "smtpd: bad command startup -- throttling" in entry.text:
@@ -179,27 +179,27 @@ def master_throttles(scene: Scene) -> str:
     return f"{said(ended)}\n{said(reloaded)}"
 
 
-def not_reloaded(scene: Scene) -> str:
+def not_reloaded(observed: Observation) -> str:
     """Look whether a file that is right was changed after Postfix had read it."""
-    return _unread(scene) if _should_work(scene) else ""
+    return _unread(observed) if _should_work(observed) else ""
 
 
-def _should_work(scene: Scene) -> bool:
+def _should_work(observed: Observation) -> bool:
     """Return whether a try fails although the files say that it should not."""
-    found, survey = scene.submission, scene.survey
+    found, survey = observed.submission, observed.survey
     if found.connected == "refused":
         return survey.submission is not None and survey.is_running and not survey.sockets(587)
     if found.ehlo and not found.mechanisms and "STARTTLS" not in found.extensions:
         offered = survey.value("smtpd_sasl_auth_enable") == "yes"
         return offered and survey.value("smtpd_tls_auth_only") in ("", "no")
     is_denied = found.refusal is not None and "denied" in found.refusal.text
-    return found.is_logged_in and is_denied and not relay_denied_authenticated(scene)
+    return found.is_logged_in and is_denied and not relay_denied_authenticated(observed)
 
 
-def _unread(scene: Scene) -> str:
+def _unread(observed: Observation) -> str:
     """Return what shows that master.cf or main.cf was changed after it had last been read."""
-    survey, path = scene.survey, MASTER_CF
-    for entry in scene.recent[:1]:
+    survey, path = observed.survey, MASTER_CF
+    for entry in observed.recent[:1]:
         read = moment(entry, datetime.now(UTC)).timestamp()
         if entry.program.endswith("/master") and survey.changed.get(path, 0) > read + 1:
             return _("{path} was changed after this: {line}").format(path=path, line=said(entry))
@@ -213,30 +213,30 @@ def _unread(scene: Scene) -> str:
     )
 
 
-def map_type(scene: Scene) -> str:
-    for name, value, kind in _unknown_types(scene):
-        line = logged(scene, f"unsupported dictionary type: {kind}")
-        return line or f"{name} = {value}; postconf -m: {' '.join(scene.survey.map_types)}"
+def map_type(observed: Observation) -> str:
+    for name, value, kind in _unknown_types(observed):
+        line = logged(observed, f"unsupported dictionary type: {kind}")
+        return line or f"{name} = {value}; postconf -m: {' '.join(observed.survey.map_types)}"
     return ""
 
 
-def known_type(scene: Scene) -> list[str]:
+def known_type(observed: Observation) -> list[str]:
     """Return the commands that name a type which is there, or drop a table which is not."""
-    for name, value, kind in _unknown_types(scene):
+    for name, value, kind in _unknown_types(observed):
         path = value.partition(f"{kind}:")[2].replace(",", " ").split()[0]
-        if not scene.server.facts.file(path).exists:
+        if not observed.server.facts.file(path).exists:
             return on_server(f"sudo postconf -X {name}", RELOAD)
-        known = "hash" if "hash" in scene.survey.map_types else "texthash"
-        commands = to_set(scene, name, value.replace(f"{kind}:", f"{known}:"))
+        known = "hash" if "hash" in observed.survey.map_types else "texthash"
+        commands = to_set(observed, name, value.replace(f"{kind}:", f"{known}:"))
         if known == "hash":
             commands = on_server(f"sudo postmap hash:{shlex.quote(path)}") + commands
         return commands
     return []
 
 
-def _unknown_types(scene: Scene) -> Iterator[tuple[str, str, str]]:
+def _unknown_types(observed: Observation) -> Iterator[tuple[str, str, str]]:
     """Yield each parameter that names a type of table that Postfix does not know, and the type."""
-    survey = scene.survey
+    survey = observed.survey
     if not survey.map_types:
         return
     own = survey.submission.parameters if survey.submission else {}

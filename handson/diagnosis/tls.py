@@ -21,60 +21,62 @@ from handson.diagnosis.fault import AGED, LOGIN, RELOAD_SH, Part, edits_master, 
 from handson.i18n import N_
 
 if TYPE_CHECKING:
-    from handson.mail.observation import Scene
+    from handson.mail.observation import Observation
 
 
-def has_certificate(scene: Scene) -> bool:
-    files = scene.survey.lines("certificate")
-    named = scene.survey.value("smtpd_tls_cert_file")
+def has_certificate(observed: Observation) -> bool:
+    files = observed.survey.lines("certificate")
+    named = observed.survey.value("smtpd_tls_cert_file")
     return bool(files) and (not named or named in files or len(files) > 1)
 
 
-def tls_unavailable(scene: Scene) -> str:
-    level = scene.survey.value("smtpd_tls_security_level")
-    if level in ("", "none") or has_certificate(scene):
+def tls_unavailable(observed: Observation) -> str:
+    level = observed.survey.value("smtpd_tls_security_level")
+    if level in ("", "none") or has_certificate(observed):
         return ""
-    if level != "encrypt" and not (scene.mailrc.is_there and scene.mailrc.uses_tls):
+    if level != "encrypt" and not (observed.mailrc.is_there and observed.mailrc.uses_tls):
         return ""
-    found = scene.mailrc.dialogue.starttls if scene.mailrc.dialogue else None
-    name = scene.survey.value("smtpd_tls_cert_file")
+    found = observed.mailrc.dialogue.starttls if observed.mailrc.dialogue else None
+    name = observed.survey.value("smtpd_tls_cert_file")
     seen = [
         f"smtpd_tls_security_level = {level}; smtpd_tls_cert_file = {name}".rstrip(),
         str(found) if found and found.is_refusal else "",
-        logged(scene, "No server certs available|cannot get RSA certificate"),
+        logged(observed, "No server certs available|cannot get RSA certificate"),
     ]
     return "\n".join(filter(None, seen))
 
 
-def wrapper_mode(scene: Scene) -> str:
-    if not scene.submission.is_open or scene.submission.banner:
+def wrapper_mode(observed: Observation) -> str:
+    if not observed.submission.is_open or observed.submission.banner:
         return ""
-    value = scene.survey.value("smtpd_tls_wrappermode")
+    value = observed.survey.value("smtpd_tls_wrappermode")
     return f"smtpd_tls_wrappermode = {value}" if value == "yes" else ""
 
 
-def starttls_required(scene: Scene) -> str:
-    if scene.survey.value("smtpd_tls_security_level") != "encrypt" or not has_certificate(scene):
+def starttls_required(observed: Observation) -> str:
+    if observed.survey.value("smtpd_tls_security_level") != "encrypt" or not has_certificate(
+        observed
+    ):
         return ""
-    if not scene.mailrc.is_there or scene.mailrc.uses_tls or not scene.mailrc.dialogue:
+    if not observed.mailrc.is_there or observed.mailrc.uses_tls or not observed.mailrc.dialogue:
         return ""
-    refusal = scene.mailrc.dialogue.refusal
+    refusal = observed.mailrc.dialogue.refusal
     if not refusal or refusal.code != 530:
         return ""
     return f"{refusal}\nsmtpd_tls_security_level = encrypt"
 
 
-def tls_untrusted(scene: Scene) -> str:
-    found = scene.mailrc
+def tls_untrusted(observed: Observation) -> str:
+    found = observed.mailrc
     if not found.uses_tls or not found.dialogue:
         return ""
     error = found.dialogue.error
     return error if "certificate" in error or "match" in error else ""
 
 
-def make_certificate(scene: Scene) -> list[str]:
+def make_certificate(observed: Observation) -> list[str]:
     """Return the commands that make a certificate for the server, and have Postfix use it."""
-    address = scene.settings.server_ip
+    address = observed.settings.server_ip
     return on_server(
         "sudo openssl req -x509 -newkey rsa:2048 -nodes -days 365 "
         f"-subj /CN={address} -addext subjectAltName=IP:{address} "
@@ -86,9 +88,9 @@ def make_certificate(scene: Scene) -> list[str]:
     )
 
 
-def trust(scene: Scene) -> list[str]:
+def trust(observed: Observation) -> list[str]:
     """Return the commands that bring the server's certificate to the client, and compare it."""
-    url, file = f"{scene.settings.server_ip}:587", scene.survey.value("smtpd_tls_cert_file")
+    url, file = f"{observed.settings.server_ip}:587", observed.survey.value("smtpd_tls_cert_file")
     show = "openssl x509 -noout -fingerprint -sha256 -in"
     return [
         *on_client(
@@ -156,7 +158,7 @@ CAUSES = (
         f"{POSTCONF}#smtpd_tls_wrappermode",
         wrapper_mode,
         link=Link.GREETS,
-        commands=lambda scene: to_set(scene, "smtpd_tls_wrappermode", "no", RESTART),
+        commands=lambda observed: to_set(observed, "smtpd_tls_wrappermode", "no", RESTART),
         port=587,
     ),
     Cause(

@@ -19,7 +19,7 @@ from handson.errors import HandsonError
 from handson.i18n import _
 from handson.mail.log import Entry, delivery, messages, moment
 from handson.mail.log_refusals import refusal
-from handson.mail.observation import LOGIN_HELO, Scene
+from handson.mail.observation import LOGIN_HELO, Observation
 from handson.mail.smtp import HELO, Dialogue
 
 UNKNOWN = "cause-not-known"
@@ -87,15 +87,15 @@ def broken_at(dialogue: Dialogue, login: bool = True) -> Link | None:
     return None if dialogue.is_accepted else Link.RESTRICTIONS
 
 
-def judge(scene: Scene) -> Verdict:
+def judge(observed: Observation) -> Verdict:
     """Try what has to work and what has to be refused, and find the cause of what is wrong.
 
-    Where the scene has a `stage` of the course, port 25 is tried from each place too.
+    Where the observation has a `stage` of the course, port 25 is tried from each place too.
     """
     needs = ["anonymous", "submission", "mailrc", "survey", "relay"]
-    scene.read_ahead([*needs, "elsewhere"] if scene.stage else needs)
-    tries = _tries(scene)
-    causes = diagnose(scene)
+    observed.read_ahead([*needs, "elsewhere"] if observed.stage else needs)
+    tries = _tries(observed)
+    causes = diagnose(observed)
     # Along the chain; where two tries broke off at one link, in their order.
     wrong = sorted((one for one in tries if one.broken), key=lambda one: one.broken or 0)
     if not wrong:
@@ -108,7 +108,7 @@ def judge(scene: Scene) -> Verdict:
         # One fault has one cause: what breaks off later at a port follows from what did before.
         if one.port in by_port and not one.is_leak:
             continue
-        behind = _behind(scene, one, causes)
+        behind = _behind(observed, one, causes)
         if not any(known.id in found for known in behind):
             found |= {known.id: known for known in behind}
         by_port.setdefault(one.port, behind[0])
@@ -116,7 +116,7 @@ def judge(scene: Scene) -> Verdict:
     return Verdict(tries, first, tuple(others), by_port)
 
 
-def _behind(scene: Scene, wrong: Try, causes: list[Diagnosis]) -> list[Diagnosis]:
+def _behind(observed: Observation, wrong: Try, causes: list[Diagnosis]) -> list[Diagnosis]:
     """Return what is recognised behind a try that went wrong, or the server's own words."""
     fitting = [one for one in causes if cause(one.id).port in (0, wrong.port)]
     at_link = [
@@ -128,30 +128,30 @@ def _behind(scene: Scene, wrong: Try, causes: list[Diagnosis]) -> list[Diagnosis
     found = at_link or (before if not wrong.is_leak else [])
     if found:
         return found
-    said = None if wrong.is_leak else own_words.diagnosis(scene, wrong.seen)
-    return [said or _unknown(scene, wrong)]
+    said = None if wrong.is_leak else own_words.diagnosis(observed, wrong.seen)
+    return [said or _unknown(observed, wrong)]
 
 
-def _tries(scene: Scene) -> tuple[Try, ...]:
-    login, anonymous = scene.submission, scene.anonymous
+def _tries(observed: Observation) -> tuple[Try, ...]:
+    login, anonymous = observed.submission, observed.anonymous
     tries = [
         Try(_("a login on port 587 relays"), login.outcome(), broken_at(login)),
         _refused(_("without a login port 587 relays for nobody"), anonymous),
         Try(
             _("port 25 answers"),
-            scene.relay.outcome(),
-            broken_at(scene.relay, login=False),
+            observed.relay.outcome(),
+            broken_at(observed.relay, login=False),
             port=25,
         ),
     ]
-    if scene.opens_submissions:
-        implicit = scene.submissions
+    if observed.opens_submissions:
+        implicit = observed.submissions
         what = _("a login on port 465 relays")
         tries.append(Try(what, implicit.outcome(), broken_at(implicit), port=465))
-    if scene.stage:
-        tries += _from_each_place(scene)
-    if scene.mailrc.is_there and broken_at(login) is None:
-        program = scene.program
+    if observed.stage:
+        tries += _from_each_place(observed)
+    if observed.mailrc.is_there and broken_at(login) is None:
+        program = observed.program
         if program.is_there:
             tries.append(
                 Try(
@@ -160,20 +160,20 @@ def _tries(scene: Scene) -> tuple[Try, ...]:
                     None if program.is_accepted else Link.MAIL_PROGRAM,
                 )
             )
-    if last := newest_message(scene.recent, scene.settings.client_ip):
+    if last := newest_message(observed.recent, observed.settings.client_ip):
         tries.append(last)
     return tuple(tries)
 
 
-def _from_each_place(scene: Scene) -> Iterator[Try]:
+def _from_each_place(observed: Observation) -> Iterator[Try]:
     """Try port 25 from where nobody is to relay without a login, at this stage of the course."""
-    if scene.stage != "start":
-        yield _refused(_("without a login port 25 does not relay for the client"), scene.relay)
+    if observed.stage != "start":
+        yield _refused(_("without a login port 25 does not relay for the client"), observed.relay)
     names = {
         "stranger": _("port 25 relays for no stranger"),
         "internet": _("port 25 relays for nobody on the Internet"),
     }
-    for name, dialogue in scene.elsewhere.items():
+    for name, dialogue in observed.elsewhere.items():
         yield _refused(names[name], dialogue)
 
 
@@ -231,19 +231,19 @@ def _is_state(one: Diagnosis) -> bool:
     return cause(one.id).is_state
 
 
-def _unknown(scene: Scene, wrong: Try) -> Diagnosis:
+def _unknown(observed: Observation, wrong: Try) -> Diagnosis:
     lines = [wrong.seen]
     cure = _("Read more of them on the server: {command}").format(
-        command=scene.server.fill("{log} | tail -n 40")
+        command=observed.server.fill("{log} | tail -n 40")
     )
     try:
         if wrong.broken == Link.PACKET:
             # A packet that is dropped leaves no line in any log.
-            lines.append(_rules(scene))
+            lines.append(_rules(observed))
             cure = _("Look at the rules of both security groups, and at firewalls on both hosts.")
         if wrong.broken == Link.MAIL_PROGRAM:
-            lines.append(scene.program.command)
-        if line := _line_of(scene, wrong):
+            lines.append(observed.program.command)
+        if line := _line_of(observed, wrong):
             lines.append(line)
     except HandsonError:
         pass
@@ -256,22 +256,22 @@ def _unknown(scene: Scene, wrong: Try) -> Diagnosis:
     )
 
 
-def _rules(scene: Scene) -> str:
-    names = scene.cloud.names
+def _rules(observed: Observation) -> str:
+    names = observed.cloud.names
     return "\n".join(
         f"{group}: {rule.direction} {rule.port} {rule.source}"
         for group in (names.server_group, names.client_group)
-        for rule in scene.cloud.rules(group)
+        for rule in observed.cloud.rules(group)
     )
 
 
-def _line_of(scene: Scene, wrong: Try) -> str:
+def _line_of(observed: Observation, wrong: Try) -> str:
     """Return the newest line of the log about a refusal in this very try, or ''."""
     if (wrong.broken or 0) < Link.GREETS:
         return ""  # there was nobody to write one
-    client = f"[{scene.settings.client_ip}]"
+    client = f"[{observed.settings.client_ip}]"
     name = HELO if wrong.port == 25 or wrong.is_leak else LOGIN_HELO
-    for entry in reversed(scene.recent):
+    for entry in reversed(observed.recent):
         # The mail program's own try ends so: an address that no server can take.
         if client not in entry.text or "Illegal address syntax" in entry.text:
             continue

@@ -17,7 +17,7 @@ NULL_SENDER = ""
 
 
 class Ground(Protocol):
-    """Where it is tried: a scene."""
+    """Where it is tried: an observation."""
 
     @property
     def settings(self) -> Settings: ...

@@ -37,8 +37,8 @@ ANSWER = 0.5
 # What a mail program's shortest messages have, in bytes: a server may take none of that size.
 SIZE = 500
 
-# What can be read side by side, by the names of a scene's properties. Within a lane one goes
-# after the other, for what an earlier one met tells a later one whether to wait.
+# What can be read side by side, by the names of an observation's properties. Within a lane one
+# goes after the other, for what an earlier one met tells a later one whether to wait.
 LANES = (
     ("relay", "relay_login", "strangers", "elsewhere"),
     ("anonymous", "submission", "mailrc", "program"),
@@ -50,8 +50,8 @@ LANES = (
 
 
 @dataclass
-class Scene:
-    """A scene is thrown away after one round of checks, so that nothing in it is old.
+class Observation:
+    """An observation is thrown away after one round of checks, so that nothing in it is old.
 
     `since` is a moment by the server's clock (ISO 8601): what the log tells of the time
     before does not count. Empty: all counts. `stage` is the stage of the course, as the relay
@@ -67,7 +67,7 @@ class Scene:
     _dialogues: dict[tuple[int, bool], smtp.Dialogue] = field(default_factory=dict, repr=False)
 
     def read_ahead(self, needs: Iterable[str]) -> None:
-        """Read what is named (properties of this scene) side by side, for rules to find it there.
+        """Read what is named (properties) side by side, for rules to find it there.
 
         What cannot be read is left to the rule that asks for it.
         """

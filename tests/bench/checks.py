@@ -51,11 +51,11 @@ def measure(step: Step) -> Table:
     """Return the seconds that each step's checks take, in a row for each fault."""
     rows = [row("none", step)]
     for fault in faults.FAULTS:
-        faults.inject(step.scene(), fault.id)
+        faults.inject(step.observe(), fault.id)
         try:
             rows.append(row(fault.id, step))
         finally:
-            faults.fix(step.scene())
+            faults.fix(step.observe())
     return Table(["fault", *(slug[:2] for slug in SLUGS), "longest"], rows)
 
 
@@ -63,9 +63,9 @@ def row(name: str, step: Step) -> list[str]:
     """Return one row; a step whose checks do not all pass is marked with a *."""
     times, cells = [], []
     for slug in SLUGS:
-        scene = step.scene(slug)
+        observed = step.observe(slug)
         started = time.monotonic()
-        results = checks.run(outline.step(slug).rules, scene)
+        results = checks.run(outline.step(slug).rules, observed)
         times.append(time.monotonic() - started)
         cells.append(f"{times[-1]:.2f}" + (" " if all(r.ok for r in results) else "*"))
     return [name, *cells, f"{max(times):.2f}"]

@@ -86,7 +86,9 @@ def test_typed_in_a_terminal(step: Step) -> None:
         return ended.returncode
 
     assert not all(
-        result.ok for slug in SLUGS for result in checks.run(outline.step(slug).rules, step.scene())
+        result.ok
+        for slug in SLUGS
+        for result in checks.run(outline.step(slug).rules, step.observe())
     )
     step.cloud.open_port(587, f"{step.settings.client_ip}/32")
     assert typed("server", SASL) == 0
@@ -106,7 +108,7 @@ def test_typed_in_a_terminal(step: Step) -> None:
     failing = {
         result.id: f"{result.evidence} {result.cause}"
         for slug in SLUGS
-        for result in checks.run(outline.step(slug).rules, step.scene())
+        for result in checks.run(outline.step(slug).rules, step.observe())
         if not result.ok
     }
     assert failing == {}

@@ -90,9 +90,9 @@ RIGHT: dict[str, Change] = {
 @pytest.mark.parametrize("way", RIGHT)
 def test_right_another_way(finished: Finished, way: str) -> None:
     with RIGHT[way](finished):
-        scene = finished.step.scene()
-        assert diagnose(scene) == []
-        assert finished.failing(scene=scene) == {}
+        observed = finished.step.observe()
+        assert diagnose(observed) == []
+        assert finished.failing(observed=observed) == {}
     assert finished.failing() == {}
 
 
@@ -142,11 +142,11 @@ def test_old_lines_of_the_log_are_not_taken_for_the_present(finished: Finished) 
     step = finished.step
     part = Part(("$database",), 'chmod 0600 "$database"; chown root:root "$database"')
     with changed(finished, server=part):
-        assert diagnose(step.scene())[0].id == "sasldb-permission"
+        assert diagnose(step.observe())[0].id == "sasldb-permission"
     # The line "Permission denied" is in the log still, and Postfix was not reloaded since.
-    assert diagnose(step.scene()) == []
+    assert diagnose(step.observe()) == []
     with changed(finished, server=Part(("$database",), 'mv "$database" /root/away; rm /root/away')):
-        found = diagnose(step.scene())[0]
+        found = diagnose(step.observe())[0]
     assert found.id == "sasldb-missing"
     assert "Permission denied" not in found.evidence
 
@@ -169,6 +169,6 @@ def test_checks_change_nothing(finished: Finished) -> None:
 
     before = state()
     for slug in SLUGS:
-        assert all(result.ok for result in checks.run(outline.step(slug).rules, step.scene()))
-    diagnose(step.scene())
+        assert all(result.ok for result in checks.run(outline.step(slug).rules, step.observe()))
+    diagnose(step.observe())
     assert state() == before

@@ -25,28 +25,28 @@ DRAWN = sorted(random.Random(SEED).sample(ALL, len(ALL) // 3))
 def test_cure_works_as_printed(finished: Finished, id: str) -> None:
     print(f"HANDSON_SEED={SEED}")
     step = finished.step
-    faults.inject(step.scene(), id)
+    faults.inject(step.observe(), id)
     try:
-        found = judge(finished.scene()).cause
+        found = judge(finished.observe()).cause
         assert found and found.id == id, found
         assert carry_out(step, found.cure), found.cure
-        scene = finished.scene()
-        verdict = judge(scene)
+        observed = finished.observe()
+        verdict = judge(observed)
         assert verdict.is_well, verdict
         # What happened while nothing wrote the log is not in it: it has to be done again.
         left = [
             one
-            for one in finished.failing(scene=scene).values()
+            for one in finished.failing(observed=observed).values()
             if one.kind == "now" or id != "no-maillog"
         ]
         assert left == []
     finally:
-        faults.fix(step.scene())
-    assert judge(finished.scene()).is_well
+        faults.fix(step.observe())
+    assert judge(finished.observe()).is_well
 
 
 @pytest.mark.parametrize("id", sorted(IN_WORDS))
 def test_cure_in_words_has_no_commands(finished: Finished, id: str) -> None:
-    cure = faults.how_to_fix(finished.step.scene(), id)
+    cure = faults.how_to_fix(finished.step.observe(), id)
     assert not COMMAND.search(cure)
     assert "{" not in cure

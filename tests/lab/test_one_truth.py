@@ -59,13 +59,13 @@ class Seen:
 def look(step: Step, stage: str) -> Seen:
     """Look at the server in all ways, and hold what they say against each other.
 
-    One scene is enough for most of them: a hardened server counts the logins of a minute.
+    One observation is enough for most of them: a hardened server counts the logins of a minute.
     """
-    matrix, scene = step.relay_matrix(stage), step.scene()
-    ways = live_topology.ways(scene)
-    picture = live_topology.draw(scene, step.target).text()
-    scene.stage = stage
-    verdict = judge(scene)
+    matrix, observed = step.relay_matrix(stage), step.observe()
+    ways = live_topology.ways(observed)
+    picture = live_topology.draw(observed, step.target).text()
+    observed.stage = stage
+    verdict = judge(observed)
 
     # The picture and the matrix.
     for port, way in ways.items():
@@ -103,7 +103,7 @@ def look(step: Step, stage: str) -> Seen:
     found = {
         result.id: result.ok
         for slug in ("05_master_cf", "06_mailx_test")
-        for result in checks.run(outline.step(slug).rules, scene)
+        for result in checks.run(outline.step(slug).rules, observed)
     }
     assert found["relays-with-login"] == (right.observed == RELAYS), found
     assert found["submission-listens"] or right.observed != RELAYS, found
@@ -116,7 +116,7 @@ def look(step: Step, stage: str) -> Seen:
     for slug, state in states.items():
         if state == progress.OPEN or slug == "10_teardown":
             continue
-        results = checks.run(outline.step(slug).rules, scene)
+        results = checks.run(outline.step(slug).rules, observed)
         is_done = all(r.state is not State.FAILS for r in results if r.kind == "now")
         assert (state == progress.DONE) == is_done, (slug, state, results)
     return Seen(matrix, ways, verdict, states)

@@ -39,9 +39,9 @@ def look(finished: Finished, draw: Draw) -> list[str]:
     with made(finished, draw):
         truth = judge(finished)
         started = time.monotonic()
-        scene = finished.scene()
-        found = verdict.judge(scene)
-        reports = {slug: checks.run(outline.step(slug).rules, scene) for slug in SLUGS}
+        observed = finished.observe()
+        found = verdict.judge(observed)
+        reports = {slug: checks.run(outline.step(slug).rules, observed) for slug in SLUGS}
         seconds = time.monotonic() - started
     wrong = contradictions(draw, truth, found, reports)
     if seconds > SECONDS:

@@ -65,7 +65,7 @@ def test_after_the_login_only_the_login_relays(finished: Step) -> None:
 
 def test_the_log_tells_of_every_try(finished: Step) -> None:
     matrix = finished.relay_matrix("after_login")
-    matrix = matrix.with_log(finished.scene().entries)
+    matrix = matrix.with_log(finished.observe().entries)
     reached = [cell for cell in matrix.cells if cell.dialogue.is_open]
     assert len(reached) == 32
     found = [cell for cell in reached if cell.entry]
@@ -79,7 +79,7 @@ def test_the_log_tells_of_every_try(finished: Step) -> None:
 
 
 def test_no_face_shows_the_password(finished: Step) -> None:
-    matrix = finished.relay_matrix("after_login").with_log(finished.scene().entries)
+    matrix = finished.relay_matrix("after_login").with_log(finished.observe().entries)
     secret = finished.password.reveal()
     for face in (matrix.text(), matrix.html(), str(vars(matrix))):
         assert secret not in face

@@ -112,7 +112,7 @@ def corrected_and_reloaded(finished: Finished) -> Iterator[None]:
     """A value that made smtpd end was corrected, and Postfix reloaded instead of restarted."""
     with main("smtpd_sasl_auth_enable=yess")(finished):
         step = finished.step
-        assert step.scene().submission.banner is None
+        assert step.observe().submission.banner is None
         wait_until(lambda: "throttling" in step.server.read("{log} | tail -n 20"))
         step.server.read("sudo postconf -e smtpd_sasl_auth_enable=yes")
         step.server.read("sudo postfix reload")
@@ -130,7 +130,7 @@ def _aged(finished: Finished, command: str) -> None:
 @contextmanager
 def switched_on_and_not_reloaded(finished: Finished) -> Iterator[None]:
     with main("smtpd_sasl_auth_enable=no")(finished):
-        assert not finished.step.scene().submission.mechanisms
+        assert not finished.step.observe().submission.mechanisms
         _aged(finished, "postconf -e smtpd_sasl_auth_enable=yes")
         yield
 
@@ -139,7 +139,7 @@ def switched_on_and_not_reloaded(finished: Finished) -> Iterator[None]:
 def service_and_not_reloaded(finished: Finished) -> Iterator[None]:
     off = 'sed -i "s/^submission /#submission /" /etc/postfix/master.cf'
     with on_server(off, after=RESTART_SH)(finished):
-        assert finished.step.scene().submission.connected == "refused"
+        assert finished.step.observe().submission.connected == "refused"
         _aged(finished, 'sed -i "s/^#submission /submission /" /etc/postfix/master.cf')
         yield
 
@@ -494,31 +494,31 @@ def test_what_is_said_is_so(finished: Finished, name: str) -> None:
     """The cause is a right one, the checks tell no other, and none passes that must not."""
     expected = REPORTS[name]
     with expected.change(finished):
-        scene = finished.scene()
-        found = judge(scene)
+        observed = finished.observe()
+        found = judge(observed)
         assert found.cause and found.cause.id in expected.causes, found
         assert expected.shows in found.cause.evidence, found.cause.evidence
         assert expected.cure in found.cause.cure, found.cause.cure
         told = {
             result.cause_id
             for slug in ("05_master_cf", "06_mailx_test")
-            for result in checks.run(outline.step(slug).rules, scene)
+            for result in checks.run(outline.step(slug).rules, observed)
             if not result.ok and result.cause_id
         }
         assert told <= expected.causes, told
         assert (found.cause.id in told) is expected.is_checked, told
         if found.cause.id not in WORDS and carry_out(finished.step, found.cause.cure):
-            after = judge(finished.scene())
+            after = judge(finished.observe())
             assert name in TWICE or after.is_well, after
-    assert judge(finished.scene()).is_well
+    assert judge(finished.observe()).is_well
 
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_is_left_alone(finished: Finished, name: str) -> None:
     with RIGHT[name](finished):
-        scene = finished.scene()
-        found = judge(scene)
+        observed = finished.observe()
+        found = judge(observed)
         assert found.is_well, found
         # A password that the whole system can read is one thing that is not right.
         left = {"mailrc-private"} if "system" in name else set()
-        assert set(finished.failing(("05_master_cf", "06_mailx_test"), scene)) == left
+        assert set(finished.failing(("05_master_cf", "06_mailx_test"), observed)) == left

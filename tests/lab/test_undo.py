@@ -74,8 +74,8 @@ def undo(slug: str, eye: Step | None = None) -> list[str]:
 
 def happened(slug: str, eye: Step) -> list[str]:
     """Return what has happened already of that which a step's checks look for in the log."""
-    scene = eye.scene(slug)
-    return [r.id for r in outline.step(slug).rules if r.kind == "happened" and r.look(scene).ok]
+    observed = eye.observe(slug)
+    return [r.id for r in outline.step(slug).rules if r.kind == "happened" and r.look(observed).ok]
 
 
 @pytest.mark.parametrize("slug", UNDOABLE)
@@ -134,7 +134,7 @@ def test_a_second_user_of_a_run_that_was_stopped_is_removed(step: Step) -> None:
     create = "echo secret | sudo saslpasswd2 -p -c -f {sasldb} -u {domain} second-user"
     step.hosts.server.run(create)
     assert undo("06_mailx_test", step)[-1] == "06_mailx_test"
-    assert step.scene().sasl.users() == [step.settings.login]
+    assert step.observe().sasl.users() == [step.settings.login]
     solve("06_mailx_test")
 
 

@@ -24,11 +24,11 @@ def changed(
         injection.keep(host, "test", part)
     try:
         for host, part in here:
-            injection.change(step.scene(), host, part)
+            injection.change(step.observe(), host, part)
         yield
     finally:
         for host, part in reversed(here):
-            injection.restore(step.scene(), host, "test", part)
+            injection.restore(step.observe(), host, "test", part)
 
 
 Change = Callable[[Finished], AbstractContextManager[None]]

@@ -12,7 +12,7 @@ from solving import solve
 
 from handson.course import checks, outline
 from handson.course.begin import begin
-from handson.course.checks import Result, Scene
+from handson.course.checks import Observation, Result
 from handson.course.outline import steps
 from handson.course.step import Step
 from handson.workspace import Workspace
@@ -37,21 +37,21 @@ class Finished:
     step: Step
     untouched: dict[str, list[Result]] = field(default_factory=dict)
 
-    def scene(self) -> Scene:
-        """Return a fresh scene, judged by the stage of the course at its end."""
-        scene = self.step.scene()
-        scene.stage = "after_login"
-        return scene
+    def observe(self) -> Observation:
+        """Return a fresh observation, judged by the stage of the course at its end."""
+        observed = self.step.observe()
+        observed.stage = "after_login"
+        return observed
 
     def failing(
-        self, slugs: tuple[str, ...] = SLUGS, scene: Scene | None = None
+        self, slugs: tuple[str, ...] = SLUGS, observed: Observation | None = None
     ) -> dict[str, Result]:
         """Return the checks that do not pass, from one look at everything."""
-        scene = scene or self.step.scene()
+        observed = observed or self.step.observe()
         return {
             r.id: r
             for slug in slugs
-            for r in checks.run(outline.step(slug).rules, scene)
+            for r in checks.run(outline.step(slug).rules, observed)
             if not r.ok
         }
 
@@ -67,8 +67,8 @@ def run_course(workspace: Workspace, last: str) -> Iterator[Finished]:
     with mock.patch.dict(os.environ, chosen):
         solve("00_start")
         course = Finished(begin("07_log_check", workspace))
-        scene = course.step.scene()
-        course.untouched = {slug: checks.run(outline.step(slug).rules, scene) for slug in SLUGS}
+        observed = course.step.observe()
+        course.untouched = {slug: checks.run(outline.step(slug).rules, observed) for slug in SLUGS}
         for info in STEPS[1 : int(last) + 1]:
             solve(info.slug)
     yield course

@@ -65,9 +65,9 @@ def state(step: Step) -> dict[str, Any]:
     packages = "dpkg-query -W -f '${{db:Status-Status}} ${{Package}}\n' | grep ^installed"
     return {
         **{path: server.probe("sudo cat {path}", path=path) for path in files},
-        "users": step.scene().sasl.users(),
+        "users": step.observe().sasl.users(),
         "sasldb": server.probe("sudo stat -c '%U %G %a' {sasldb}"),
-        "listening": sorted(step.scene().postfix.listening()),
+        "listening": sorted(step.observe().postfix.listening()),
         "certificate": server.probe("sudo stat -c '%U %G %a' /etc/postfix/submission.*"),
         "faults": server.probe("sudo find {places} -type f 2>/dev/null", places=(FOLDER, FOUND))[1],
         "saslauthd": server.probe("systemctl is-active saslauthd")[0],

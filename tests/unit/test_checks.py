@@ -12,7 +12,7 @@ from handson.course.outline import steps
 from handson.course.progress import holds
 from handson.diagnosis.chain import CAUSES
 from handson.errors import HandsonError, NotHere
-from handson.mail.observation import LANES, Scene
+from handson.mail.observation import LANES, Observation
 
 STEPS = steps()
 
@@ -47,7 +47,7 @@ def test_each_cause_lies_behind_a_rule() -> None:
 
 
 def test_what_is_read_ahead_is_there_to_be_read() -> None:
-    assert all(hasattr(Scene, name) for name in KNOWN)
+    assert all(hasattr(Observation, name) for name in KNOWN)
     for slug, rules in RULES.items():
         assert set(rules.needs) <= KNOWN, slug
 
@@ -69,7 +69,7 @@ def raises(error: Exception) -> Finding:
 def test_a_rule_passes_fails_or_does_not_apply(
     look: checks.Look, state: State, stands: bool | None
 ) -> None:
-    # The causes would be asked about a scene that is none.
+    # The causes would be asked about an observation that is none.
     causes = () if state is State.FAILS else ("port-closed",)
     rule, nowhere = Rule("r", "It is.", "https://m", "now", look, causes), None
     result = rule.apply(nowhere)  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def test_a_step_stands_when_all_stands_that_applies(monkeypatch: pytest.MonkeyPa
     class Walk:
         hosts: Any = type("Hosts", (), {"server": Quiet(), "client": Quiet()})
 
-        def scene(self, slug: str) -> Any:
+        def observe(self, slug: str) -> Any:
             return Quiet()
 
     def rules(*looks: checks.Look) -> Any:

@@ -17,7 +17,7 @@ from handson.diagnosis.chain import CAUSES, cause, diagnose, reach
 from handson.errors import HandsonError, HostUnreachable
 from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12, SYSTEMS, System
 from handson.mail.mailrc import Mailrc
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.mail.smtp import Dialogue, Reply
 from handson.settings import Settings
 
@@ -94,7 +94,7 @@ def silence(connected: str) -> Dialogue:
     return replace(dialogue(None), connected=connected, banner=None, ehlo=None, error="no answer")
 
 
-def scene(
+def observed(
     system: System = AMAZON_LINUX_2023,
     log: list[str] | None = None,
     found: Dialogue | None = None,
@@ -105,8 +105,8 @@ def scene(
     relay: Dialogue | None = None,
     clock: str = "2026-11-24T03:09:30+00:00",
     **sections: str,
-) -> Scene:
-    """Return a scene in which everything is right, but for what is given."""
+) -> Observation:
+    """Return an observation in which everything is right, but for what is given."""
     right = {
         "services": SUBMISSION,
         "explicit": "inet_interfaces = all",
@@ -131,7 +131,7 @@ def scene(
         rules=lambda group: known[group],
         names=SimpleNamespace(server_group="server", client_group="client"),
     )
-    made = Scene(SETTINGS, hosts, cloud, None)
+    made = Observation(SETTINGS, hosts, cloud, None)
     made.__dict__["submission"] = found or dialogue()
     made._dialogues[587, True] = made.submission
     refused = dialogue(None, rcpt=REJECTED)
@@ -143,13 +143,13 @@ def scene(
     return made
 
 
-def names(made: Scene) -> list[str]:
+def names(made: Observation) -> list[str]:
     return [one.id for one in diagnose(made)]
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.id)
 def test_nothing_wrong(system: System) -> None:
-    assert diagnose(scene(system)) == []
+    assert diagnose(observed(system)) == []
 
 
 # --- the rows of Amazon Linux and EC2 ---
@@ -160,7 +160,7 @@ def test_database_missing_on_amazon_linux_2023() -> None:
         "postfix/smtpd[11]: warning: SASL authentication problem: Could not open /etc/sasl2/sasldb2"
     )
     opening = "postfix/smtpd[11]: warning: SASL error opening password file. "
-    made = scene(found=dialogue(GENERIC), log=[line, opening], database="", magic="", users="")
+    made = observed(found=dialogue(GENERIC), log=[line, opening], database="", magic="", users="")
     [found] = diagnose(made)
     assert found.id == "sasldb-missing"
     assert "SASL error opening password file" in found.evidence
@@ -168,12 +168,12 @@ def test_database_missing_on_amazon_linux_2023() -> None:
 
 
 def test_database_at_the_path_of_another_system() -> None:
-    made = scene(found=dialogue(FAILED), database="", magic="", users="")
+    made = observed(found=dialogue(FAILED), database="", magic="", users="")
     assert diagnose(made)[0].evidence == "/etc/sasl2/sasldb2 is not there"
 
 
 def test_database_brought_along_from_amazon_linux_2() -> None:
-    [found] = diagnose(scene(found=dialogue(GENERIC), magic=BERKELEY))
+    [found] = diagnose(observed(found=dialogue(GENERIC), magic=BERKELEY))
     assert found.id == "sasldb-corrupt"
     assert found.evidence == "/etc/sasl2/sasldb2 is no database of GDBM"
 
@@ -184,7 +184,7 @@ def test_smtpd_conf_as_amazon_linux_ships_it() -> None:
         "cannot connect to saslauthd server: No such file or directory"
     )
     conf = "pwcheck_method: saslauthd\nmech_list: plain login"
-    [found] = diagnose(scene(found=dialogue(GENERIC), log=[line], conf=conf))
+    [found] = diagnose(observed(found=dialogue(GENERIC), log=[line], conf=conf))
     assert found.id == "saslauthd-absent"
     assert "No such file or directory" in found.evidence
     assert "/etc/sasl2/smtpd.conf" in found.cure
@@ -192,14 +192,14 @@ def test_smtpd_conf_as_amazon_linux_ships_it() -> None:
 
 def test_saslauthd_that_answers_from_other_accounts() -> None:
     conf = "pwcheck_method: saslauthd\nmech_list: plain login"
-    [found] = diagnose(scene(found=dialogue(FAILED), conf=conf))
+    [found] = diagnose(observed(found=dialogue(FAILED), conf=conf))
     assert found.id == "saslauthd-absent"
     assert "MECHANISMS" in found.evidence
 
 
 def test_plug_in_missing_on_amazon_linux() -> None:
     line = "postfix/smtpd[11]: fatal: no SASL authentication mechanisms"
-    [found] = diagnose(scene(found=silence("open"), log=[line], plugins=""))
+    [found] = diagnose(observed(found=silence("open"), log=[line], plugins=""))
     assert found.id == "no-mechanisms"
     assert "fatal: no SASL" in found.evidence
     assert found.cure.splitlines() == [
@@ -221,28 +221,28 @@ def test_port_25_blocked(system: System) -> None:
             "status=deferred (connect to mx.example.net[198.51.100.26]:25: Connection timed out)",
         ),
     ]
-    [found] = diagnose(scene(system, log=log))
+    [found] = diagnose(observed(system, log=log))
     assert found.id == "port-25-blocked"
     assert "Connection timed out" in found.evidence
     other = [line.replace("Connection timed out", "Connection refused") for line in log]
-    assert names(scene(system, log=other)) == ["not-delivered"]
-    [found] = diagnose(scene(system, log=other))
+    assert names(observed(system, log=other)) == ["not-delivered"]
+    [found] = diagnose(observed(system, log=other))
     assert "Connection refused" in found.evidence
 
 
 def test_no_maillog() -> None:
-    assert names(scene(AMAZON_LINUX_2, logs="", writers="")) == ["no-maillog"]
-    assert names(scene(DEBIAN_12, logs="", writers="")) == ["no-maillog"]
-    assert names(scene(DEBIAN_12, logs="", writers="rsyslog")) == []  # rotated just now
+    assert names(observed(AMAZON_LINUX_2, logs="", writers="")) == ["no-maillog"]
+    assert names(observed(DEBIAN_12, logs="", writers="")) == ["no-maillog"]
+    assert names(observed(DEBIAN_12, logs="", writers="rsyslog")) == []  # rotated just now
     # Amazon Linux 2023 writes no file; as long as the journal has the log, all is well.
-    assert names(scene(logs="")) == []
-    silent = scene(logs="", writers="")
+    assert names(observed(logs="")) == []
+    silent = observed(logs="", writers="")
     silent.server.log = ""  # type: ignore[attr-defined]
     assert names(silent) == ["no-maillog"]
 
 
 def test_public_address_of_ec2() -> None:
-    made = scene(
+    made = observed(
         found=silence("refused"),
         explicit="inet_interfaces = 203.0.113.10",
         running="",
@@ -254,7 +254,7 @@ def test_public_address_of_ec2() -> None:
 
 def test_chroot_is_of_debian() -> None:
     caged = SUBMISSION.replace("n - n", "n - y")
-    made = scene(DEBIAN_12, found=dialogue(FAILED), services=caged)
+    made = observed(DEBIAN_12, found=dialogue(FAILED), services=caged)
     assert names(made) == ["chrooted-smtpd"]
     assert "chroot y" in diagnose(made)[0].evidence
 
@@ -272,38 +272,40 @@ def test_chroot_is_of_debian() -> None:
     ],
 )
 def test_which_of_name_realm_and_password(users: str, sections: dict[str, str], told: str) -> None:
-    [found] = diagnose(scene(found=dialogue(FAILED), users=users, **sections))
+    [found] = diagnose(observed(found=dialogue(FAILED), users=users, **sections))
     assert found.id == "wrong-password"
     assert told in found.evidence
 
 
 def test_bare_name_in_the_mail_program() -> None:
     mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
-    [found] = diagnose(scene(mailrc=mailrc))
+    [found] = diagnose(observed(mailrc=mailrc))
     assert found.id == "mailrc-login"
     assert "“smtp-auth” is looked up as smtp-auth@mail.example.com" in found.evidence
 
 
 def test_bare_name_where_the_realm_is_added() -> None:
     mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
-    made = scene(mailrc=mailrc, explicit="smtpd_sasl_local_domain = example.com")
+    made = observed(mailrc=mailrc, explicit="smtpd_sasl_local_domain = example.com")
     assert "the password is another one" in diagnose(made)[0].evidence
 
 
 def test_state_goes_before_the_password() -> None:
-    assert names(scene(found=dialogue(GENERIC), reads="")) == ["sasldb-permission"]
-    assert names(scene(found=dialogue(FAILED), database="", magic="")) == ["sasldb-missing"]
+    assert names(observed(found=dialogue(GENERIC), reads="")) == ["sasldb-permission"]
+    assert names(observed(found=dialogue(FAILED), database="", magic="")) == ["sasldb-missing"]
 
 
 def test_two_at_once_the_earlier_link_first() -> None:
-    made = scene(found=dialogue(GENERIC), reads="", explicit="alias_maps = sdbm:/x", types="hash")
+    made = observed(
+        found=dialogue(GENERIC), reads="", explicit="alias_maps = sdbm:/x", types="hash"
+    )
     assert names(made) == ["sasldb-permission", "map-type"]
     assert [one.id for one in diagnose(made, limit=1)] == ["sasldb-permission"]
     assert [one.id for one in diagnose(made, ["map-type", "relay-denied"])] == ["map-type"]
 
 
 def test_options_that_join_the_service_above() -> None:
-    made = scene(
+    made = observed(
         found=silence("refused"),
         services="smtp inet n - y - - smtpd -o smtpd_client_restrictions=permit",
         master="19:#submission inet n - y - - smtpd\n138:#submission inet n - n - - smtpd",
@@ -318,7 +320,7 @@ def test_options_that_join_the_service_above() -> None:
     "value", ["smtpd_milters = inet:localhost:8891", "mailbox_transport = lmtp:unix:private/x"]
 )
 def test_what_is_no_table(value: str) -> None:
-    assert names(scene(explicit=value, types="hash\nbtree")) == []
+    assert names(observed(explicit=value, types="hash\nbtree")) == []
 
 
 # --- the log ---
@@ -342,23 +344,23 @@ RELOADED = "postfix/master[9]: reload -- version 3.7.2, configuration /etc/postf
 
 
 def test_mail_program_that_did_not_log_in() -> None:
-    assert names(scene(log=[REJECT.format("client")])) == ["client-rejected"]
+    assert names(observed(log=[REJECT.format("client")])) == ["client-rejected"]
 
 
 @pytest.mark.parametrize("helo", ["handson.invalid", "m07.handson.invalid"])
 def test_our_own_dialogues_are_no_mail_program(helo: str) -> None:
-    assert names(scene(log=[REJECT.format(helo)])) == []
+    assert names(observed(log=[REJECT.format(helo)])) == []
 
 
 def test_bad_base64_until_a_mail_gets_through() -> None:
-    assert names(scene(log=[BAD])) == ["bad-base64"]
-    assert names(scene(log=[BAD, *PROBED])) == ["bad-base64"]
-    assert names(scene(log=[BAD, *SENT])) == []
-    assert names(scene(log=[*SENT, BAD])) == ["bad-base64"]
+    assert names(observed(log=[BAD])) == ["bad-base64"]
+    assert names(observed(log=[BAD, *PROBED])) == ["bad-base64"]
+    assert names(observed(log=[BAD, *SENT])) == []
+    assert names(observed(log=[*SENT, BAD])) == ["bad-base64"]
 
 
 def test_lines_from_before_the_last_reload_do_not_count() -> None:
-    assert names(scene(log=[BAD, REJECT.format("client"), RELOADED, CONNECT[len(HEAD) :]])) == []
+    assert names(observed(log=[BAD, REJECT.format("client"), RELOADED, CONNECT[len(HEAD) :]])) == []
 
 
 # --- each cause by the least that shows it ---
@@ -396,7 +398,7 @@ def mail_program(auth: Reply | None = GOOD, **settings: Any) -> Mailrc:
     return Mailrc(**{**right, "dialogue": dialogue(auth), **settings})
 
 
-# The id of a cause, and in what the scene differs from one in which everything is right.
+# The id of a cause, and in what the observation differs from one in which everything is right.
 ROWS: dict[str, dict[str, Any]] = {
     "port-closed": {"found": silence("timed out"), "rules": {"server": []}},
     "egress-closed": {"found": silence("timed out"), "rules": {"client": []}},
@@ -548,7 +550,7 @@ def test_each_cause_has_a_row() -> None:
 
 @pytest.mark.parametrize("id", ROWS)
 def test_each_row_shows_its_cause_and_no_other(id: str) -> None:
-    assert names(scene(**ROWS[id])) == [id]
+    assert names(observed(**ROWS[id])) == [id]
 
 
 # --- causes and rules ---
@@ -558,13 +560,13 @@ def test_every_row_of_the_table_once() -> None:
     assert len({one.id for one in CAUSES}) == len(CAUSES)
     assert [one.link for one in CAUSES] == sorted(one.link for one in CAUSES)
     for one in CAUSES:
-        assert one.seen and one.cause and one.cure_for(scene())
+        assert one.seen and one.cause and one.cure_for(observed())
         assert one.manual.startswith("https://")
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.id)
 def test_cures_name_what_this_system_has(system: System) -> None:
-    made = scene(system)
+    made = observed(system)
     for one in CAUSES:
         assert "{" not in one.cure_for(made)
     assert system.smtpd_conf in cause("smtpd-conf-ignored").cure_for(made)
@@ -572,7 +574,7 @@ def test_cures_name_what_this_system_has(system: System) -> None:
 
 
 def test_cure_names_the_service_as_it_is_called() -> None:
-    made = scene(DEBIAN_12, services=SUBMISSION.replace("submission", "587", 1))
+    made = observed(DEBIAN_12, services=SUBMISSION.replace("submission", "587", 1))
     assert "postconf -F 587/inet/chroot=n" in cause("chrooted-smtpd").cure_for(made)
 
 
@@ -588,7 +590,7 @@ def rule(*causes: str, ok: bool = False) -> checks.Rule:
 
 
 def test_rule_asks_the_diagnosis() -> None:
-    made = scene(found=dialogue(GENERIC), reads="")
+    made = observed(found=dialogue(GENERIC), reads="")
     result = rule("sasldb-missing", "sasldb-permission").apply(made)
     assert (result.cause_id, result.ok) == ("sasldb-permission", False)
     assert "root:postfix 640" in result.evidence
@@ -596,16 +598,16 @@ def test_rule_asks_the_diagnosis() -> None:
 
 
 def test_rule_keeps_its_own_words_where_nothing_is_recognised() -> None:
-    result = rule("sasldb-missing").apply(scene(reads=""))
+    result = rule("sasldb-missing").apply(observed(reads=""))
     assert (result.cause_id, result.evidence, result.cause, result.cure) == ("", "e", "c", "do")
 
 
 def test_rule_that_holds_asks_nobody() -> None:
-    assert rule("sasldb-permission", ok=True).apply(scene(reads="")).cause_id == ""
+    assert rule("sasldb-permission", ok=True).apply(observed(reads="")).cause_id == ""
 
 
 def test_host_that_does_not_answer_is_no_cause() -> None:
-    made = scene(reads="")
+    made = observed(reads="")
 
     def gone(*_words: object, **_values: object) -> tuple[int, str]:
         raise HostUnreachable("The host is gone.", "Wait.")
@@ -616,7 +618,7 @@ def test_host_that_does_not_answer_is_no_cause() -> None:
 
 
 def test_nothing_is_recognised_where_a_host_is_away() -> None:
-    made = scene()
+    made = observed()
     made.hosts.target = SimpleNamespace(  # type: ignore[assignment]
         away=lambda: ["mailbox (exited)", "pc (missing)"], how_to_start="`handson up`"
     )
@@ -629,7 +631,7 @@ def test_nothing_is_recognised_where_a_host_is_away() -> None:
 # --- cures from what was found ---
 
 
-def commands(id: str, made: Scene) -> list[str]:
+def commands(id: str, made: Observation) -> list[str]:
     """Return the commands that a cure prints; it says nothing that is not one cause's."""
     cure = cause(id).cure_for(made)
     return [line for line in cure.splitlines() if re.match(r"\[(server|client)\]\$ ", line)]
@@ -642,7 +644,7 @@ RELAY_LIST = "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destin
 def test_each_list_that_refuses_is_edited_and_no_other() -> None:
     denied = dialogue(rcpt=Reply(554, "5.7.1 <friend@example.net>: Relay access denied"))
     trusting = "smtpd_recipient_restrictions = permit_sasl_authenticated, reject"
-    made = scene(found=denied, explicit=f"{RELAY_LIST}\n{trusting}")
+    made = observed(found=denied, explicit=f"{RELAY_LIST}\n{trusting}")
     assert commands("relay-denied-authenticated", made) == [
         "[server]$ sudo postconf -e 'smtpd_relay_restrictions=permit_mynetworks, "
         "permit_sasl_authenticated, reject_unauth_destination'",
@@ -650,7 +652,7 @@ def test_each_list_that_refuses_is_edited_and_no_other() -> None:
     ]
     late = "smtpd_recipient_restrictions = defer_unauth_destination, permit_sasl_authenticated"
     both = commands(
-        "relay-denied-authenticated", scene(found=denied, explicit=f"{RELAY_LIST}\n{late}")
+        "relay-denied-authenticated", observed(found=denied, explicit=f"{RELAY_LIST}\n{late}")
     )
     assert len(both) == 3
     assert "=permit_sasl_authenticated, defer_unauth_destination'" in both[0]
@@ -660,7 +662,7 @@ def test_a_list_that_would_refuse_in_other_words_is_not_named() -> None:
     by_table = dialogue(
         rcpt=Reply(554, "5.7.1 <a@b.example>: Recipient address rejected: Access denied")
     )
-    assert names(scene(found=by_table, explicit=RELAY_LIST)) == []
+    assert names(observed(found=by_table, explicit=RELAY_LIST)) == []
 
 
 @pytest.mark.parametrize("name", ["client", "helo", "sender"])
@@ -668,7 +670,7 @@ def test_the_refusal_names_the_list_that_refused(name: str) -> None:
     word = {"client": "Client host", "helo": "Helo command", "sender": "Sender address"}[name]
     refused = dialogue(rcpt=Reply(554, f"5.7.1 <x>: {word} rejected: Access denied"))
     explicit = f"smtpd_{name}_restrictions = reject\n{RELAY_LIST}"
-    made = scene(found=refused, explicit=explicit, services="submission inet n - n - - smtpd")
+    made = observed(found=refused, explicit=explicit, services="submission inet n - n - - smtpd")
     [found] = diagnose(made)
     assert found.id == "relay-denied-authenticated"
     assert f"smtpd_{name}_restrictions=permit_sasl_authenticated, reject" in found.cure
@@ -676,12 +678,12 @@ def test_the_refusal_names_the_list_that_refused(name: str) -> None:
 
 
 def test_a_refusal_that_no_list_explains_has_no_cause() -> None:
-    assert names(scene(found=dialogue(rcpt=DENIED))) == []
+    assert names(observed(found=dialogue(rcpt=DENIED))) == []
 
 
 def test_a_parameter_is_set_where_the_service_reads_it() -> None:
     own = SUBMISSION + " -o smtpd_sasl_auth_enable=no"
-    made = scene(found=dialogue(None, ehlo="SIZE 10240000"), services=own)
+    made = observed(found=dialogue(None, ehlo="SIZE 10240000"), services=own)
     assert names(made) == ["auth-not-offered"]
     assert commands("auth-not-offered", made) == [
         "[server]$ sudo postconf -P submission/inet/smtpd_sasl_auth_enable=yes",
@@ -697,7 +699,7 @@ def test_a_parameter_is_set_where_the_service_reads_it() -> None:
     ],
 )
 def test_what_hides_auth_is_named_and_undone(setting: str, command: str) -> None:
-    made = scene(found=dialogue(None, ehlo="SIZE 10240000"), explicit=setting)
+    made = observed(found=dialogue(None, ehlo="SIZE 10240000"), explicit=setting)
     assert names(made) == ["auth-not-offered"]
     assert setting.partition(" ")[0] in diagnose(made)[0].evidence
     assert commands("auth-not-offered", made)[0] == f"[server]$ sudo postconf -e {command}"
@@ -707,13 +709,13 @@ def test_what_hides_auth_is_named_and_undone(setting: str, command: str) -> None
     "setting", ["smtpd_sasl_path = other", "cyrus_sasl_config_path = /etc/elsewhere"]
 )
 def test_another_configuration_is_read(setting: str) -> None:
-    made = scene(found=dialogue(FAILED, ehlo="AUTH PLAIN NTLM"), explicit=setting)
+    made = observed(found=dialogue(FAILED, ehlo="AUTH PLAIN NTLM"), explicit=setting)
     assert diagnose(made)[0].id == "smtpd-conf-ignored"
     assert diagnose(made)[0].evidence == setting
 
 
 def test_cure_of_a_realm_names_those_that_there_are() -> None:
-    made = scene(found=dialogue(FAILED), users="smtp-auth@mail.example.com: userPassword")
+    made = observed(found=dialogue(FAILED), users="smtp-auth@mail.example.com: userPassword")
     [found] = diagnose(made)
     assert "looked up, example.com" in found.cure
     assert "log in as smtp-auth@mail.example.com" in found.cure
@@ -722,26 +724,26 @@ def test_cure_of_a_realm_names_those_that_there_are() -> None:
 
 def test_bare_name_is_written_in_full() -> None:
     mailrc = Mailrc("0600", user="smtp-auth", source="~/.mailrc", dialogue=dialogue(FAILED))
-    assert commands("mailrc-login", scene(mailrc=mailrc)) == [
+    assert commands("mailrc-login", observed(mailrc=mailrc)) == [
         "[client]$ echo 'set smtp-auth-user=smtp-auth@example.com' >> ~/.mailrc"
     ]
 
 
 def test_only_the_mail_program_has_the_wrong_password() -> None:
-    made = scene(mailrc=mail_program(FAILED))
+    made = observed(mailrc=mail_program(FAILED))
     assert names(made) == ["mailrc-login"]
     assert commands("mailrc-login", made) == []
     assert f"name {LOGIN} and its password into ~/.mailrc" in diagnose(made)[0].cure
 
 
 def test_table_that_is_not_there_is_dropped() -> None:
-    there = scene(explicit="virtual_alias_maps = sdbm:/etc/postfix/virtual", types="hash")
+    there = observed(explicit="virtual_alias_maps = sdbm:/etc/postfix/virtual", types="hash")
     assert commands("map-type", there) == [
         "[server]$ sudo postmap hash:/etc/postfix/virtual",
         "[server]$ sudo postconf -e virtual_alias_maps=hash:/etc/postfix/virtual",
         RELOADS,
     ]
-    gone = scene(explicit="virtual_alias_maps = sdbm:/x", types="hash")
+    gone = observed(explicit="virtual_alias_maps = sdbm:/x", types="hash")
     assert commands("map-type", gone) == ["[server]$ sudo postconf -X virtual_alias_maps", RELOADS]
 
 
@@ -756,24 +758,24 @@ def test_table_that_is_not_there_is_dropped() -> None:
     ids=["no reload", "nothing ended", "started anew", "smtpd says why"],
 )
 def test_no_pause_is_seen(log: list[str]) -> None:
-    assert names(scene(found=silence("open"), log=log)) == []
+    assert names(observed(found=silence("open"), log=log)) == []
 
 
 def test_port_25_works_while_587_waits() -> None:
     log = [THROTTLED, RELOADED, CONNECT[len(HEAD) :]]
-    assert names(scene(found=silence("open"), log=log)) == ["master-throttles"]
+    assert names(observed(found=silence("open"), log=log)) == ["master-throttles"]
 
 
 def test_pause_of_master_ends() -> None:
-    made = scene(found=silence("open"), log=[THROTTLED, RELOADED])
+    made = observed(found=silence("open"), log=[THROTTLED, RELOADED])
     made.server.log += "\n" + CONNECT.replace("03:09", "03:11")  # type: ignore[attr-defined]
     assert names(made) == []
 
 
 def test_cure_for_the_mechanism_that_was_tried() -> None:
-    assert "AUTH PLAIN" in cause("bad-base64").cure_for(scene(log=[BAD]))
+    assert "AUTH PLAIN" in cause("bad-base64").cure_for(observed(log=[BAD]))
     login = BAD.replace("SASL PLAIN", "SASL LOGIN")
-    assert "AUTH LOGIN" in cause("bad-base64").cure_for(scene(log=[login]))
+    assert "AUTH LOGIN" in cause("bad-base64").cure_for(observed(log=[login]))
 
 
 def test_words_in_braces_of_a_value_are_no_words_of_the_course() -> None:
@@ -781,14 +783,14 @@ def test_words_in_braces_of_a_value_are_no_words_of_the_course() -> None:
     denied = dialogue(
         rcpt=Reply(554, "5.7.1 <a@b.example>: Recipient address rejected: Access denied")
     )
-    [found] = diagnose(scene(found=denied, explicit=inline))
+    [found] = diagnose(observed(found=denied, explicit=inline))
     assert "inline:{{x=y}}, permit_sasl_authenticated, reject" in found.cure
 
 
 @pytest.mark.parametrize("found", [dialogue(None, ehlo="SIZE 10240000"), dialogue(rcpt=DENIED)])
 @pytest.mark.parametrize(("age", "known"), [("30", ["not-reloaded"]), ("10", [])])
 def test_main_cf_that_smtpd_has_not_read(found: Dialogue, age: str, known: list[str]) -> None:
-    made = scene(
+    made = observed(
         found=found,
         ages=f"5\n{age}",
         now="1795489820",
@@ -798,7 +800,7 @@ def test_main_cf_that_smtpd_has_not_read(found: Dialogue, age: str, known: list[
 
 
 def test_service_that_is_not_there_is_written() -> None:
-    made = scene(found=silence("refused"), services="smtp inet n - n - - smtpd", master="")
+    made = observed(found=silence("refused"), services="smtp inet n - n - - smtpd", master="")
     assert commands("submission-off", made) == [
         "[server]$ printf '%s\\n' 'submission inet n - n - - smtpd' "
         "'  -o smtpd_client_restrictions=permit_sasl_authenticated,reject' "
@@ -818,4 +820,4 @@ def test_service_that_is_not_there_is_written() -> None:
 )
 def test_where_the_log_is(sections: dict[str, str], known: list[str]) -> None:
     """The last line of the client is half a minute old."""
-    assert names(scene(DEBIAN_12, **{"writers": "rsyslog", **sections})) == known
+    assert names(observed(DEBIAN_12, **{"writers": "rsyslog", **sections})) == known

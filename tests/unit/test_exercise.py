@@ -48,15 +48,15 @@ def exercise(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("HANDSON_FAULT", raising=False)
     for name, answer in {"injected": [], "inject": None, "fix": "", "draw": DRAWN}.items():
         monkeypatch.setattr(faults, name, lambda *_given, answer=answer: answer)
-    monkeypatch.setattr(exercises, "reach", lambda _scene: None)
-    monkeypatch.setattr(exercises, "diagnose", lambda _scene, limit: [])
-    scene: Any = SimpleNamespace(server=server)
-    return Exercise(Workspace("lab", tmp_path), lambda: scene)
+    monkeypatch.setattr(exercises, "reach", lambda _observed: None)
+    monkeypatch.setattr(exercises, "diagnose", lambda _observed, limit: [])
+    observed: Any = SimpleNamespace(server=server)
+    return Exercise(Workspace("lab", tmp_path), lambda: observed)
 
 
 def state(server: Server) -> State:
-    scene: Any = SimpleNamespace(server=server)
-    return FOUND_RULE.apply(scene).state
+    observed: Any = SimpleNamespace(server=server)
+    return FOUND_RULE.apply(observed).state
 
 
 def test_named_rightly_is_found(exercise: Exercise, server: Server) -> None:
@@ -106,7 +106,7 @@ def test_the_checks_may_explain_what_was_named(exercise: Exercise, server: Serve
 def test_the_last_hint_tells_it(
     exercise: Exercise, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faults, "how_to_fix", lambda _scene, _id: "so")
+    monkeypatch.setattr(faults, "how_to_fix", lambda _observed, _id: "so")
     exercise.start()
     for _time in range(3):
         exercise.hint()
@@ -135,9 +135,9 @@ def test_the_verdict_counts_tries_and_hints() -> None:
 
 @pytest.mark.parametrize("ask", ["hint", "fixed", "fix"])
 def test_without_a_fault_there_is_nothing_to_ask(ask: str, tmp_path: Path) -> None:
-    def scene() -> None:
+    def observed() -> None:
         raise AssertionError("no host is looked at")
 
-    exercise = Exercise(Workspace("lab", tmp_path), scene)  # type: ignore[arg-type]
+    exercise = Exercise(Workspace("lab", tmp_path), observed)  # type: ignore[arg-type]
     with pytest.raises(HandsonError, match="No fault is injected"):
         getattr(exercise, ask)()

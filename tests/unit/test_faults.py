@@ -26,7 +26,7 @@ class Quiet:
         return 0, self.injected
 
 
-def scene(system: System = DEBIAN_12, injected: str = "", connection: Any = ()) -> Any:
+def observed(system: System = DEBIAN_12, injected: str = "", connection: Any = ()) -> Any:
     target = SimpleNamespace(name="lab" if connection == () else "ssh", connection=connection)
     return SimpleNamespace(
         server=Quiet(system, injected),
@@ -45,15 +45,15 @@ def test_each_fault_is_of_a_cause() -> None:
 
 def test_draw_takes_what_can_arise_here() -> None:
     chance = random.Random(1)
-    drawn = {faults.draw(chance, scene(AMAZON_LINUX_2)) for _ in range(200)}
+    drawn = {faults.draw(chance, observed(AMAZON_LINUX_2)) for _ in range(200)}
     assert "sasldb-permission" in drawn
     assert "chrooted-smtpd" not in drawn
-    again = faults.draw(random.Random(5), scene())
-    assert again == faults.draw(random.Random(5), scene())
+    again = faults.draw(random.Random(5), observed())
+    assert again == faults.draw(random.Random(5), observed())
 
 
 def test_injected_does_not_tell_its_name() -> None:
-    made = scene(injected="sasldb-permission\n")
+    made = observed(injected="sasldb-permission\n")
     assert faults.injected(made) == ["sasldb-permission"]
     with pytest.raises(HandsonError) as raised:
         faults.inject(made, "wrong-password")
@@ -65,27 +65,27 @@ def test_fault_of_another_system() -> None:
     with pytest.raises(
         HandsonError, match=r"chrooted-smtpd cannot arise here \(Amazon Linux 2, target lab\)"
     ):
-        faults.inject(scene(AMAZON_LINUX_2), "chrooted-smtpd")
+        faults.inject(observed(AMAZON_LINUX_2), "chrooted-smtpd")
 
 
 def test_no_port_is_closed_where_there_is_no_api() -> None:
-    own_hosts = scene(connection=None)
-    assert "port-closed" in {one.id for one in faults.here(scene())}
+    own_hosts = observed(connection=None)
+    assert "port-closed" in {one.id for one in faults.here(observed())}
     assert not any(faults.fault(one.id).closes_port for one in faults.here(own_hosts))
-    assert len(faults.here(own_hosts)) == len(faults.here(scene())) - 1
+    assert len(faults.here(own_hosts)) == len(faults.here(observed())) - 1
     with pytest.raises(HandsonError, match=r"port-closed cannot arise here .*target ssh"):
         faults.inject(own_hosts, "port-closed")
 
 
 def test_no_such_fault() -> None:
     with pytest.raises(HandsonError, match="no fault “x”") as raised:
-        faults.inject(scene(), "x")
+        faults.inject(observed(), "x")
     assert "port-closed" in raised.value.cure
 
 
 def test_nothing_injected() -> None:
     with pytest.raises(HandsonError, match="No fault is injected"):
-        faults.fix(scene())
+        faults.fix(observed())
 
 
 def test_every_value_in_a_script_is_quoted() -> None:

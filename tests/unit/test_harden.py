@@ -47,7 +47,7 @@ def senders(own: Reply = OK, other: Reply = NOT_OWNED, null: Reply = NO_NULL) ->
     return said(*commands)
 
 
-def scene(**other: Any) -> Any:
+def observed(**other: Any) -> Any:
     right = {
         "old_tls": (ALERT, ALERT),
         "no_certificate": (ALERT, ALERT),
@@ -113,7 +113,7 @@ IDS = [
 
 @pytest.mark.parametrize("id", IDS)
 def test_a_rule_holds_with_evidence(id: str) -> None:
-    found = look(id, scene())
+    found = look(id, observed())
     assert found.ok and found.evidence
 
 
@@ -159,7 +159,7 @@ ACCEPTED = dialogue(CLIENT, 25, "none", "own", "accepts")
 def test_a_rule_does_not_hold_and_says_what_was_seen(
     id: str, other: dict[str, Any], evidence: str
 ) -> None:
-    found = look(id, scene(**other))
+    found = look(id, observed(**other))
     assert not found.ok and evidence in found.evidence
     assert found.cause and found.cure
 
@@ -168,7 +168,7 @@ def test_a_rule_does_not_hold_and_says_what_was_seen(
     "refused", [senders(own=TOO_MUCH), replace(PLAIN, rcpt=None, auth=TOO_MUCH)]
 )
 def test_a_check_that_meets_the_limits_says_so(refused: Dialogue) -> None:
-    found = look("sender-bound-to-login", scene(senders=(refused, refused)))
+    found = look("sender-bound-to-login", observed(senders=(refused, refused)))
     assert not found.ok and "wait for a minute" in found.cause
 
 

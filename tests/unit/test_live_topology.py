@@ -14,7 +14,7 @@ from handson.course.live_topology import login_way, relay_way, ways
 from handson.diagnosis import verdict
 from handson.diagnosis.cause import Link
 from handson.errors import NotHere
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.mail.smtp import Dialogue, Reply
 from handson.settings import Settings
 from handson.ui.topology import Way
@@ -118,8 +118,8 @@ def test_a_port_for_logins(
     assert login_way(anonymous, login) == Way(state, tone, ends)
 
 
-def scene(password: str | None = "canary", opens: bool = False) -> Any:
-    """Return what `ways` asks of a scene."""
+def observed(password: str | None = "canary", opens: bool = False) -> Any:
+    """Return what `ways` asks of an observation."""
     return SimpleNamespace(
         password=password,
         read_ahead=lambda needs: None,
@@ -135,7 +135,7 @@ def scene(password: str | None = "canary", opens: bool = False) -> Any:
 
 @pytest.mark.parametrize("opens", [True, False])
 def test_port_465_is_drawn_once_it_is_opened(opens: bool) -> None:
-    assert (465 in ways(scene(opens=opens))) is opens
+    assert (465 in ways(observed(opens=opens))) is opens
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ def test_port_465_is_opened_by_the_security_group_or_where_there_is_none_by_the_
 
     cloud: Any = SimpleNamespace(rules=rules, names=SimpleNamespace(server_group="server"))
     hosts: Any = None
-    made = Scene(Settings(), hosts, cloud, None)
+    made = Observation(Settings(), hosts, cloud, None)
     made.__dict__["survey"] = SimpleNamespace(is_open=lambda port: listens)
     assert made.opens_submissions is is_opened
 
 
 def test_no_login_is_tried_where_there_is_none_yet() -> None:
-    found = ways(scene(password=None, opens=True))
+    found = ways(observed(password=None, opens=True))
     assert found[587].state == found[465].state == "no login tried yet"
 
 
@@ -166,9 +166,9 @@ def test_no_login_is_tried_where_there_is_none_yet() -> None:
 def test_the_verdict_judges_port_465_once_it_is_opened(
     is_opened: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verdict, "diagnose", lambda scene: [])
-    monkeypatch.setattr(verdict.own_words, "diagnosis", lambda scene, seen: None)
-    made = scene(opens=is_opened)
+    monkeypatch.setattr(verdict, "diagnose", lambda observed: [])
+    monkeypatch.setattr(verdict.own_words, "diagnosis", lambda observed, seen: None)
+    made = observed(opens=is_opened)
     made.submissions = held(465, RIGHT, "connection refused")
     made.mailrc = SimpleNamespace(is_there=False)
     made.recent, made.server, made.stage = [], SimpleNamespace(fill=str), ""

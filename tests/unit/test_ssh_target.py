@@ -236,14 +236,14 @@ def test_what_aws_would_tell_is_not_there(workspace: Workspace) -> None:
         assert view.text().startswith("The hosts are your own: there is no AWS")
 
 
-def scene(at: SshTarget) -> Any:
+def observed(at: SshTarget) -> Any:
     found = hosts(at)
     dialogue = SimpleNamespace(connected="refused")
     return SimpleNamespace(settings=found.settings, cloud=found.cloud, anonymous=dialogue)
 
 
 def test_rules_about_aws_do_not_apply(workspace: Workspace) -> None:
-    at = scene(target(workspace))
+    at = observed(target(workspace))
     states = {rule.id: rule.apply(at).state for rule in security_group.RULES}
     assert states == {
         "submission-allowed": State.NOT_HERE,
@@ -293,7 +293,7 @@ def test_the_picture_is_of_what_is_known(workspace: Workspace) -> None:
         password=None,
         read_ahead=lambda needs: None,
     )
-    step.scene = lambda: found
+    step.observed = lambda: found
     text = step.picture("server").text()
     assert "client 192.0.2.20 → server 192.0.2.10" in text
     assert "VPC" not in text and "security group" not in text

@@ -40,14 +40,14 @@ OF_A_CHECK = replace(REFUSED, helo="m03.handson.invalid")
 
 def look(slug: str, id: str, *refusals: Refusal) -> Finding:
     system = SimpleNamespace(log_source="/var/log/mail.log")
-    scene: Any = SimpleNamespace(
+    observed: Any = SimpleNamespace(
         refusals=refusals,
         entries=[],
         server=SimpleNamespace(system=system),
         begun=lambda slug: None,
         log_start=None,
     )
-    return next(rule for rule in outline.step(slug).rules if rule.id == id).look(scene)
+    return next(rule for rule in outline.step(slug).rules if rule.id == id).look(observed)
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,8 @@ def test_a_system_is_added_by_one_entry(monkeypatch: pytest.MonkeyPatch) -> None
 
     def arise(system: System) -> set[str]:
         hosts = SimpleNamespace(target=SimpleNamespace(connection={}))
-        scene = SimpleNamespace(server=SimpleNamespace(system=system), hosts=hosts)
-        return {one.id for one in faults.here(scene)}  # type: ignore[arg-type]
+        observed = SimpleNamespace(server=SimpleNamespace(system=system), hosts=hosts)
+        return {one.id for one in faults.here(observed)}  # type: ignore[arg-type]
 
     assert arise(new) == arise(AMAZON_LINUX_2023)
     known = injection._system(SimpleNamespace(server=SimpleNamespace(system=new)))  # type: ignore[arg-type]

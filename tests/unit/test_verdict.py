@@ -126,9 +126,9 @@ AT_587, AT_25 = up_to(Link.LOGIN), up_to(Link.GREETS, 25)
 
 
 def test_each_port_has_its_own_cause() -> None:
-    scene = judged(p587=known("port-closed"), p25=known(UNKNOWN))
-    assert rule(*AT_587).apply(scene).cause_id == "port-closed"
-    assert rule(*AT_25).apply(scene).cause_id == UNKNOWN
+    observed = judged(p587=known("port-closed"), p25=known(UNKNOWN))
+    assert rule(*AT_587).apply(observed).cause_id == "port-closed"
+    assert rule(*AT_25).apply(observed).cause_id == UNKNOWN
 
 
 def test_a_rule_that_knows_why_keeps_its_own_words() -> None:
@@ -137,7 +137,7 @@ def test_a_rule_that_knows_why_keeps_its_own_words() -> None:
 
 
 def test_no_other_cause_is_looked_for_behind_a_try_that_went_wrong() -> None:
-    # The scene knows nothing that could be asked: looking for a cause would raise.
+    # This observation knows nothing that could be asked: looking for a cause would raise.
     result = rule(*AT_25).apply(judged(p587=known("port-closed")))
     assert (result.cause_id, result.evidence) == ("", "e")
 
@@ -150,13 +150,13 @@ def logged(start: int | None, begun: int | None) -> Finding:
         return None if hour is None else datetime(2026, 11, 24, hour, tzinfo=UTC)
 
     system = SimpleNamespace(log_source="/var/log/mail.log")
-    scene: Any = SimpleNamespace(
+    observed: Any = SimpleNamespace(
         server=SimpleNamespace(system=system),
         entries=[1, 2],
         log_start=at(start),
         begun=lambda slug: at(begun),
     )
-    return not_logged(scene, "06_mailx_test", "reject:", "Not yet.", "do")
+    return not_logged(observed, "06_mailx_test", "reject:", "Not yet.", "do")
 
 
 def test_not_yet_is_said_of_a_log_that_holds_the_whole_step() -> None:

@@ -8,7 +8,7 @@ from handson.diagnosis import faults
 from handson.diagnosis.chain import Link, up_to
 from handson.diagnosis.exercise import FOUND, Exercise, Outcome, outcomes
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.ui.view import Note, Table, View
 
 RULES = Rules("submission")
@@ -25,19 +25,19 @@ class BreakIt(Step):
     @property
     def exercise(self) -> Exercise:
         """A fault to be found: `exercise.start()` injects one."""
-        return Exercise(self.workspace, self.scene)
+        return Exercise(self.workspace, self.observe)
 
     @property
     def faults(self) -> Table:
         """The faults that can be injected here, each with what is seen of it."""
-        rows = [[one.id, one.seen] for one in faults.here(self.scene())]
+        rows = [[one.id, one.seen] for one in faults.here(self.observe())]
         return Table([_("fault"), _("what is seen")], rows)
 
     def undo(self) -> list[View]:
         """Fix the fault that is injected, and forget which were found."""
         shown: list[View] = []
-        if faults.injected(self.scene()):
-            fixed = faults.fix(self.scene())
+        if faults.injected(self.observe()):
+            fixed = faults.fix(self.observe())
             shown.append(Note(_("{id}: fixed.").format(id=fixed), "good"))
         server = self.hosts.server
         if server.facts.file(FOUND).exists:
@@ -50,8 +50,8 @@ class BreakIt(Step):
     _("No injected fault is left on the hosts."),
     "https://www.postfix.org/DEBUG_README.html",
 )
-def no_fault_left(scene: Scene) -> Finding:
-    left = faults.injected(scene)
+def no_fault_left(observed: Observation) -> Finding:
+    left = faults.injected(observed)
     if not left:
         return good(_("none"))
     return bad(
@@ -66,8 +66,8 @@ def no_fault_left(scene: Scene) -> Finding:
     _("A fault was injected, its cause named, and fixed."),
     "https://www.postfix.org/DEBUG_README.html",
 )
-def fault_found(scene: Scene) -> Finding:
-    file = scene.server.facts.file(FOUND)
+def fault_found(observed: Observation) -> Finding:
+    file = observed.server.facts.file(FOUND)
     found = outcomes(file.content_string) if file.exists else {}
     if Outcome.NAMED in found:
         return good(", ".join(found[Outcome.NAMED]))
@@ -89,8 +89,8 @@ def fault_found(scene: Scene) -> Finding:
     "https://www.postfix.org/SASL_README.html",
     up_to(Link.LOGIN),
 )
-def relays_again(scene: Scene) -> Finding:
-    dialogue = scene.submission
+def relays_again(observed: Observation) -> Finding:
+    dialogue = observed.submission
     if dialogue.is_logged_in and dialogue.is_accepted:
         return good(str(dialogue.rcpt))
     return bad(

@@ -16,7 +16,7 @@ from handson.i18n import _
 from handson.mail import smtp
 from handson.mail.capture import OnHost, Wiretap
 from handson.mail.hardening import LOGIN_PORTS, NULL_SENDER, answer_to
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.mail.postfix import MAIN_CF, MASTER_CF, RELOAD, find_service, read_parameters
 from handson.mail.relay_matrix import probe
 from handson.mail.smtp import IMPLICIT_TLS
@@ -222,8 +222,8 @@ def _in_a_row(answers: Iterable[smtp.Reply | str]) -> list[list[str]]:
 @RULES.now(
     "no-login-in-clear", _("Without TLS, port 587 offers no login."), f"{TLS}#server_tls_auth"
 )
-def no_login_in_clear(scene: Scene) -> Finding:
-    plain = scene.anonymous
+def no_login_in_clear(observed: Observation) -> Finding:
+    plain = observed.anonymous
     if plain.is_open and "STARTTLS" in plain.extensions and not plain.mechanisms:
         return good("STARTTLS, no AUTH")
     return bad(
@@ -242,8 +242,8 @@ def _late(reply: smtp.Reply | None, otherwise: str) -> str:
 
 
 @RULES.now("relays-over-tls", _("Over TLS, the login on port 587 works and relays."), TLS)
-def relays_over_tls(scene: Scene) -> Finding:
-    return _relays(scene.submission, _("STARTTLS or the login after it fails."))
+def relays_over_tls(observed: Observation) -> Finding:
+    return _relays(observed.submission, _("STARTTLS or the login after it fails."))
 
 
 @RULES.now(
@@ -251,8 +251,8 @@ def relays_over_tls(scene: Scene) -> Finding:
     _("On port 465, where TLS comes first, the login works and relays."),
     "https://www.rfc-editor.org/rfc/rfc8314#section-3.3",
 )
-def implicit_tls(scene: Scene) -> Finding:
-    return _relays(scene.submissions, _("TLS before the first word, or the login, fails."))
+def implicit_tls(observed: Observation) -> Finding:
+    return _relays(observed.submissions, _("TLS before the first word, or the login, fails."))
 
 
 def _relays(dialogue: smtp.Dialogue, otherwise: str) -> Finding:
@@ -270,8 +270,8 @@ def _relays(dialogue: smtp.Dialogue, otherwise: str) -> Finding:
     _("TLS 1.1, and TLS without a certificate, are refused on ports 587 and 465."),
     f"{POSTCONF}#smtpd_tls_mandatory_protocols",
 )
-def no_weak_tls(scene: Scene) -> Finding:
-    tries = scene.hardening.old_tls + scene.hardening.no_certificate
+def no_weak_tls(observed: Observation) -> Finding:
+    tries = observed.hardening.old_tls + observed.hardening.no_certificate
     if weak := [one for one in tries if one.tls]:
         return bad(
             ", ".join(f"{one.port}: {one.tls}" for one in weak),
@@ -289,9 +289,9 @@ def no_weak_tls(scene: Scene) -> Finding:
     _("The certificate names a server (subjectAltName) and is no authority's."),
     "https://www.rfc-editor.org/rfc/rfc9525",
 )
-def certificate_names_server(scene: Scene) -> Finding:
-    _status, text = scene.server.probe(
-        "openssl x509 -noout -ext subjectAltName,basicConstraints 2>&1", stdin=scene.certificate
+def certificate_names_server(observed: Observation) -> Finding:
+    _status, text = observed.server.probe(
+        "openssl x509 -noout -ext subjectAltName,basicConstraints 2>&1", stdin=observed.certificate
     )
     seen = " ".join(text.split())
     if "DNS:" in text and "CA:TRUE" not in text:
@@ -308,8 +308,8 @@ def certificate_names_server(scene: Scene) -> Finding:
     _("Port 25 offers no login."),
     f"{POSTCONF}#smtpd_sasl_auth_enable",
 )
-def auth_on_submission_only(scene: Scene) -> Finding:
-    dialogue = scene.relay_login
+def auth_on_submission_only(observed: Observation) -> Finding:
+    dialogue = observed.relay_login
     if dialogue.ehlo and not dialogue.mechanisms and not dialogue.is_logged_in:
         return good(str(dialogue.auth or dialogue.outcome()))
     return bad(
@@ -325,11 +325,11 @@ def auth_on_submission_only(scene: Scene) -> Finding:
     _("The security group lets nobody outside the VPC reach ports 587 and 465."),
     "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
 )
-def submission_not_for_everybody(scene: Scene) -> Finding:
-    vpc = scene.settings.vpc_cidr
+def submission_not_for_everybody(observed: Observation) -> Finding:
+    vpc = observed.settings.vpc_cidr
     outside = [
         f"{rule.port} ← {rule.source}"
-        for rule in scene.cloud.rules()
+        for rule in observed.cloud.rules()
         if any(rule.opens(port) for port in LOGIN_PORTS) and not inside(rule.source, vpc)
     ]
     if not outside:
@@ -344,8 +344,8 @@ def submission_not_for_everybody(scene: Scene) -> Finding:
 @RULES.now(
     "trusts-loopback-only", _("mynetworks holds nothing but loopback."), f"{POSTCONF}#mynetworks"
 )
-def trusts_loopback_only(scene: Scene) -> Finding:
-    networks = scene.survey.mynetworks
+def trusts_loopback_only(observed: Observation) -> Finding:
+    networks = observed.survey.mynetworks
     if all(one.startswith(("127.", "[::1]")) for one in networks):
         return good(f"mynetworks = {' '.join(networks)}")
     return bad(
@@ -360,10 +360,10 @@ def trusts_loopback_only(scene: Scene) -> Finding:
     _("A login may name no other's envelope sender, and not the null sender either."),
     f"{POSTCONF}#reject_sender_login_mismatch",
 )
-def sender_bound_to_login(scene: Scene) -> Finding:
-    own, other = scene.settings.sender, f"somebody-else@{scene.settings.domain}"
+def sender_bound_to_login(observed: Observation) -> Finding:
+    own, other = observed.settings.sender, f"somebody-else@{observed.settings.domain}"
     seen = []
-    for dialogue in scene.hardening.senders:
+    for dialogue in observed.hardening.senders:
         right = answer_to(dialogue, own)
         if not right or right.is_refusal:
             refusal = right or dialogue.refusal
@@ -392,8 +392,8 @@ def sender_bound_to_login(scene: Scene) -> Finding:
     _("Without a login, port 25 takes no message from a sender of the own domain."),
     f"{POSTCONF}#check_sender_access",
 )
-def own_domain_needs_login(scene: Scene) -> Finding:
-    dialogue = scene.hardening.spoof
+def own_domain_needs_login(observed: Observation) -> Finding:
+    dialogue = observed.hardening.spoof
     if dialogue.refusal and dialogue.mail and not dialogue.is_accepted:
         return good(str(dialogue.refusal))
     return bad(
@@ -408,10 +408,10 @@ def own_domain_needs_login(scene: Scene) -> Finding:
     _("Port 25 names no users (VRFY), and takes one message for one message."),
     "https://www.postfix.org/smtp-smuggling.html",
 )
-def one_message_for_one(scene: Scene) -> Finding:
-    tries = (scene.hardening.vrfy, scene.hardening.pipelining)
+def one_message_for_one(observed: Observation) -> Finding:
+    tries = (observed.hardening.vrfy, observed.hardening.pipelining)
     # To try it by a message would leave one in a mailbox wherever it is not refused.
-    newline = scene.postfix.parameter("smtpd_forbid_bare_newline")
+    newline = observed.postfix.parameter("smtpd_forbid_bare_newline")
     seen = [str(one.refusal or one.outcome()) for one in tries]
     seen.append(f"smtpd_forbid_bare_newline = {newline}")
     if all(one.is_open and one.refused for one in tries) and newline in CLOSES_NEWLINE:
@@ -429,13 +429,13 @@ def one_message_for_one(scene: Scene) -> Finding:
     _("Logins, messages and recipients are limited in number on ports 587 and 465."),
     f"{POSTCONF}#smtpd_client_auth_rate_limit",
 )
-def use_limited(scene: Scene) -> Finding:
+def use_limited(observed: Observation) -> Finding:
     # To try it would use up what the limits leave to the client.
     names = tuple(LIMITS)
-    known = read_parameters(scene.server.read("sudo -n postconf {names}", names=names))
+    known = read_parameters(observed.server.read("sudo -n postconf {names}", names=names))
     seen = []
     for port in LOGIN_PORTS:
-        service = find_service(scene.survey.services, port)
+        service = find_service(observed.survey.services, port)
         if service is None:
             return bad(
                 _("master.cf has no service on port {port}.").format(port=port),

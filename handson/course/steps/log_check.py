@@ -11,7 +11,7 @@ from handson.mail import server_log
 from handson.mail.log import Message
 from handson.mail.log_refusals import Refusal
 from handson.mail.log_summary import LogSummary, Summary
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.mail.smtp import HELO
 from handson.mail.timeline import MessageTimeline, RefusalTable
 from handson.polling import wait_for
@@ -39,7 +39,7 @@ class LogCheck(Step):
     def refusals(self) -> RefusalTable:
         """Return what the log says was refused, each kind once."""
         kinds: dict[tuple[str, ...], Refusal] = {}
-        for refusal in self.scene().refusals:
+        for refusal in self.observe().refusals:
             key = (refusal.stage, refusal.code, refusal.dsn, refusal.reason.partition(" (")[0])
             kinds.setdefault(key, refusal)
         return RefusalTable(list(kinds.values()))
@@ -54,8 +54,8 @@ class LogCheck(Step):
         let_count(self.workspace, self.slug)
 
         def look() -> Message | None:
-            scene = self.scene()
-            found = [m for m in scene.messages if m.is_authenticated and m.deliveries]
+            observed = self.observe()
+            found = [m for m in observed.messages if m.is_authenticated and m.deliveries]
             return found[-1] if found else None
 
         return wait_for(look, seconds, _("a message that was relayed after a login"))
@@ -67,15 +67,15 @@ class LogCheck(Step):
     MANUAL,
     up_to(Link.LOG),
 )
-def message_complete(scene: Scene) -> Finding:
-    for message in reversed(scene.messages):
+def message_complete(observed: Observation) -> Finding:
+    for message in reversed(observed.messages):
         if message.sasl_username and message.is_removed:
             return good(
                 f"{message.queue_id} sasl_method={message.sasl_method} "
                 f"sasl_username={message.sasl_username}"
             )
     return not_logged(
-        scene,
+        observed,
         SENT,
         "sasl_username=",
         _("No message that was sent with a login has left the queue yet."),
@@ -89,8 +89,8 @@ def message_complete(scene: Scene) -> Finding:
     "https://www.postfix.org/smtp.8.html",
     (*LOG, "port-25-blocked"),
 )
-def message_handed_on(scene: Scene) -> Finding:
-    for message in reversed(scene.messages):
+def message_handed_on(observed: Observation) -> Finding:
+    for message in reversed(observed.messages):
         if message.sasl_username and message.deliveries:
             last = message.deliveries[-1]
             if last.status == "sent":
@@ -104,7 +104,7 @@ def message_handed_on(scene: Scene) -> Finding:
                 _("The reason is what the next server, or the resolver, answered."),
             )
     return not_logged(
-        scene,
+        observed,
         SENT,
         "status=",
         _("No message that was sent with a login was handed on yet."),
@@ -118,15 +118,15 @@ def message_handed_on(scene: Scene) -> Finding:
     MANUAL,
     LOG,
 )
-def refusals_found(scene: Scene) -> Finding:
+def refusals_found(observed: Observation) -> Finding:
     # What the course's own dialogues caused, those of checks too, does not count; of what was
     # refused at the greeting, the log does not tell whose it was.
     found = [
-        one for one in scene.refusals if not one.helo.endswith(HELO) and one.stage != "CONNECT"
+        one for one in observed.refusals if not one.helo.endswith(HELO) and one.stage != "CONNECT"
     ]
     kinds = sorted({f"{refusal.code} {refusal.dsn}" for refusal in found})
     if kinds:
         return good(", ".join(kinds))
     return not_logged(
-        scene, SENT, "reject:", _("Nothing has been refused yet."), _("Run 06_mailx_test.")
+        observed, SENT, "reject:", _("Nothing has been refused yet."), _("Run 06_mailx_test.")
     )

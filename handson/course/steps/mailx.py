@@ -14,7 +14,7 @@ from handson.hosts.host import Host
 from handson.hosts.restore import remove_new
 from handson.i18n import _
 from handson.mail.log_refusals import Refusal
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.mail.postfix import RELOAD, read_parameters
 from handson.mail.smtp import HELO
 from handson.ui.view import View
@@ -44,7 +44,7 @@ class Mailx(Step):
         """Trust the client's address again; remove the mail program and its settings."""
         server, client = self.hosts.server, self.hosts.client
         shown: list[View] = []
-        now = self.scene().postfix.explicit()
+        now = self.observe().postfix.explicit()
         for name, value in _changes(server, now).items():
             if value is None:
                 shown.append(server.run("sudo postconf -X {name}", name=name))
@@ -52,7 +52,7 @@ class Mailx(Step):
                 shown.append(server.run("sudo postconf -e {setting}", setting=f"{name} = {value}"))
         if shown:
             shown.append(server.run(RELOAD))
-        if f"{SECOND}@{self.settings.domain}" in self.scene().sasl.users():
+        if f"{SECOND}@{self.settings.domain}" in self.observe().sasl.users():
             # A run that was stopped may not have come to its end.
             delete = "sudo saslpasswd2 -d -f {sasldb} -u {domain} {second}"
             shown.append(server.run(delete, second=SECOND))
@@ -72,8 +72,8 @@ class Mailx(Step):
     _("Only its owner can read ~/.mailrc, which holds the password."),
     "https://man7.org/linux/man-pages/man1/chmod.1.html",
 )
-def mailrc_private(scene: Scene) -> Finding:
-    found = scene.mailrc
+def mailrc_private(observed: Observation) -> Finding:
+    found = observed.mailrc
     # The password may as well be in ~/.netrc, and then ~/.mailrc is no secret.
     file, mode = found.source or "~/.mailrc", found.secret_mode or found.mode
     if mode and mode.endswith("00"):
@@ -95,11 +95,11 @@ def mailrc_private(scene: Scene) -> Finding:
     "https://www.postfix.org/SASL_README.html",
     up_to(Link.MAIL_PROGRAM),
 )
-def mail_program_logs_in(scene: Scene) -> Finding:
-    program = scene.program
+def mail_program_logs_in(observed: Observation) -> Finding:
+    program = observed.program
     # While port 587 refuses clients without a login, only a login can be accepted.
-    if program.is_accepted and not scene.anonymous.is_accepted:
-        user = f"{scene.mailrc.source}: {scene.mailrc.user}, " if scene.mailrc.user else ""
+    if program.is_accepted and not observed.anonymous.is_accepted:
+        user = f"{observed.mailrc.source}: {observed.mailrc.user}, " if observed.mailrc.user else ""
         return good(f"{user}{program.outcome()}")
     return bad(f"{program.command}\n{program.answer}".strip(), "", RUN_ABOVE)
 
@@ -110,10 +110,10 @@ def mail_program_logs_in(scene: Scene) -> Finding:
     RESTRICTIONS,
     LOG,
 )
-def refused_without_login(scene: Scene) -> Finding:
+def refused_without_login(observed: Observation) -> Finding:
     # Which of the lists refuses is the server's choice.
     return _refusal(
-        scene,
+        observed,
         # At the greeting nobody has sent a message yet; 05_master_cf shows that on purpose.
         lambda r: (
             r.stage != "CONNECT" and bool(NO_LOGIN.search(r.reason)) and r.logged_in is not True
@@ -127,8 +127,8 @@ def refused_without_login(scene: Scene) -> Finding:
     "https://www.rfc-editor.org/rfc/rfc4954",
     LOG,
 )
-def refused_wrong_password(scene: Scene) -> Finding:
-    return _refusal(scene, lambda r: r.stage == "AUTH")
+def refused_wrong_password(observed: Observation) -> Finding:
+    return _refusal(observed, lambda r: r.stage == "AUTH")
 
 
 @RULES.happened(
@@ -137,13 +137,17 @@ def refused_wrong_password(scene: Scene) -> Finding:
     "https://www.postfix.org/SASL_README.html",
     (*LOG, *up_to(Link.MAIL_PROGRAM)),
 )
-def relayed_with_login(scene: Scene) -> Finding:
-    for message in reversed(scene.messages):
+def relayed_with_login(observed: Observation) -> Finding:
+    for message in reversed(observed.messages):
         if message.sasl_username and message.deliveries:
             last = message.deliveries[-1]
             return good(f"{message.queue_id} {message.sasl_username} status={last.status}")
     return not_logged(
-        scene, Mailx.slug, "sasl_username=", _("No message was sent with a login yet."), RUN_ABOVE
+        observed,
+        Mailx.slug,
+        "sasl_username=",
+        _("No message was sent with a login yet."),
+        RUN_ABOVE,
     )
 
 
@@ -153,8 +157,10 @@ def relayed_with_login(scene: Scene) -> Finding:
     RESTRICTIONS,
     LOG,
 )
-def relay_denied_after_login(scene: Scene) -> Finding:
-    return _refusal(scene, lambda r: "Relay access denied" in r.reason and r.logged_in is not False)
+def relay_denied_after_login(observed: Observation) -> Finding:
+    return _refusal(
+        observed, lambda r: "Relay access denied" in r.reason and r.logged_in is not False
+    )
 
 
 @RULES.now(
@@ -163,15 +169,15 @@ def relay_denied_after_login(scene: Scene) -> Finding:
     "https://www.postfix.org/postconf.5.html#mynetworks",
     ("client-trusted",),
 )
-def client_not_trusted(scene: Scene) -> Finding:
-    networks = scene.survey.mynetworks
-    if scene.relay.is_accepted:
+def client_not_trusted(observed: Observation) -> Finding:
+    networks = observed.survey.mynetworks
+    if observed.relay.is_accepted:
         return bad(
-            f"25: {scene.relay.rcpt}; mynetworks = {' '.join(networks)}",
+            f"25: {observed.relay.rcpt}; mynetworks = {' '.join(networks)}",
             _("Port 25 relays for the client without a login."),
             "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
         )
-    if not _trusts(networks, scene.settings.client_ip):
+    if not _trusts(networks, observed.settings.client_ip):
         return good(f"mynetworks = {' '.join(networks)}")
     return bad(
         f"mynetworks = {' '.join(networks)}",
@@ -186,8 +192,8 @@ def client_not_trusted(scene: Scene) -> Finding:
     RESTRICTIONS,
     up_to(Link.RESTRICTIONS),
 )
-def relays_with_login(scene: Scene) -> Finding:
-    dialogue = scene.submission
+def relays_with_login(observed: Observation) -> Finding:
+    dialogue = observed.submission
     if dialogue.is_logged_in and dialogue.is_accepted:
         return good(str(dialogue.rcpt))
     return bad(dialogue.outcome(), "", "")
@@ -199,13 +205,13 @@ def relays_with_login(scene: Scene) -> Finding:
     RESTRICTIONS,
     (*up_to(Link.GREETS, 25), "client-trusted"),
 )
-def port_25_refuses_client(scene: Scene) -> Finding:
-    dialogue = scene.relay
+def port_25_refuses_client(observed: Observation) -> Finding:
+    dialogue = observed.relay
     if dialogue.is_open and not dialogue.is_accepted and dialogue.refusal:
         return good(str(dialogue.refusal))
     if not dialogue.is_accepted:
         return bad(dialogue.outcome(), "", "")
-    networks = " ".join(scene.survey.mynetworks)
+    networks = " ".join(observed.survey.mynetworks)
     return bad(
         f"{dialogue.rcpt}; mynetworks = {networks}",
         _("Port 25 relays for the client's address alone."),
@@ -221,12 +227,12 @@ def _trusts(networks: list[str], address: str) -> bool:
     return False
 
 
-def _refusal(scene: Scene, fits: Callable[[Refusal], bool]) -> Finding:
-    for refusal in reversed(scene.refusals):
+def _refusal(observed: Observation, fits: Callable[[Refusal], bool]) -> Finding:
+    for refusal in reversed(observed.refusals):
         # What the course's own dialogues caused, those of checks too, does not count.
         if fits(refusal) and not refusal.helo.endswith(HELO):
             return good(f"{refusal.code} {refusal.dsn} {refusal.reason}".strip())
-    return not_logged(scene, Mailx.slug, "reject:", _("It has not been tried yet."), RUN_ABOVE)
+    return not_logged(observed, Mailx.slug, "reject:", _("It has not been tried yet."), RUN_ABOVE)
 
 
 def _changes(server: Host, now: dict[str, str]) -> dict[str, str | None]:

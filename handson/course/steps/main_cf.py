@@ -7,7 +7,7 @@ from handson.course.step import Step
 from handson.diagnosis.chain import Link, up_to
 from handson.hosts.restore import put_back
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.mail.postfix import MAIN_CF, RELOAD
 from handson.ui.view import View
 
@@ -37,22 +37,22 @@ class MainCf(Step):
     f"{POSTCONF}",
     up_to(Link.GREETS, 25),
 )
-def main_cf_valid(scene: Scene) -> Finding:
-    status, output = scene.postfix_check
+def main_cf_valid(observed: Observation) -> Finding:
+    status, output = observed.postfix_check
     compare = _("Compare the file with its backup: sudo diff -u main.cf.YYYYMMDD main.cf")
     if status != 0:
         return bad(output.strip()[:300], _("Postfix's own check says so."), compare)
-    if scene.survey.swallowed:
-        return bad("\n".join(scene.survey.swallowed.values()), "", compare)
-    if scene.survey.warnings:
-        return bad("\n".join(scene.survey.warnings), _("Postfix itself warns of it."), compare)
+    if observed.survey.swallowed:
+        return bad("\n".join(observed.survey.swallowed.values()), "", compare)
+    if observed.survey.warnings:
+        return bad("\n".join(observed.survey.warnings), _("Postfix itself warns of it."), compare)
     # Neither command tries a list: a name that is none shows at the first recipient.
-    refusal = scene.relay.refusal
-    if not scene.relay.banner or (refusal and " 4.3." in f" {refusal.text[:6]}"):
-        return bad(scene.relay.outcome(), "", compare)
+    refusal = observed.relay.refusal
+    if not observed.relay.banner or (refusal and " 4.3." in f" {refusal.text[:6]}"):
+        return bad(observed.relay.outcome(), "", compare)
     return good(
         _("postfix check: 0; postconf -n: no warning; port 25: {answer}").format(
-            answer=scene.relay.rcpt or scene.relay.refusal or scene.relay.banner
+            answer=observed.relay.rcpt or observed.relay.refusal or observed.relay.banner
         )
     )
 
@@ -63,9 +63,9 @@ def main_cf_valid(scene: Scene) -> Finding:
     f"{POSTCONF}#smtpd_sasl_auth_enable",
     up_to(Link.GREETS),
 )
-def auth_enabled(scene: Scene) -> Finding:
+def auth_enabled(observed: Observation) -> Finding:
     # What counts is what the submission service goes by, once there is one.
-    value = scene.survey.value("smtpd_sasl_auth_enable")
+    value = observed.survey.value("smtpd_sasl_auth_enable")
     if value == "yes":
         return good(f"smtpd_sasl_auth_enable = {value}")
     return bad(
@@ -81,13 +81,13 @@ def auth_enabled(scene: Scene) -> Finding:
     f"{POSTCONF}#smtpd_sasl_type",
     up_to(Link.LISTENS, 25),
 )
-def sasl_type_cyrus(scene: Scene) -> Finding:
-    value = scene.survey.value("smtpd_sasl_type")
+def sasl_type_cyrus(observed: Observation) -> Finding:
+    value = observed.survey.value("smtpd_sasl_type")
     if value == "cyrus":
         return good(f"smtpd_sasl_type = {value}")
     if not value:
         cause = _("Postfix cannot read its settings, so that this one is not known.")
-        return bad(scene.survey.services_error or "postconf smtpd_sasl_type: –", cause, "")
+        return bad(observed.survey.services_error or "postconf smtpd_sasl_type: –", cause, "")
     return bad(
         f"postconf smtpd_sasl_type: {value}",
         _("Another SASL is chosen: {value}.").format(value=value),
@@ -101,16 +101,16 @@ def sasl_type_cyrus(scene: Scene) -> Finding:
     f"{POSTCONF}#smtpd_relay_restrictions",
     (*up_to(Link.GREETS, 25), "open-relay"),
 )
-def strangers_refused(scene: Scene) -> Finding:
+def strangers_refused(observed: Observation) -> Finding:
     # A host that nobody trusts is asked: lists may refuse in more ways than can be read.
-    refusal = scene.strangers.refusal
-    if refusal and scene.strangers.mail and not refusal.text.startswith("4.3."):
+    refusal = observed.strangers.refusal
+    if refusal and observed.strangers.mail and not refusal.text.startswith("4.3."):
         return good(str(refusal))
     names = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
-    values = {name: scene.survey.main(name) for name in names}
-    is_open = scene.strangers.is_accepted
+    values = {name: observed.survey.main(name) for name in names}
+    is_open = observed.strangers.is_accepted
     return bad(
-        "\n".join([scene.strangers.outcome(), *(f"{n} = {v}" for n, v in values.items())]),
+        "\n".join([observed.strangers.outcome(), *(f"{n} = {v}" for n, v in values.items())]),
         _("A host that nobody trusts may relay: this is an open relay.") if is_open else "",
         _("End one of the lists with reject_unauth_destination."),
     )

@@ -8,7 +8,7 @@ from handson.diagnosis.chain import Link, up_to
 from handson.hosts import snapshot
 from handson.hosts.restore import put_back
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.mail.postfix import MASTER_CF, find_submission
 from handson.ui.view import View
 
@@ -28,7 +28,7 @@ class MasterCf(Step):
 
     def undo(self) -> list[View]:
         """Put master.cf back, so that nothing listens on port 587, and saslauthd as it was."""
-        server, postfix = self.hosts.server, self.scene().postfix
+        server, postfix = self.hosts.server, self.observe().postfix
         shown = put_back(server, MASTER_CF, mark="^(submission|587)[[:space:]]+inet")
         # A run that was killed may have put the file back and not come to the restart.
         is_stale = postfix.is_listening(587) and not find_submission(postfix.services())
@@ -49,14 +49,14 @@ class MasterCf(Step):
     MANUAL,
     up_to(Link.LISTENS),
 )
-def submission_defined(scene: Scene) -> Finding:
-    services, service = scene.survey.services, scene.survey.submission
+def submission_defined(observed: Observation) -> Finding:
+    services, service = observed.survey.services, observed.survey.submission
     if service:
         return good(f"{service.key} {service.command}")
     return bad(
         _("postconf -M: {names}").format(
             names=", ".join(key for key in services if "inet" in key)
-            or scene.survey.services_error
+            or observed.survey.services_error
             or _("nothing")
         ),
         _("No service of type inet is called submission or 587.") if services else "",
@@ -70,10 +70,10 @@ def submission_defined(scene: Scene) -> Finding:
     MANUAL,
     up_to(Link.LISTENS),
 )
-def submission_listens(scene: Scene) -> Finding:
-    if scene.survey.is_open(587):
-        return good("ss -lnt4: " + ", ".join(f"{one}:587" for one in scene.survey.sockets(587)))
-    ports = scene.survey.ports
+def submission_listens(observed: Observation) -> Finding:
+    if observed.survey.is_open(587):
+        return good("ss -lnt4: " + ", ".join(f"{one}:587" for one in observed.survey.sockets(587)))
+    ports = observed.survey.ports
     return bad(
         _("ss -lnt4, ports: {ports}").format(ports=", ".join(map(str, ports)) or "–"),
         "",
@@ -87,8 +87,8 @@ def submission_listens(scene: Scene) -> Finding:
     "https://www.postfix.org/postconf.5.html#permit_sasl_authenticated",
     up_to(Link.RESTRICTIONS),
 )
-def submission_needs_login(scene: Scene) -> Finding:
-    dialogue = scene.anonymous
+def submission_needs_login(observed: Observation) -> Finding:
+    dialogue = observed.anonymous
     if dialogue.is_open and dialogue.refusal and not dialogue.is_accepted:
         return good(str(dialogue.refusal))
     return bad(
@@ -99,12 +99,12 @@ def submission_needs_login(scene: Scene) -> Finding:
 
 
 @RULES.now("submission-offers-plain", _("Port 587 offers AUTH PLAIN."), README, up_to(Link.GREETS))
-def submission_offers_plain(scene: Scene) -> Finding:
-    offered = scene.submission.mechanisms
+def submission_offers_plain(observed: Observation) -> Finding:
+    offered = observed.submission.mechanisms
     if "PLAIN" in offered:
         return good(f"AUTH {' '.join(offered)}")
     return bad(
-        scene.submission.outcome(),
+        observed.submission.outcome(),
         "",
         "",
     )
@@ -116,9 +116,9 @@ def submission_offers_plain(scene: Scene) -> Finding:
     "https://www.postfix.org/SASL_README.html#server_cyrus_location",
     up_to(Link.GREETS),
 )
-def submission_offers_listed(scene: Scene) -> Finding:
-    offered = scene.submission.mechanisms
-    listed = scene.survey.mechanisms
+def submission_offers_listed(observed: Observation) -> Finding:
+    offered = observed.submission.mechanisms
+    listed = observed.survey.mechanisms
     extra = [one for one in offered if one.removesuffix("-PLUS") not in listed]
     if offered and not extra:
         return good(f"mech_list: {' '.join(listed)}")
@@ -139,8 +139,8 @@ def submission_offers_listed(scene: Scene) -> Finding:
     "https://www.rfc-editor.org/rfc/rfc4954",
     up_to(Link.LOGIN),
 )
-def login_works(scene: Scene) -> Finding:
-    dialogue = scene.submission
+def login_works(observed: Observation) -> Finding:
+    dialogue = observed.submission
     if dialogue.is_logged_in:
         return good(str(dialogue.auth))
     return bad(

@@ -6,7 +6,7 @@ from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
 from handson.hosts.restore import put_back, remove_new
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.ui.view import View
 
 RULES = Rules("configuration")
@@ -43,15 +43,15 @@ class SaslInstall(Step):
     "https://www.postfix.org/SASL_README.html#server_cyrus",
     ("no-mechanisms",),
 )
-def plain_plugin(scene: Scene) -> Finding:
-    found = scene.server.probe("find /usr/lib /usr/lib64 -name 'libplain.so*' 2>/dev/null")[1]
+def plain_plugin(observed: Observation) -> Finding:
+    found = observed.server.probe("find /usr/lib /usr/lib64 -name 'libplain.so*' 2>/dev/null")[1]
     files = found.split()
     if files:
         return good(files[0])
     return bad(
         _("no libplain.so under /usr/lib"),
         _("The package that carries PLAIN is missing; it is often only recommended."),
-        scene.server.fill("sudo {install} {sasl_packages}"),
+        observed.server.fill("sudo {install} {sasl_packages}"),
     )
 
 
@@ -60,14 +60,14 @@ def plain_plugin(scene: Scene) -> Finding:
     _("The program that keeps the password database is installed."),
     "https://www.cyrusimap.org/sasl/sasl/reference/manpages/saslpasswd2.html",
 )
-def saslpasswd2_there(scene: Scene) -> Finding:
+def saslpasswd2_there(observed: Observation) -> Finding:
     try:
-        return good(scene.server.facts.find_command("saslpasswd2"))
+        return good(observed.server.facts.find_command("saslpasswd2"))
     except ValueError:
         return bad(
             _("saslpasswd2 is not found"),
             _("The SASL package is not installed."),
-            scene.server.fill("sudo {install} {sasl_packages}"),
+            observed.server.fill("sudo {install} {sasl_packages}"),
         )
 
 
@@ -77,14 +77,14 @@ def saslpasswd2_there(scene: Scene) -> Finding:
     OPTIONS,
     ("smtpd-conf-syntax", "smtpd-conf-ignored", "saslauthd-denied", "saslauthd-absent"),
 )
-def password_check_auxprop(scene: Scene) -> Finding:
-    found = scene.configuration
+def password_check_auxprop(observed: Observation) -> Finding:
+    found = observed.configuration
     value = found.get("pwcheck_method", "")
     if "auxprop" in value.split():
         return good(f"pwcheck_method: {value}")
     if found and not value:
         return good(_("no pwcheck_method: by default it is auxprop"))
-    path = scene.server.system.smtpd_conf
+    path = observed.server.system.smtpd_conf
     return bad(
         f"{path}: pwcheck_method: {value or '–'}",
         _("The file asks another program.") if value else _("The file is empty, or not there."),
@@ -100,12 +100,12 @@ def password_check_auxprop(scene: Scene) -> Finding:
     OPTIONS,
     ("smtpd-conf-syntax", "smtpd-conf-ignored"),
 )
-def plain_offered(scene: Scene) -> Finding:
-    value = scene.configuration.get("mech_list", "")
+def plain_offered(observed: Observation) -> Finding:
+    value = observed.configuration.get("mech_list", "")
     if "PLAIN" in value.upper().split():
         return good(f"mech_list: {value}")
     return bad(
         f"mech_list: {value or '–'}",
         _("PLAIN is not in mech_list. Without a mech_list, all installed mechanisms are offered."),
-        _("Write “mech_list: PLAIN” into {path}.").format(path=scene.server.system.smtpd_conf),
+        _("Write “mech_list: PLAIN” into {path}.").format(path=observed.server.system.smtpd_conf),
     )

@@ -6,7 +6,7 @@ from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
 from handson.hosts import snapshot
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.ui.view import View
 
 RULES = Rules("survey", "sasldb")
@@ -25,12 +25,12 @@ class Sasldb(Step):
 
     def undo(self) -> list[View]:
         """Delete the user; sasldb as it was before, or gone."""
-        server, scene = self.hosts.server, self.scene()
-        database, login = scene.sasl.database, self.settings.login
-        if not scene.sasldb.exists:
+        server, observed = self.hosts.server, self.observe()
+        database, login = observed.sasl.database, self.settings.login
+        if not observed.sasldb.exists:
             return []
         shown: list[View] = []
-        users = scene.sasl.users()
+        users = observed.sasl.users()
         if login in users:
             delete = "sudo saslpasswd2 -d -f {database} -u {domain} {user}"
             shown.append(server.run(delete, database=database))
@@ -41,7 +41,7 @@ class Sasldb(Step):
         elif was_there and database == server.system.sasldb:
             record = f"{snapshot.FOLDER}/03_sasldb/sasldb"
             owner, mode = server.facts.file(record).content_string.split()
-            if scene.sasl.database_file().ownership != f"{owner} 0{mode}":
+            if observed.sasl.database_file().ownership != f"{owner} 0{mode}":
                 shown.append(
                     server.run(
                         "sudo chown {owner} {database}",
@@ -61,16 +61,16 @@ class Sasldb(Step):
     MANUAL,
     ("sasldb-missing", "sasldb-corrupt"),
 )
-def user_in_sasldb(scene: Scene) -> Finding:
-    users, wanted = scene.survey.users, scene.settings.login
+def user_in_sasldb(observed: Observation) -> Finding:
+    users, wanted = observed.survey.users, observed.settings.login
     if wanted in users:
         return good(wanted)
     return bad(
         _("{path} holds: {users}").format(
-            path=scene.survey.database, users=", ".join(users) or _("no user")
+            path=observed.survey.database, users=", ".join(users) or _("no user")
         ),
         _("The user was not created, or was created in another realm or another file."),
-        _create(scene),
+        _create(observed),
     )
 
 
@@ -80,11 +80,11 @@ def user_in_sasldb(scene: Scene) -> Finding:
     README,
     ("sasldb-missing", "sasldb-permission"),
 )
-def sasldb_readable(scene: Scene) -> Finding:
-    path, mode = scene.sasldb.path, scene.sasldb.ownership
-    if not scene.sasldb.exists:
-        return _missing(scene)
-    if scene.survey.can_read_database:
+def sasldb_readable(observed: Observation) -> Finding:
+    path, mode = observed.sasldb.path, observed.sasldb.ownership
+    if not observed.sasldb.exists:
+        return _missing(observed)
+    if observed.survey.can_read_database:
         return good(f"{path} {mode}")
     return bad(
         f"{path} {mode}",
@@ -99,11 +99,11 @@ def sasldb_readable(scene: Scene) -> Finding:
     README,
     ("sasldb-missing",),
 )
-def sasldb_private(scene: Scene) -> Finding:
-    path, mode = scene.sasldb.path, scene.sasldb.ownership
-    if not scene.sasldb.exists:
-        return _missing(scene)
-    if not scene.sasldb.is_world_readable:
+def sasldb_private(observed: Observation) -> Finding:
+    path, mode = observed.sasldb.path, observed.sasldb.ownership
+    if not observed.sasldb.exists:
+        return _missing(observed)
+    if not observed.sasldb.is_world_readable:
         return good(f"{path} {mode}")
     return bad(
         f"{path} {mode}",
@@ -112,15 +112,15 @@ def sasldb_private(scene: Scene) -> Finding:
     )
 
 
-def _missing(scene: Scene) -> Finding:
+def _missing(observed: Observation) -> Finding:
     return bad(
-        _("{path} is not there").format(path=scene.survey.database),
+        _("{path} is not there").format(path=observed.survey.database),
         _("saslpasswd2 has not created it, or created it at another path."),
-        _create(scene),
+        _create(observed),
     )
 
 
-def _create(scene: Scene) -> str:
-    return scene.server.fill(
-        "sudo saslpasswd2 -c -f {database} -u {domain} {user}", database=scene.survey.database
+def _create(observed: Observation) -> str:
+    return observed.server.fill(
+        "sudo saslpasswd2 -c -f {database} -u {domain} {user}", database=observed.survey.database
     )

@@ -10,7 +10,7 @@ from handson.course.step import Step
 from handson.diagnosis.chain import Link, up_to
 from handson.errors import NotHere
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.ui.choice import Choice, Option
 from handson.ui.view import Note, Terminal, View
 
@@ -105,11 +105,11 @@ class SecurityGroup(Step):
     "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html",
     ("port-closed",),
 )
-def submission_allowed(scene: Scene) -> Finding:
-    rules = scene.cloud.rules(scene.cloud.names.server_group)
+def submission_allowed(observed: Observation) -> Finding:
+    rules = observed.cloud.rules(observed.cloud.names.server_group)
     for rule in rules:
-        from_client = rule.source == scene.cloud.names.client_group or covers(
-            rule.source, scene.settings.client_ip
+        from_client = rule.source == observed.cloud.names.client_group or covers(
+            rule.source, observed.settings.client_ip
         )
         if rule.opens(587) and from_client:
             return good(f"{rule.port} ← {rule.source}")
@@ -128,8 +128,8 @@ def submission_allowed(scene: Scene) -> Finding:
     "https://www.rfc-editor.org/rfc/rfc6409",
     up_to(Link.PACKET),
 )
-def submission_answers(scene: Scene) -> Finding:
-    dialogue = scene.anonymous
+def submission_answers(observed: Observation) -> Finding:
+    dialogue = observed.anonymous
     if dialogue.connected in ("open", "refused"):
         return good(dialogue.connected)
     return bad(

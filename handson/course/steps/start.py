@@ -16,7 +16,7 @@ from handson.errors import NotHere
 from handson.hosts.inventory import wait_until_ready
 from handson.hosts.ssh import way_to
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.settings import check_apart
 from handson.ui.form import SettingsForm
 from handson.ui.progress import progress
@@ -180,8 +180,8 @@ def _in_url(place: Place) -> str:
     _("The server runs and answers over ssh with the host key that was pinned."),
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/connect-linux-inst-ssh.html",
 )
-def server_answers(scene: Scene) -> Finding:
-    return good(scene.server.system.name)
+def server_answers(observed: Observation) -> Finding:
+    return good(observed.server.system.name)
 
 
 @RULES.now(
@@ -189,8 +189,8 @@ def server_answers(scene: Scene) -> Finding:
     _("The client answers; with no public address, through the server as its bastion."),
     "https://man.openbsd.org/ssh#J",
 )
-def client_answers(scene: Scene) -> Finding:
-    return good(scene.client.system.name)
+def client_answers(observed: Observation) -> Finding:
+    return good(observed.client.system.name)
 
 
 @RULES.now(
@@ -199,8 +199,8 @@ def client_answers(scene: Scene) -> Finding:
     "https://www.postfix.org/BASIC_CONFIGURATION_README.html",
     up_to(Link.GREETS, 25),
 )
-def relay_answers(scene: Scene) -> Finding:
-    dialogue = scene.relay
+def relay_answers(observed: Observation) -> Finding:
+    dialogue = observed.relay
     if dialogue.banner:
         return good(str(dialogue.banner))
     return bad(
@@ -216,13 +216,13 @@ def relay_answers(scene: Scene) -> Finding:
     "https://www.postfix.org/postconf.5.html#mynetworks",
     LOG,
 )
-def relayed_without_login(scene: Scene) -> Finding:
-    here = f"[{scene.settings.client_ip}]"
-    for message in scene.messages:
+def relayed_without_login(observed: Observation) -> Finding:
+    here = f"[{observed.settings.client_ip}]"
+    for message in observed.messages:
         if here in message.client and not message.sasl_username and message.deliveries:
             return good(f"{message.queue_id} {message.deliveries[-1].status}")
     return bad(
-        _("no such message in {log}").format(log=scene.server.system.log_source),
+        _("no such message in {log}").format(log=observed.server.system.log_source),
         "",
         _("Run the cells above: they send one."),
     )

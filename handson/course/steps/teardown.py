@@ -5,7 +5,7 @@ from __future__ import annotations
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
 from handson.i18n import _
-from handson.mail.observation import Scene
+from handson.mail.observation import Observation
 from handson.ui.view import View
 
 RULES = Rules()
@@ -30,8 +30,8 @@ class Teardown(Step):
     _("No stack of the course is left."),
     "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacks.html",
 )
-def stacks_deleted(scene: Scene) -> Finding:
-    names = [stack.name for stack in scene.cloud.stacks()]
+def stacks_deleted(observed: Observation) -> Finding:
+    names = [stack.name for stack in observed.cloud.stacks()]
     if not names:
         return good(_("none"))
     return bad(
@@ -46,8 +46,8 @@ def stacks_deleted(scene: Scene) -> Finding:
     _("No resource with the course's tag is left in the region."),
     "https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html",
 )
-def nothing_left(scene: Scene) -> Finding:
-    left = scene.cloud.left_over()
+def nothing_left(observed: Observation) -> Finding:
+    left = observed.cloud.left_over()
     if not left:
         return good(_("none"))
     return bad(

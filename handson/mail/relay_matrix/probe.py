@@ -45,7 +45,7 @@ ORDER = ("right", "none", "wrong", "bare")
 
 
 class Ground(Protocol):
-    """Where the matrix is tried: a step or a scene."""
+    """Where the matrix is tried: a step or an observation."""
 
     @property
     def settings(self) -> Settings: ...

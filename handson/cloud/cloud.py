@@ -15,7 +15,7 @@ from handson.cloud import leftovers, security_groups
 from handson.cloud.client import Aws, NoAws, Refused
 from handson.cloud.leftovers import Resource
 from handson.cloud.names import PROJECT, Names
-from handson.cloud.security_groups import Rule, SecurityGroups
+from handson.cloud.security_groups import GroupRule, SecurityGroups
 from handson.cloud.stacks import Say, Stack, StackPlan, Stacks, plan
 from handson.errors import CloudError, NotHere
 from handson.i18n import _
@@ -24,7 +24,7 @@ from handson.settings import Settings
 from handson.ui.progress import progress
 from handson.ui.view import Note, Table, View
 
-__all__ = ["Cloud", "Instance", "Resource", "Rule", "Stack", "StackPlan", "plan"]
+__all__ = ["Cloud", "GroupRule", "Instance", "Resource", "Stack", "StackPlan", "plan"]
 
 KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 KEYS_END = "-----END SSH HOST KEY KEYS-----"
@@ -192,7 +192,7 @@ class Cloud:
 
     # --- the server's firewall ---
 
-    def rules(self, group_name: str = "") -> list[Rule]:
+    def rules(self, group_name: str = "") -> list[GroupRule]:
         """Return the rules of a security group; of the server's, when none is named."""
         return self._groups.rules(group_name or self.names.server_group)
 

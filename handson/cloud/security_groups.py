@@ -15,7 +15,7 @@ from handson.ui.view import Table
 
 
 @dataclass(frozen=True)
-class Rule:
+class GroupRule:
     """One rule: `port` is '587', '1000-2000' or 'all'; `source` a CIDR or a group.
 
     `direction` is 'inbound' or 'outbound'; an outbound rule's `source` is where it lets the
@@ -39,7 +39,7 @@ class Rule:
     def opens(self, port: int) -> bool:
         """Return whether the rule lets TCP in at that port.
 
-        >>> Rule("inbound", "tcp", "500-600", "10.87.0.0/16", "").opens(587)
+        >>> GroupRule("inbound", "tcp", "500-600", "10.87.0.0/16", "").opens(587)
         True
         """
         return self.is_inbound and self._holds(port)
@@ -91,7 +91,7 @@ class SecurityGroups:
             _("Make the stacks first: run the notebook 00_start."),
         )
 
-    def rules(self, name: str) -> list[Rule]:
+    def rules(self, name: str) -> list[GroupRule]:
         """Return a group's rules, the inbound ones first, by port."""
         names = {group["GroupId"]: group["GroupName"] for group in self._all()}
         group = self.find(name)
@@ -117,7 +117,7 @@ class SecurityGroups:
     def close(self, name: str, port: int, source: str) -> bool:
         """Take the rule for just that port and source away; False when there is none.
 
-        `source` may be a group's name, as a `Rule` has it.
+        `source` may be a group's name, as a `GroupRule` has it.
         """
         if "/" not in source and not source.startswith("sg-"):
             source = str(self.find(source)["GroupId"])
@@ -144,7 +144,7 @@ class SecurityGroups:
         self.aws.call("ec2", operation, GroupId=group["GroupId"], IpPermissions=[permission])
 
 
-def rules_table(rules: list[Rule], title: str) -> Table:
+def rules_table(rules: list[GroupRule], title: str) -> Table:
     """Return the rules as the console shows them; one that lets the world in is marked."""
     words = {"inbound": _("inbound"), "outbound": _("outbound"), "all": _("all")}
     return Table(
@@ -158,7 +158,7 @@ def rules_table(rules: list[Rule], title: str) -> Table:
 
 def _rules(
     direction: str, permissions: list[dict[str, Any]], names: dict[str, str]
-) -> Iterator[Rule]:
+) -> Iterator[GroupRule]:
     for permission in sorted(permissions, key=lambda p: p.get("FromPort", -1)):
         first, last = permission.get("FromPort"), permission.get("ToPort")
         protocol = permission["IpProtocol"]
@@ -168,7 +168,7 @@ def _rules(
             port = str(first) if first == last else f"{first}-{last}"
         for peer in _peers(permission):
             source = next(peer[key] for key in PEER_KEYS if key in peer)
-            yield Rule(
+            yield GroupRule(
                 direction,
                 "all" if protocol == "-1" else protocol,
                 port,

@@ -14,7 +14,7 @@ from contextlib import suppress
 import paramiko
 from fabric import Config, Connection
 
-from handson.cloud.targets import Place
+from handson.cloud.targets import Endpoint
 from handson.errors import HostUnreachable
 from handson.hosts.host import BROKEN, BulkRemote, closed
 from handson.i18n import _
@@ -36,7 +36,7 @@ class Connections:
         self._is_closed = False
         self._lock = threading.Lock()
 
-    def open(self, place: Place, gateway: Connection | None = None) -> Connection:
+    def open(self, place: Endpoint, gateway: Connection | None = None) -> Connection:
         """Open a connection, through another one when given; raise HostUnreachable otherwise."""
         connection = Connection(
             place.address,
@@ -104,7 +104,7 @@ class Connections:
         if self._is_closed:
             raise ConnectionAbortedError
 
-    def _call(self, place: Place) -> socket.socket:
+    def _call(self, place: Endpoint) -> socket.socket:
         """Return a TCP connection; raise OSError where there is no answer, or no time for one."""
         line = socket.socket()
         try:
@@ -135,7 +135,7 @@ class Connections:
         raise TimeoutError("timed out")
 
 
-def unreachable(place: Place, error: Exception) -> HostUnreachable:
+def unreachable(place: Endpoint, error: Exception) -> HostUnreachable:
     """Return the error for a host that does not answer over ssh."""
     name = place.name or place.address
     if isinstance(error, paramiko.BadHostKeyException):

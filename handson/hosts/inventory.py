@@ -13,7 +13,7 @@ from functools import cached_property
 from fabric import Connection
 
 from handson.cloud.cloud import Cloud
-from handson.cloud.targets import Place, Target
+from handson.cloud.targets import Endpoint, Target
 from handson.errors import HandsonError
 from handson.hosts.connections import Connections
 from handson.hosts.host import Host
@@ -114,7 +114,7 @@ class Hosts:
         before = getattr(self, place.behind).connection if place.behind else self.gateway()
         return self.connections.open(place, before)
 
-    def place(self, name: str) -> Place:
+    def place(self, name: str) -> Endpoint:
         """Return where a host of the course is; raise HostUnreachable when it is not there."""
         return self.target.place(name, self.cloud)
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from handson import private_file
 from handson.cloud.cloud import Cloud
-from handson.cloud.targets import Place, Target, of
+from handson.cloud.targets import Endpoint, Target, of
 from handson.errors import HandsonError
 from handson.hosts.inventory import Hosts
 from handson.i18n import _
 from handson.workspace import Workspace
 
 
-def ssh_config(places: Mapping[str, tuple[Place, str]], key: Path, known_hosts: Path) -> str:
+def ssh_config(places: Mapping[str, tuple[Endpoint, str]], key: Path, known_hosts: Path) -> str:
     """Return a configuration for ssh(1): each name with its place and the name before it.
 
     Only the keys in `known_hosts` count, nothing of the user's own settings does.
@@ -44,7 +44,7 @@ def ssh_config(places: Mapping[str, tuple[Place, str]], key: Path, known_hosts: 
     return "\n".join([*blocks, common])
 
 
-def known_hosts(places: Mapping[str, tuple[Place, str]]) -> str:
+def known_hosts(places: Mapping[str, tuple[Endpoint, str]]) -> str:
     """Return the pinned host keys in the format of sshd(8)'s known_hosts file."""
     return "".join(
         f"{_alias(name)} {key}\n"
@@ -53,9 +53,9 @@ def known_hosts(places: Mapping[str, tuple[Place, str]]) -> str:
     )
 
 
-def way_to(name: str, target: Target, hosts: Hosts) -> dict[str, tuple[Place, str]]:
+def way_to(name: str, target: Target, hosts: Hosts) -> dict[str, tuple[Endpoint, str]]:
     """Return the places on the way to a host, each with the name of the one before it."""
-    places: dict[str, tuple[Place, str]] = {}
+    places: dict[str, tuple[Endpoint, str]] = {}
     first = ""
     if target.jump:
         places["pc"] = (target.jump, "")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from handson.lab.firewall import Policy, Rule
+from handson.lab.firewall import FirewallRule, Policy
 from handson.lab.state import BOOKS, write_private
 
 KEPT: tuple[Literal["ec2", "cloudformation"], ...] = ("ec2", "cloudformation")
@@ -89,12 +89,12 @@ def _groups(instance: Any) -> list[Any]:
     return [found[key] for key in sorted(found)]
 
 
-def _rule(rule: Any, members: dict[str, list[str]]) -> Rule:
+def _rule(rule: Any, members: dict[str, list[str]]) -> FirewallRule:
     if rule.cidr_ipv4:
         peers = [rule.cidr_ipv4]
     else:
         peers = members.get((rule.source_group or {}).get("GroupId", ""), [])
-    return Rule(rule.ip_protocol, rule.from_port, rule.to_port, tuple(sorted(peers)))
+    return FirewallRule(rule.ip_protocol, rule.from_port, rule.to_port, tuple(sorted(peers)))
 
 
 def name(instance: Any) -> str:

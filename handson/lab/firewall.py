@@ -14,7 +14,7 @@ TABLE = "inet lab"
 
 
 @dataclass(frozen=True)
-class Rule:
+class FirewallRule:
     """A rule of a security group.
 
     `protocol` is 'tcp', 'udp', 'icmp' or '-1' (all); ports are inclusive; `peers` are
@@ -31,11 +31,11 @@ class Rule:
 class Policy:
     """What the security groups of one host let in and out, taken together."""
 
-    ingress: tuple[Rule, ...]
-    egress: tuple[Rule, ...]
+    ingress: tuple[FirewallRule, ...]
+    egress: tuple[FirewallRule, ...]
 
 
-EVERYTHING = (Rule("-1", None, None, ("0.0.0.0/0",)),)
+EVERYTHING = (FirewallRule("-1", None, None, ("0.0.0.0/0",)),)
 OPEN = Policy(EVERYTHING, EVERYTHING)
 
 
@@ -48,7 +48,7 @@ def render(policy: Policy, inside: Iterable[str], always_out: Iterable[str] = ()
     `always_out` are addresses that no rule closes: EC2's resolver is such a one.
 
     >>> "tcp dport 25 ip saddr 10.0.0.0/16 accept" in render(
-    ...     Policy((Rule("tcp", 25, 25, ("10.0.0.0/16",)),), ()), ["10.0.0.0/16"])
+    ...     Policy((FirewallRule("tcp", 25, 25, ("10.0.0.0/16",)),), ()), ["10.0.0.0/16"])
     True
     """
     networks = [ipaddress.IPv4Network(cidr) for cidr in inside]
@@ -92,7 +92,7 @@ def _chain(hook: str, loopback: list[str], first: list[str], rules: list[str]) -
     return [f"  chain {hook} {{", *[f"    {line}" for line in lines], "  }"]
 
 
-def _lines(rules: Iterable[Rule], side: str) -> list[str]:
+def _lines(rules: Iterable[FirewallRule], side: str) -> list[str]:
     lines = []
     for rule in rules:
         for peer in rule.peers:

@@ -13,7 +13,7 @@ from handson.i18n import _
 from handson.lab import network
 from handson.lab.container import File, is_whole
 from handson.lab.engine import Engine
-from handson.lab.firewall import EVERYTHING, OPEN, Policy, Rule, render
+from handson.lab.firewall import EVERYTHING, OPEN, FirewallRule, Policy, render
 from handson.polling import patience
 
 HOSTS = ("pc", "mailbox", "resolver")
@@ -73,8 +73,8 @@ class Internet:
             (engine.full(NETWORK), network.address(self.cidr, network.PC)),
         ]
         # In the network that publishes its port the machine is a neighbour: there, ssh alone.
-        neighbours = Rule("-1", None, None, (self.cidr, self.vpc_cidr))
-        ssh = Rule("tcp", 22, 22, ("0.0.0.0/0",))
+        neighbours = FirewallRule("-1", None, None, (self.cidr, self.vpc_cidr))
+        ssh = FirewallRule("tcp", 22, 22, ("0.0.0.0/0",))
         policy = Policy((neighbours, ssh), EVERYTHING)
         host = self._have(engine, host, "pc", places, policy, files=[self._key], publish=22)
         self._settle(engine, host)

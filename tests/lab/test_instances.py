@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from looking import connect
 
 from handson.cloud.cloud import Cloud
-from handson.cloud.targets import Place
+from handson.cloud.targets import Endpoint
 from handson.course.step import Step
 from handson.errors import StackFailed
 from handson.hosts.connections import Connections
@@ -93,7 +93,7 @@ def login(step: Step, ec2: Any, third: str, pc: Host) -> Iterator[Callable[[], H
 
     def log_in() -> Host:
         address = describe(ec2, third)["PublicIpAddress"]
-        place = Place(address, 22, "admin", tuple(step.cloud.host_keys(third)))
+        place = Endpoint(address, 22, "admin", tuple(step.cloud.host_keys(third)))
         host = Host("third", lambda: Connections(step.workspace).open(place, pc.connection))
         opened.append(host)
         return host

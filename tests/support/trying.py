@@ -9,8 +9,8 @@ from handson.mail.relay_matrix.expected import (
     PORTS,
     RECIPIENTS,
     Cell,
-    Facts,
     Origin,
+    ServerFacts,
     expect,
     ports_of,
 )
@@ -76,7 +76,7 @@ def dialogue(
 
 def tried(
     stage: str,
-    facts: Facts,
+    facts: ServerFacts,
     origin: Origin,
     port: int,
     login: str,
@@ -96,7 +96,7 @@ RESULTS |= {"no AUTH": "no AUTH offered", "no answer": "no answer"}
 RESULTS |= {"connection refused": "connection refused"}
 
 
-def matrix(stage: str, facts: Facts, **others: str) -> Matrix:
+def matrix(stage: str, facts: ServerFacts, **others: str) -> Matrix:
     """Return the matrix in which all came out as expected, but `others`.
 
     These are named such as `client_25_none_outside="relays"`.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handson.cloud.cloud import Cloud, Resource, Rule, keys_in_console
+from handson.cloud.cloud import Cloud, GroupRule, Resource, keys_in_console
 from handson.cloud.leftovers import table
 from handson.cloud.stacks import TEMPLATES, plan
 from handson.errors import CloudError, InvalidInput, StackFailed
@@ -59,9 +59,9 @@ def test_no_instance_of_that_name(built: Built) -> None:
 def test_rules_at_the_start(built: Built) -> None:
     cloud, _said = built
     assert cloud.rules() == [
-        Rule("inbound", "tcp", "22", "203.0.113.5/32", "SSH from the learner"),
-        Rule("inbound", "tcp", "25", "10.87.0.0/16", "SMTP from the VPC"),
-        Rule("outbound", "all", "all", "0.0.0.0/0", "Anywhere"),
+        GroupRule("inbound", "tcp", "22", "203.0.113.5/32", "SSH from the learner"),
+        GroupRule("inbound", "tcp", "25", "10.87.0.0/16", "SMTP from the VPC"),
+        GroupRule("outbound", "all", "all", "0.0.0.0/0", "Anywhere"),
     ]
     ssh = cloud.rules(cloud.names.client_group)[0]
     assert (ssh.port, ssh.source) == ("22", "sg_20250101-smtp-handson-smtp-server")
@@ -71,7 +71,7 @@ def test_a_port_is_opened_and_closed_once(built: Built) -> None:
     cloud, _said = built
     assert cloud.open_port(587, "0.0.0.0/0", "submission")
     assert not cloud.open_port(587, "0.0.0.0/0", "submission")
-    assert Rule("inbound", "tcp", "587", "0.0.0.0/0", "submission") in cloud.rules()
+    assert GroupRule("inbound", "tcp", "587", "0.0.0.0/0", "submission") in cloud.rules()
     assert cloud.rules_table.tones == ["", "", "warn", ""]
     assert cloud.close_port(587, "0.0.0.0/0")
     assert not cloud.close_port(587, "0.0.0.0/0")

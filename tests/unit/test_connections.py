@@ -18,7 +18,7 @@ import pytest
 from ssh_server import ssh_server
 from waiting import wait_until
 
-from handson.cloud.targets import Place
+from handson.cloud.targets import Endpoint
 from handson.cloud.targets.lab import LabTarget
 from handson.course import progress
 from handson.course.begin import begin
@@ -43,7 +43,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(params=["never speaks", "never accepts"])
-def silent(request: pytest.FixtureRequest) -> Iterator[Place]:
+def silent(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """A place that answers nobody."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
@@ -55,10 +55,10 @@ def silent(request: pytest.FixtureRequest) -> Iterator[Place]:
                 waiting = stack.enter_context(socket.socket())
                 waiting.setblocking(False)
                 waiting.connect_ex(address)
-        yield Place("127.0.0.1", address[1], "admin", KEYS)
+        yield Endpoint("127.0.0.1", address[1], "admin", KEYS)
 
 
-def lines_to(place: Place) -> int:
+def lines_to(place: Endpoint) -> int:
     """Return how many TCP connections of this process lead there, or are on the way."""
     lines = psutil.Process().net_connections("tcp4")
     return sum(bool(line.raddr) and line.raddr.port == place.port for line in lines)
@@ -76,7 +76,7 @@ def ended(
         return future.exception(PROMPTLY)
 
 
-def test_whoever_connects_is_told_at_once(silent: Place, workspace: Workspace) -> None:
+def test_whoever_connects_is_told_at_once(silent: Endpoint, workspace: Workspace) -> None:
     connections, before = Connections(workspace), lines_to(silent)
     error = ended(
         lambda: connections.open(silent), lambda: lines_to(silent) > before, connections.close
@@ -85,7 +85,7 @@ def test_whoever_connects_is_told_at_once(silent: Place, workspace: Workspace) -
     assert lines_to(silent) == before
 
 
-def test_what_is_closed_opens_nothing_more(silent: Place, workspace: Workspace) -> None:
+def test_what_is_closed_opens_nothing_more(silent: Endpoint, workspace: Workspace) -> None:
     connections = Connections(workspace)
     connections.close()
     with pytest.raises(HostUnreachable, match="was closed"):
@@ -135,10 +135,10 @@ def login() -> Login:
 
 
 @pytest.fixture
-def endless(login: Login) -> Iterator[Place]:
+def endless(login: Login) -> Iterator[Endpoint]:
     """A place to log in to, whose commands do not end."""
     with ssh_server(KEY, login) as port:
-        yield Place("127.0.0.1", port, "admin", KEYS)
+        yield Endpoint("127.0.0.1", port, "admin", KEYS)
 
 
 class Wire:
@@ -151,8 +151,8 @@ class Wire:
         self.threads = [threading.Thread(target=self._serve)]
         self.threads[0].start()
 
-    def __enter__(self) -> Place:
-        return Place("127.0.0.1", self.listener.getsockname()[1], "admin", KEYS)
+    def __enter__(self) -> Endpoint:
+        return Endpoint("127.0.0.1", self.listener.getsockname()[1], "admin", KEYS)
 
     def __exit__(self, *_error: object) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -190,7 +190,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_command_without_an_end_on_a_host_that_answers(
-    endless: Place, workspace: Workspace
+    endless: Endpoint, workspace: Workspace
 ) -> None:
     host = Host("meadow", lambda: Connections(workspace).open(endless))
     with closing(host), pytest.raises(CommandFailed) as caught:
@@ -201,7 +201,7 @@ def test_a_command_without_an_end_on_a_host_that_answers(
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("moment", ["before a command", "in the middle of it"])
 def test_the_network_is_cut(
-    moment: str, endless: Place, login: Login, workspace: Workspace
+    moment: str, endless: Endpoint, login: Login, workspace: Workspace
 ) -> None:
     wire = Wire(endless.port)
     with wire as place, closing(Host("meadow", lambda: Connections(workspace).open(place))) as host:
@@ -230,16 +230,16 @@ def test_the_network_is_cut(
 class Meadow(LabTarget):
     """A lab whose way in is a place of the test's."""
 
-    jump: Place | None = None
+    jump: Endpoint | None = None
 
 
-def meadow(place: Place, workspace: Workspace) -> Meadow:
+def meadow(place: Endpoint, workspace: Workspace) -> Meadow:
     found = Meadow(workspace, Settings())
     found.jump = place
     return found
 
 
-def with_jump(place: Place, workspace: Workspace) -> Step:
+def with_jump(place: Endpoint, workspace: Workspace) -> Step:
     """A step in a lab whose way in is that place."""
     step = begin("01_security_group", workspace)
     step.target = meadow(place, workspace)
@@ -253,7 +253,7 @@ def with_jump(place: Place, workspace: Workspace) -> Step:
 
 @pytest.mark.parametrize("how", ["hosts", "host"])
 def test_whoever_runs_a_command_is_told_at_once(
-    endless: Place, login: Login, workspace: Workspace, how: str
+    endless: Endpoint, login: Login, workspace: Workspace, how: str
 ) -> None:
     hosts: Hosts = with_jump(endless, workspace).hosts
     pc = hosts.internet
@@ -269,7 +269,7 @@ def test_whoever_runs_a_command_is_told_at_once(
     hosts.close()
 
 
-def test_the_way_in_is_shared(endless: Place, workspace: Workspace) -> None:
+def test_the_way_in_is_shared(endless: Endpoint, workspace: Workspace) -> None:
     hosts = with_jump(endless, workspace).hosts
     assert isinstance(hosts.internet, Host)
     assert hosts.gateway() is hosts.internet.connection
@@ -285,7 +285,7 @@ def connected() -> set[threading.Thread]:
 
 
 def test_a_header_ends_its_look_at_hosts_that_do_not_answer(
-    silent: Place, workspace: Workspace, capfd: pytest.CaptureFixture[str]
+    silent: Endpoint, workspace: Workspace, capfd: pytest.CaptureFixture[str]
 ) -> None:
     step = with_jump(silent, workspace)
     workspace.record("00_start", {"passed": True, "checks": []})
@@ -299,7 +299,7 @@ def test_a_header_ends_its_look_at_hosts_that_do_not_answer(
 
 
 def test_after_a_look_that_was_ended_the_step_connects_anew(
-    silent: Place, endless: Place, workspace: Workspace
+    silent: Endpoint, endless: Endpoint, workspace: Workspace
 ) -> None:
     step = with_jump(silent, workspace)
     workspace.record("00_start", {"passed": True, "checks": []})
@@ -310,7 +310,7 @@ def test_after_a_look_that_was_ended_the_step_connects_anew(
 
 
 def test_what_a_look_has_opened_is_kept_for_the_step(
-    endless: Place, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    endless: Endpoint, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Any] = []
 
@@ -347,8 +347,8 @@ def test_an_error_in_a_look_is_no_learners(
 
 
 def test_a_place_says_which_host_it_is_and_what_to_do() -> None:
-    place = Place("127.0.0.1", 1, "admin", KEYS, "pc", "`handson up` brings it back.")
+    place = Endpoint("127.0.0.1", 1, "admin", KEYS, "pc", "`handson up` brings it back.")
     error = unreachable(place, ConnectionRefusedError("refused"))
     assert error.what == "pc does not answer over ssh (refused)."
     assert error.cure == "`handson up` brings it back."
-    assert "security group" in unreachable(Place("192.0.2.1", 22, "admin", KEYS), OSError()).cure
+    assert "security group" in unreachable(Endpoint("192.0.2.1", 22, "admin", KEYS), OSError()).cure

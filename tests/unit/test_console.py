@@ -10,7 +10,7 @@ from rich.console import Console
 
 from handson.course.outline import steps
 from handson.course.run.console import Show, failure, proven, summary
-from handson.course.run.result import Fault, Record
+from handson.course.run.result import NotebookFailure, Record
 
 STEPS = steps()
 
@@ -21,7 +21,7 @@ def console(file: io.StringIO, terminal: bool) -> Console:
     )
 
 
-def record(ok: bool = True, fault: Fault | None = None) -> Record:
+def record(ok: bool = True, fault: NotebookFailure | None = None) -> Record:
     check = {"id": "a", "sentence": "The [bold] port :warning: is open.", "ok": ok}
     return Record(STEPS[0], Path("runs/x/00_start.ipynb"), 2.0, fault, (check,))
 
@@ -59,12 +59,12 @@ def test_what_was_not_proven_is_in_the_table_too() -> None:
     rows = proven([record(ok=False)])
     assert rows[0] == ["✘", "00_start", "The [bold] port :warning: is open."]
     assert [row[:2] for row in rows[1:]] == [["–", step.slug] for step in STEPS[1:]]
-    rows = proven([record(fault=Fault(3, "E", "broke"))])
+    rows = proven([record(fault=NotebookFailure(3, "E", "broke"))])
     assert rows[1] == ["✘", "00_start", "The notebook did not get to its end."]
 
 
 def test_a_failure_names_notebook_cell_and_file() -> None:
-    assert failure(record(fault=Fault(3, "E", "It broke.\n→ Mend it."))).splitlines() == [
+    assert failure(record(fault=NotebookFailure(3, "E", "It broke.\n→ Mend it."))).splitlines() == [
         "✘ 00_start, cell 3: E",
         "  It broke.",
         "  → Mend it.",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from recorded import Recorded
 
-from handson.cloud.security_groups import Rule
+from handson.cloud.security_groups import GroupRule
 from handson.course import checks
 from handson.course.checks import Finding
 from handson.diagnosis.chain import CAUSES, cause, diagnose, reach
@@ -69,8 +69,8 @@ class Server(Recorded):
 
 REJECTED = Reply(554, "5.7.1 <unknown[10.87.3.20]>: Client host rejected: Access denied")
 RULES = {
-    "server": [Rule("inbound", "tcp", "587", SETTINGS.vpc_cidr, "")],
-    "client": [Rule("outbound", "all", "all", "0.0.0.0/0", "")],
+    "server": [GroupRule("inbound", "tcp", "587", SETTINGS.vpc_cidr, "")],
+    "client": [GroupRule("outbound", "all", "all", "0.0.0.0/0", "")],
 }
 
 
@@ -101,7 +101,7 @@ def observed(
     mailrc: Mailrc | None = None,
     anonymous: Dialogue | None = None,
     strangers: Dialogue | None = None,
-    rules: dict[str, list[Rule]] | None = None,
+    rules: dict[str, list[GroupRule]] | None = None,
     relay: Dialogue | None = None,
     clock: str = "2026-11-24T03:09:30+00:00",
     **sections: str,

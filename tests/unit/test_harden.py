@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from trying import CLIENT, dialogue
 
-from handson.cloud.security_groups import Rule
+from handson.cloud.security_groups import GroupRule
 from handson.course.checks import Finding
 from handson.course.steps import harden
 from handson.mail.hardening import Hardening, answer_to, take
@@ -79,7 +79,9 @@ def observed(**other: Any) -> Any:
         hardening=Hardening(**found),
         certificate="PEM",
         server=SimpleNamespace(probe=lambda command, stdin: (0, known["certificate"]), read=read),
-        cloud=SimpleNamespace(rules=lambda: [Rule("inbound", "tcp", "465", known["rule"], "")]),
+        cloud=SimpleNamespace(
+            rules=lambda: [GroupRule("inbound", "tcp", "465", known["rule"], "")]
+        ),
         survey=SimpleNamespace(
             services=read_services(known["services"]), mynetworks=known["mynetworks"]
         ),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from trying import CLIENT, dialogue
 
-from handson.cloud.security_groups import Rule
+from handson.cloud.security_groups import GroupRule
 from handson.course.live_topology import login_way, relay_way, ways
 from handson.diagnosis import verdict
 from handson.diagnosis.cause import Link
@@ -145,10 +145,10 @@ def test_port_465_is_drawn_once_it_is_opened(opens: bool) -> None:
 def test_port_465_is_opened_by_the_security_group_or_where_there_is_none_by_the_server(
     opens: bool | None, listens: bool, is_opened: bool
 ) -> None:
-    def rules(group: str) -> list[Rule]:
+    def rules(group: str) -> list[GroupRule]:
         if opens is None:
             raise NotHere("there is no AWS")
-        return [Rule("inbound", "tcp", "465" if opens else "587", "10.87.3.20/32", "")]
+        return [GroupRule("inbound", "tcp", "465" if opens else "587", "10.87.3.20/32", "")]
 
     cloud: Any = SimpleNamespace(rules=rules, names=SimpleNamespace(server_group="server"))
     hosts: Any = None

@@ -10,7 +10,7 @@ import pytest
 from recorded import Recorded
 
 from handson.cloud.names import Names
-from handson.cloud.security_groups import Rule
+from handson.cloud.security_groups import GroupRule
 from handson.errors import HostUnreachable, InvalidInput
 from handson.mail.relay_matrix.expected import LOGINS, PORTS, RECIPIENTS, Origin
 from handson.mail.relay_matrix.probe import (
@@ -45,8 +45,8 @@ class Sky:
     public_ip: str = "203.0.113.10"
     names: Names = field(default_factory=lambda: Names("20250101"))
 
-    def rules(self) -> list[Rule]:
-        return [Rule("inbound", "tcp", port, at, "") for port, at in self.sources.items()]
+    def rules(self) -> list[GroupRule]:
+        return [GroupRule("inbound", "tcp", port, at, "") for port, at in self.sources.items()]
 
     def instance(self, name: str) -> Any:
         return SimpleNamespace(public_ip=self.public_ip) if self.public_ip else None

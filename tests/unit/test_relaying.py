@@ -13,8 +13,8 @@ from handson.mail.relay_matrix.expected import (
     RECIPIENTS,
     STAGES,
     Cell,
-    Facts,
     Origin,
+    ServerFacts,
     expect,
     kind_name,
     ports_of,
@@ -24,7 +24,7 @@ from handson.mail.smtp import Reply
 
 VPC = frozenset((name, port) for name in ("client", "stranger") for port in PORTS)
 CLOSED = frozenset((name, 25) for name in ("client", "stranger"))
-START = Facts(
+START = ServerFacts(
     mynetworks=("127.0.0.0/8", "10.87.3.20/32"),
     reach=CLOSED,
     domain="example.com",
@@ -36,7 +36,7 @@ DEBIAN = replace(
 AMAZON = replace(DEBIAN, chroots=frozenset())
 
 
-def table(stage: str, facts: Facts, origin: Origin) -> list[str]:
+def table(stage: str, facts: ServerFacts, origin: Origin) -> list[str]:
     """The kinds for one place: a line a login, the columns as in the matrix."""
     return [
         " | ".join(
@@ -198,7 +198,7 @@ def test_a_server_that_is_too_busy_refuses() -> None:
 # -- open relays ---------------------------------------------------------------------------
 
 
-def relaying(origin: Origin, facts: Facts, login: str = "none", **more: object) -> Cell:
+def relaying(origin: Origin, facts: ServerFacts, login: str = "none", **more: object) -> Cell:
     return tried("after_login", facts, origin, 25, login, "outside", "relays", **more)
 
 

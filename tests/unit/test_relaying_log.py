@@ -11,15 +11,15 @@ import pytest
 from trying import CLIENT, DENIED, tried
 
 from handson.mail.log import Entry, moment, parse
-from handson.mail.relay_matrix.expected import Cell, Facts
-from handson.mail.relay_matrix.log import Session, matched, sessions, telling_line
+from handson.mail.relay_matrix.expected import Cell, ServerFacts
+from handson.mail.relay_matrix.log import SmtpdSession, matched, sessions, telling_line
 from handson.mail.relay_matrix.view import Matrix
 
 RECORDED = (Path(__file__).parent / "data" / "matrix-of-debian12.txt").read_text()
 BEGAN = datetime.fromisoformat("2026-11-24T03:59:07.357447+00:00")
 ENDED = datetime.fromisoformat("2026-11-24T03:59:10.598777+00:00")
 VPC = frozenset((name, port) for name in ("client", "stranger") for port in (25, 587))
-FACTS = Facts(
+FACTS = ServerFacts(
     ("127.0.0.0/8",), VPC, "vpc", "example.com", "", offers_25=True, chroots=frozenset({25})
 )
 NAMES = {"u": "smtp-auth", "u@example.com": "smtp-auth@example.com", "": ""}
@@ -100,9 +100,9 @@ def test_what_other_programs_say_is_no_session() -> None:
     assert sessions(parse(log), BEGAN, ENDED) == []
 
 
-def session(*texts: str) -> Session:
+def session(*texts: str) -> SmtpdSession:
     entries = [Entry("", "server", "postfix/smtpd", 7, "", text) for text in texts]
-    return Session("10.87.3.20", 0, entries)
+    return SmtpdSession("10.87.3.20", 0, entries)
 
 
 def one(login: str, result: str, **more: object) -> Cell:

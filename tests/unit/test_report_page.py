@@ -12,7 +12,7 @@ from nbformat import v4
 
 from handson.course.outline import steps
 from handson.course.run.report_page import page, write_page
-from handson.course.run.result import Fault, Record
+from handson.course.run.result import NotebookFailure, Record
 from handson.ui.view import Note
 
 STEPS = steps()
@@ -80,7 +80,7 @@ def record(tmp_path: Path) -> Record:
     path = tmp_path / "00_start.ipynb"
     nbformat.write(v4.new_notebook(cells=cells), path)
     checks = ({"id": "a", "sentence": "A & B hold.", "ok": True},)
-    return Record(STEPS[0], path, 1.5, Fault(4, "E", "no <way>"), checks)
+    return Record(STEPS[0], path, 1.5, NotebookFailure(4, "E", "no <way>"), checks)
 
 
 def test_nothing_is_loaded_from_outside(record: Record, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_the_cell_that_failed_is_marked(record: Record) -> None:
 
 
 def test_a_notebook_that_was_never_written_has_no_section(tmp_path: Path) -> None:
-    fault = Fault(0, "kernel", "It did not start.")
+    fault = NotebookFailure(0, "kernel", "It did not start.")
     text = page([Record(STEPS[0], tmp_path / "no.ipynb", 0.0, fault, ())])
     assert "<section" not in text
     assert "It did not start." in text

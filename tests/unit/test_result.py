@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from handson.course.outline import steps
-from handson.course.run.result import Fault, Record, error_text, find_fault, find_unmet
+from handson.course.run.result import NotebookFailure, Record, error_text, find_fault, find_unmet
 
 STEPS = steps()
 
@@ -41,12 +41,12 @@ def test_an_error_is_told_with_its_cell_and_its_own_words() -> None:
     marks = [text("here", "papermill-error-cell-tag")] * 2
     broken = cell("x", outputs=[error("HandsonError", "It broke.\n→ Mend it.")])
     notebook = {"cells": [marks[0], text("# A"), cell(), marks[1], broken, cell("y", None)]}
-    assert find_fault(notebook) == Fault(3, "HandsonError", "It broke.\n→ Mend it.")
+    assert find_fault(notebook) == NotebookFailure(3, "HandsonError", "It broke.\n→ Mend it.")
 
 
 def test_an_exit_that_looks_like_success_is_a_fault() -> None:
     left = cell("import sys; sys.exit(0)", outputs=[error("SystemExit", "0")])
-    assert find_fault({"cells": [left]}) == Fault(1, "SystemExit", "0")
+    assert find_fault({"cells": [left]}) == NotebookFailure(1, "SystemExit", "0")
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_a_report_is_wanted_and_every_check_in_it() -> None:
 
 
 def test_a_record_passes_only_with_checks_and_without_a_fault() -> None:
-    def record(fault: Fault | None, *oks: bool) -> Record:
+    def record(fault: NotebookFailure | None, *oks: bool) -> Record:
         return Record(STEPS[0], Path("x"), 1.0, fault, tuple({"ok": ok} for ok in oks))
 
     assert record(None, True, True).passed
     assert not record(None).passed
     assert not record(None, True, False).passed
-    assert not record(Fault(1, "a", "b"), True).passed
+    assert not record(NotebookFailure(1, "a", "b"), True).passed
     assert record(None, True, False).line.endswith("1 of 2 checks passed")
 
 

@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 
 from handson import private_file
-from handson.cloud.targets import Place, Target
+from handson.cloud.targets import Endpoint, Target
 from handson.cloud.targets.aws import AwsTarget
 from handson.cloud.targets.lab import LabTarget
 from handson.errors import HandsonError
 from handson.hosts.ssh import known_hosts, ssh_config, way_to
 from handson.settings import Settings
 
-PC = Place("127.0.0.1", 40022, "admin", ("ssh-ed25519 AAAApc", "ssh-rsa AAAApc2"))
-SERVER = Place("203.0.113.10", 22, "admin", ("ssh-ed25519 AAAAserver",))
-CLIENT = Place("10.87.3.20", 22, "admin", ("ssh-ed25519 AAAAclient",), behind="server")
-MAILBOX = Place("203.0.113.3", 22, "admin", ("ssh-ed25519 AAAAmailbox",))
+PC = Endpoint("127.0.0.1", 40022, "admin", ("ssh-ed25519 AAAApc", "ssh-rsa AAAApc2"))
+SERVER = Endpoint("203.0.113.10", 22, "admin", ("ssh-ed25519 AAAAserver",))
+CLIENT = Endpoint("10.87.3.20", 22, "admin", ("ssh-ed25519 AAAAclient",), behind="server")
+MAILBOX = Endpoint("203.0.113.3", 22, "admin", ("ssh-ed25519 AAAAmailbox",))
 
 
 class Known:
     """Hosts that are where they are."""
 
-    def place(self, name: str) -> Place:
+    def place(self, name: str) -> Endpoint:
         return {"server": SERVER, "client": CLIENT}[name]
 
 
-def way(name: str, target: Target) -> dict[str, tuple[Place, str]]:
+def way(name: str, target: Target) -> dict[str, tuple[Endpoint, str]]:
     return way_to(name, target, Known())  # type: ignore[arg-type]
 
 

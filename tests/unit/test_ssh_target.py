@@ -14,8 +14,8 @@ import pytest
 from ssh_server import Login, ssh_server
 
 from handson.cloud.cloud import Cloud
-from handson.cloud.security_groups import Rule
-from handson.cloud.targets import Place, of
+from handson.cloud.security_groups import GroupRule
+from handson.cloud.targets import Endpoint, of
 from handson.cloud.targets.ssh import SshTarget, keys_known_to_ssh
 from handson.course import outline
 from handson.course.begin import begin
@@ -199,7 +199,7 @@ def test_there_is_a_stranger_only_where_one_is_named(workspace: Workspace) -> No
         hosts(without).place("stranger")
     given = target(workspace, stranger="joe@192.0.2.30", stranger_host_key=LINE)
     assert given.hosts == ("server", "client", "stranger")
-    assert isinstance(hosts(given).place("stranger"), Place)
+    assert isinstance(hosts(given).place("stranger"), Endpoint)
     assert given.apply(given.settings).stranger_ip == "192.0.2.30"
 
 
@@ -221,7 +221,7 @@ def test_the_matrix_has_rows_of_the_hosts_that_there_are(
 
 
 def test_with_a_security_group_only_what_it_lets_in_is_reached() -> None:
-    rules = [Rule("inbound", "tcp", "25", "10.87.0.0/16", "")]
+    rules = [GroupRule("inbound", "tcp", "25", "10.87.0.0/16", "")]
     ground: Any = SimpleNamespace(cloud=SimpleNamespace(rules=lambda: rules))
     origins = [Origin("client", "10.87.3.20"), Origin("internet", "203.0.113.5")]
     assert reach(ground, origins) == {("client", 25)}
@@ -293,7 +293,7 @@ def test_the_picture_is_of_what_is_known(workspace: Workspace) -> None:
         password=None,
         read_ahead=lambda needs: None,
     )
-    step.observed = lambda: found
+    step.observe = lambda: found
     text = step.picture("server").text()
     assert "client 192.0.2.20 → server 192.0.2.10" in text
     assert "VPC" not in text and "security group" not in text

@@ -10,7 +10,7 @@ from typing import Any
 import paramiko
 import pytest
 
-from handson.cloud.targets import Place, of
+from handson.cloud.targets import Endpoint, of
 from handson.course import outline
 from handson.course.begin import begin
 from handson.course.checks import Finding
@@ -86,8 +86,8 @@ def test_a_host_of_ones_own_is_reached_without_a_bastion(workspace: Workspace) -
 
 
 def test_a_bastion_is_named_as_ssh_takes_it() -> None:
-    assert start._in_url(Place("192.0.2.1", 22, "me", ())) == "me@192.0.2.1"
-    assert start._in_url(Place("2001:db8::1", 2222, "me", ())) == "me@[2001:db8::1]:2222"
+    assert start._in_url(Endpoint("192.0.2.1", 22, "me", ())) == "me@192.0.2.1"
+    assert start._in_url(Endpoint("2001:db8::1", 2222, "me", ())) == "me@[2001:db8::1]:2222"
 
 
 def test_without_an_aws_api_no_command_of_its_is_shown(workspace: Workspace) -> None:

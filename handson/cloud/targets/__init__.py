@@ -5,11 +5,11 @@ from __future__ import annotations
 from handson.cloud.targets.aws import AwsTarget
 from handson.cloud.targets.lab import LabTarget
 from handson.cloud.targets.ssh import SshTarget
-from handson.cloud.targets.target import Place, Tap, Target
+from handson.cloud.targets.target import Endpoint, Tap, Target
 from handson.settings import CHECKS, Settings
 from handson.workspace import Workspace
 
-__all__ = ["KINDS", "Place", "Tap", "Target", "kind", "of"]
+__all__ = ["KINDS", "Endpoint", "Tap", "Target", "kind", "of"]
 
 # In the order of `settings.TARGETS`, which knows the names only.
 KINDS: tuple[type[Target], ...] = (LabTarget, AwsTarget, SshTarget)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from handson.cloud.cloud import Cloud
 from handson.cloud.names import Names
-from handson.cloud.targets.target import Place, Target
+from handson.cloud.targets.target import Endpoint, Target
 from handson.errors import HostUnreachable
 from handson.i18n import _
 
@@ -22,7 +22,7 @@ class Ec2Target(Target):
         # Addresses of hosts that one has already are of no matter: the VPC gives its own.
         return dict.fromkeys(("server_address", "client_address", "stranger_address"), "")
 
-    def place(self, name: str, cloud: Cloud) -> Place:
+    def place(self, name: str, cloud: Cloud) -> Endpoint:
         """Return where an instance is; its host keys are pinned from its console output."""
         full: str = getattr(Names(self.settings.date), name)
         instance = cloud.instance(full)
@@ -48,4 +48,4 @@ class Ec2Target(Target):
                 _("Delete its stack and run 00_start once more."),
             )
         behind = "" if is_server else "server"
-        return Place(address, 22, self.login_user, tuple(keys), behind=behind)
+        return Endpoint(address, 22, self.login_user, tuple(keys), behind=behind)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from handson.cloud.targets.ec2 import Ec2Target
-from handson.cloud.targets.target import Place, Tap
+from handson.cloud.targets.target import Endpoint, Tap
 from handson.errors import LabError
 from handson.i18n import _
 from handson.ui.progress import progress
@@ -63,15 +63,15 @@ class LabTarget(Ec2Target):
         }
 
     @property
-    def jump(self) -> Place | None:
+    def jump(self) -> Endpoint | None:
         keys = tuple(self._state.pc_host_keys)
-        return Place("127.0.0.1", self._state.pc_port, self.login_user, keys, "pc", self._cure)
+        return Endpoint("127.0.0.1", self._state.pc_port, self.login_user, keys, "pc", self._cure)
 
     @property
-    def mailbox(self) -> Place | None:
+    def mailbox(self) -> Endpoint | None:
         keys = tuple(self._state.mailbox_host_keys)
         ip = self._state.mailbox_ip
-        return Place(ip, 22, self.login_user, keys, "mailbox", self._cure)
+        return Endpoint(ip, 22, self.login_user, keys, "mailbox", self._cure)
 
     @property
     def _cure(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from handson.cloud.cloud import Cloud
-from handson.cloud.targets.target import Place, Target
+from handson.cloud.targets.target import Endpoint, Target
 from handson.errors import HandsonError, HostUnreachable, InvalidInput, NotHere
 from handson.i18n import _
 from handson.settings import check_ip, split_login
@@ -65,7 +65,7 @@ class SshTarget(Target):
             found[f"{name}_address"] = given or _address_of(split_login(self._login(name))[1])
         return found
 
-    def place(self, name: str, cloud: Cloud) -> Place:
+    def place(self, name: str, cloud: Cloud) -> Endpoint:
         """Return where a host is; raise HostUnreachable where its host key is not known."""
         self.check_choices()
         if name not in self.hosts:
@@ -79,7 +79,7 @@ class SshTarget(Target):
         cure = _(
             "Try it in a terminal: ssh -p {port} -i {key} {user}@{address} sudo -n true"
         ).format(port=port, key=key or self.workspace.key_file, user=user, address=address)
-        return Place(address, port, user, keys, name, cure, key)
+        return Endpoint(address, port, user, keys, name, cure, key)
 
     def overview(self) -> Table:
         rows = [[name, self._login(name)] for name in self.hosts]

@@ -14,7 +14,7 @@ from handson.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Place:
+class Endpoint:
     """Where a host can be reached over ssh.
 
     `host_keys` are its public keys, 'TYPE BASE64' each. `name` and `cure` say which host it
@@ -76,7 +76,7 @@ class Target(Protocol):
         return ("server", "client", "stranger")
 
     @property
-    def jump(self) -> Place | None:
+    def jump(self) -> Endpoint | None:
         """The learner's own place, where it is another than this machine."""
         return None
 
@@ -86,7 +86,7 @@ class Target(Protocol):
         return True
 
     @property
-    def mailbox(self) -> Place | None:
+    def mailbox(self) -> Endpoint | None:
         """The recipient's mail host, where the course may look into it."""
         return None
 
@@ -103,7 +103,7 @@ class Target(Protocol):
         """Return the hosts that do not run, where the target can tell at once."""
         return []
 
-    def place(self, name: str, cloud: Cloud) -> Place:
+    def place(self, name: str, cloud: Cloud) -> Endpoint:
         """Return where a host of the course is; raise HostUnreachable when it is not there."""
 
     def overview(self) -> View | None:

@@ -14,7 +14,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from handson.course.run.result import Fault, find_fault, own_cells, read_notebook
+from handson.course.run.result import NotebookFailure, find_fault, own_cells, read_notebook
 from handson.i18n import _
 from handson.lab.temporary import own_folder
 
@@ -29,7 +29,7 @@ def run_notebook(
     environment: Mapping[str, str],
     cell_seconds: int,
     on_cell: Callable[[], None] = lambda: None,
-) -> Fault | None:
+) -> NotebookFailure | None:
     """Run a notebook from its first cell to its last and return what went wrong, or None.
 
     `target` is where the executed notebook is written, after every cell; `environment`
@@ -56,13 +56,15 @@ def run_notebook(
                 break  # the notebook says it itself
             except CellTimeoutError:
                 sentence = _("This cell took longer than {seconds} s.")
-                return Fault(_last_begun(target), "timeout", sentence.format(seconds=cell_seconds))
+                return NotebookFailure(
+                    _last_begun(target), "timeout", sentence.format(seconds=cell_seconds)
+                )
             except (DeadKernelError, RuntimeError, OSError) as error:
                 # A kernel that did not come up has run nothing: it may be tried again.
                 cell = _last_begun(target)
                 if cell or attempt == ATTEMPTS:
                     text = "\n".join([str(error), *_last_words(folder)])
-                    return Fault(cell, "kernel", text)
+                    return NotebookFailure(cell, "kernel", text)
                 time.sleep(0.5)
     return find_fault(read_notebook(target))
 

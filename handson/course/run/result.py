@@ -18,7 +18,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
-class Fault:
+class NotebookFailure:
     """Why a notebook does not count: an error, or a cell that was skipped in silence.
 
     `cell` is the cell's place in the notebook, counted from 1; 0 where no cell is to blame.
@@ -40,7 +40,7 @@ class Record:
     step: type[Step]
     notebook: Path
     seconds: float
-    fault: Fault | None
+    fault: NotebookFailure | None
     checks: tuple[Mapping[str, Any], ...]
 
     @property
@@ -99,7 +99,7 @@ def is_code(cell: Mapping[str, Any]) -> bool:
     return cell["cell_type"] == "code" and bool(cell["source"].strip())
 
 
-def find_fault(notebook: Mapping[str, Any]) -> Fault | None:
+def find_fault(notebook: Mapping[str, Any]) -> NotebookFailure | None:
     """Return the first thing that is wrong with an executed notebook, or None.
 
     An error output counts, whatever its name: `sys.exit(0)` looks like success to
@@ -109,25 +109,25 @@ def find_fault(notebook: Mapping[str, Any]) -> Fault | None:
     for number, cell in cells:
         for output in cell.get("outputs", []):
             if output["output_type"] == "error":
-                return Fault(number, output["ename"], error_text(output))
+                return NotebookFailure(number, output["ename"], error_text(output))
     for number, cell in cells:
         if is_code(cell) and cell.get("execution_count") is None:
-            return Fault(number, "skipped", _("This cell has not run."))
+            return NotebookFailure(number, "skipped", _("This cell has not run."))
     for number, cell in cells:
         state = cell.get("metadata", {}).get("papermill", {})
         if is_code(cell) and (state.get("exception") or state.get("status") != "completed"):
-            return Fault(number, "unfinished", _("This cell has not run to its end."))
+            return NotebookFailure(number, "unfinished", _("This cell has not run to its end."))
     return None
 
 
-def find_unmet(progress: Mapping[str, Any], slug: str) -> Fault | None:
+def find_unmet(progress: Mapping[str, Any], slug: str) -> NotebookFailure | None:
     """Return what is wrong with the report that a step has recorded, or None."""
     report = progress.get(slug)
     if not report or not report["checks"]:
-        return Fault(0, "no report", _("The step has recorded no checks."))
+        return NotebookFailure(0, "no report", _("The step has recorded no checks."))
     failed = [check["sentence"] for check in report["checks"] if has_failed(check)]
     if failed:
-        return Fault(0, "checks", " ".join(failed))
+        return NotebookFailure(0, "checks", " ".join(failed))
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from handson.cloud import targets
 from handson.cloud.stacks import plan
-from handson.cloud.targets import Place
+from handson.cloud.targets import Endpoint
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import forget_hosts
 from handson.course.step import Step
@@ -169,7 +169,7 @@ def _to_type(commands: Iterable[str]) -> Session:
     return Session(shown)
 
 
-def _in_url(place: Place) -> str:
+def _in_url(place: Endpoint) -> str:
     """Return a place as ssh's -J takes it."""
     address = f"[{place.address}]" if ":" in place.address else place.address
     return f"{place.user}@{address}" + (f":{place.port}" if place.port != 22 else "")

@@ -68,7 +68,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ServerFacts:
     """What the expectation depends on, as it was read from the server and the cloud.
 
     `reach` holds the places and ports (`("client", 587)`) that the security group lets in,
@@ -161,11 +161,11 @@ class Cell:
 
 
 def expect(
-    stage: str, facts: Facts, origin: Origin, port: int, login: str, recipient: str
+    stage: str, facts: ServerFacts, origin: Origin, port: int, login: str, recipient: str
 ) -> tuple[str, str]:
     """Return the kind of result that is right at a stage, and the reason in a sentence.
 
-    >>> expect("start", Facts(), Origin("client", "10.87.3.20"), 25, "none", "own")
+    >>> expect("start", ServerFacts(), Origin("client", "10.87.3.20"), 25, "none", "own")
     ('accepts', 'Mail for its own domain is taken from everybody: port 25 is there for that.')
     """
     if not _reaches(stage, facts, origin, port):
@@ -185,7 +185,7 @@ def expect(
     return REFUSED, _("Neither its address nor a login is trusted: it may not relay.")
 
 
-def _reaches(stage: str, facts: Facts, origin: Origin, port: int) -> bool:
+def _reaches(stage: str, facts: ServerFacts, origin: Origin, port: int) -> bool:
     if port == 25:
         return origin.name != "internet"
     if stage == "start" or origin.name == "stranger":
@@ -204,7 +204,7 @@ def _unreached(stage: str, port: int) -> str:
 
 
 def _expect_login(
-    stage: str, facts: Facts, port: int, login: str, recipient: str
+    stage: str, facts: ServerFacts, port: int, login: str, recipient: str
 ) -> tuple[str, str]:
     if port == 25 and (stage != "after_login" or not facts.offers_25):
         return NO_AUTH, _("Port 25 offers no login.")

@@ -15,11 +15,11 @@ from handson.mail.relay_matrix.expected import (
     REFUSED,
     RELAYS,
     Cell,
-    Facts,
+    ServerFacts,
 )
 
 
-def explain(cell: Cell, facts: Facts) -> str:
+def explain(cell: Cell, facts: ServerFacts) -> str:
     """Return why a cell came out otherwise than expected; empty for one that did not."""
     if cell.is_open_relay:
         return _open_relay(cell, facts)
@@ -29,7 +29,7 @@ def explain(cell: Cell, facts: Facts) -> str:
     return why(cell, facts) if why else cell.dialogue.outcome()
 
 
-def _open_relay(cell: Cell, facts: Facts) -> str:
+def _open_relay(cell: Cell, facts: ServerFacts) -> str:
     if cell.login == "wrong" and cell.dialogue.is_logged_in:
         return _("A wrong password was taken as a right one.")
     if cell.is_trusted:
@@ -40,14 +40,14 @@ def _open_relay(cell: Cell, facts: Facts) -> str:
     ).format(address=cell.origin.address)
 
 
-def _by_address(cell: Cell, facts: Facts) -> str:
+def _by_address(cell: Cell, facts: ServerFacts) -> str:
     networks = [network for network in facts.mynetworks if covers(network, cell.origin.address)]
     return _(
         "mynetworks holds {network}, and with it {address}: whoever sits there is trusted."
     ).format(network=" ".join(networks), address=cell.origin.address)
 
 
-def _relays(cell: Cell, facts: Facts) -> str:
+def _relays(cell: Cell, facts: ServerFacts) -> str:
     if cell.is_by_address:
         return _by_address(cell, facts)
     return _(
@@ -55,13 +55,13 @@ def _relays(cell: Cell, facts: Facts) -> str:
     ).format(port=cell.port)
 
 
-def _accepts(cell: Cell, facts: Facts) -> str:
+def _accepts(cell: Cell, facts: ServerFacts) -> str:
     if cell.login != "none":
         return _relays(cell, facts)
     return _("No rule of port {port} refuses those who have not logged in.").format(port=cell.port)
 
 
-def _refused(cell: Cell, facts: Facts) -> str:
+def _refused(cell: Cell, facts: ServerFacts) -> str:
     reply = cell.dialogue.refusal
     if cell.dialogue.is_logged_in:
         return _(
@@ -79,7 +79,7 @@ def _let_in(cell: Cell) -> str:
     )
 
 
-def _login_fails(cell: Cell, facts: Facts) -> str:
+def _login_fails(cell: Cell, facts: ServerFacts) -> str:
     if cell.expected == NO_ANSWER:
         return _let_in(cell)
     if cell.expected == NO_AUTH:
@@ -104,20 +104,20 @@ def _login_fails(cell: Cell, facts: Facts) -> str:
     )
 
 
-def _no_auth(cell: Cell, facts: Facts) -> str:
+def _no_auth(cell: Cell, facts: ServerFacts) -> str:
     return _(
         "No login is offered: smtpd_sasl_auth_enable is off here, or a login is offered "
         "under TLS only."
     )
 
 
-def _no_answer(cell: Cell, facts: Facts) -> str:
+def _no_answer(cell: Cell, facts: ServerFacts) -> str:
     return _("The packets are dropped: no rule of the security group lets {address} in.").format(
         address=cell.origin.address
     )
 
 
-def _closed(cell: Cell, facts: Facts) -> str:
+def _closed(cell: Cell, facts: ServerFacts) -> str:
     if cell.expected == NO_ANSWER:
         return _let_in(cell)
     return _(
@@ -126,7 +126,7 @@ def _closed(cell: Cell, facts: Facts) -> str:
     ).format(port=cell.port)
 
 
-_EXPLANATIONS: dict[str, Callable[[Cell, Facts], str]] = {
+_EXPLANATIONS: dict[str, Callable[[Cell, ServerFacts], str]] = {
     RELAYS: _relays,
     ACCEPTS: _accepts,
     REFUSED: _refused,

@@ -22,7 +22,7 @@ _USERNAME = re.compile(r"sasl_username=([^,\s]+)")
 
 
 @dataclass
-class Session:
+class SmtpdSession:
     """What one smtpd process logged of one connection, in the order of the log."""
 
     address: str
@@ -38,15 +38,15 @@ class Session:
         return {name for entry in self.entries for name in _HELO.findall(entry.text)}
 
 
-def sessions(entries: Iterable[Entry], began: datetime, ended: datetime) -> list[Session]:
+def sessions(entries: Iterable[Entry], began: datetime, ended: datetime) -> list[SmtpdSession]:
     """Return the sessions that the log tells of between two moments, in their order.
 
     Two connections may be made at once and be used one after the other: it is the first
     line after the connection that counts. A log that cannot keep up loses lines, even that
     of the connection; then the next line of the process begins the session.
     """
-    found: list[Session] = []
-    running: dict[tuple[str, int], Session] = {}
+    found: list[SmtpdSession] = []
+    running: dict[tuple[str, int], SmtpdSession] = {}
     for number, entry in enumerate(entries):
         if not entry.program.endswith("/smtpd"):
             continue
@@ -58,7 +58,7 @@ def sessions(entries: Iterable[Entry], began: datetime, ended: datetime) -> list
             address = _ADDRESS.search(entry.text)
             if not address or not _is_between(moment(entry, began), began, ended):
                 continue
-            running[process] = Session(address[1], number)
+            running[process] = SmtpdSession(address[1], number)
             found.append(running[process])
         session = running[process]
         session.entries.append(entry)
@@ -74,12 +74,12 @@ def _is_between(when: datetime, began: datetime, ended: datetime) -> bool:
     return (began if when.microsecond else began.replace(microsecond=0)) <= when <= ended
 
 
-def matched(cells: Sequence[Cell], found: Iterable[Session]) -> list[Cell]:
+def matched(cells: Sequence[Cell], found: Iterable[SmtpdSession]) -> list[Cell]:
     """Return the cells, which are in the order of the dialogues, each with its line of the log.
 
     A dialogue that never reached Postfix left none.
     """
-    of_address: dict[str, list[Session]] = {}
+    of_address: dict[str, list[SmtpdSession]] = {}
     for session in found:
         of_address.setdefault(session.address, []).append(session)
     lines: dict[int, Entry] = {}
@@ -94,7 +94,7 @@ def matched(cells: Sequence[Cell], found: Iterable[Session]) -> list[Cell]:
     return [replace(cell, entry=lines.get(number)) for number, cell in enumerate(cells)]
 
 
-def _aligned(cells: Sequence[Cell], some: Sequence[Session]) -> dict[int, Entry]:
+def _aligned(cells: Sequence[Cell], some: Sequence[SmtpdSession]) -> dict[int, Entry]:
     """Return the telling lines by the number of their cell: as many as fit, both in order."""
     fits = [[telling_line(cell, session) for session in some] for cell in cells]
     # best[i][j]: how many of the cells from i on find a line in the sessions from j on.
@@ -117,7 +117,7 @@ def _aligned(cells: Sequence[Cell], some: Sequence[Session]) -> dict[int, Entry]
     return pairs
 
 
-def telling_line(cell: Cell, session: Session) -> Entry | None:
+def telling_line(cell: Cell, session: SmtpdSession) -> Entry | None:
     """Return the line that tells of the result if the session can be this dialogue's, or None."""
     name, login = cell.dialogue.name, cell.dialogue.login
     if session.names:

@@ -23,8 +23,8 @@ from handson.mail.relay_matrix.expected import (
     RECIPIENTS,
     STAGES,
     Cell,
-    Facts,
     Origin,
+    ServerFacts,
     expect,
     ports_of,
 )
@@ -67,7 +67,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Try:
+class MatrixTry:
     """One cell to be: what it is, and the dialogue to be held for it."""
 
     port: int
@@ -143,7 +143,7 @@ def places(ground: Ground) -> list[Place]:
 
 def tries_of(
     ground: Ground, place: Place, stage: str, row: int, certificate: str, wrong: Secret
-) -> Iterator[Try]:
+) -> Iterator[MatrixTry]:
     """Return all tries from one place, in the order in which they are made.
 
     They go by names such as m00 in EHLO, numbered in the order of the table; `row` is the
@@ -176,7 +176,7 @@ def tries_of(
                     insist=False,
                     patience=PATIENCE,
                 )
-                yield Try(port, login, recipient, job)
+                yield MatrixTry(port, login, recipient, job)
 
 
 def outside_address(settings: Settings) -> str:
@@ -190,12 +190,14 @@ def outside_address(settings: Settings) -> str:
     return "someone@example.net" if settings.domain == "example.org" else "someone@example.org"
 
 
-def hold(place: Place, tries: list[Try]) -> list[Dialogue]:
+def hold(place: Place, tries: list[MatrixTry]) -> list[Dialogue]:
     """Hold the dialogues of one place, all by one command."""
     return ask_all(place.speaker, [one.job for one in tries], SECONDS, PAUSE)
 
 
-def _cell(stage: str, facts: Facts, origin: Origin, one: Try, dialogue: Dialogue) -> Cell:
+def _cell(
+    stage: str, facts: ServerFacts, origin: Origin, one: MatrixTry, dialogue: Dialogue
+) -> Cell:
     expected, reason = expect(stage, facts, origin, one.port, one.login, one.recipient)
     return Cell(
         origin,
@@ -212,7 +214,7 @@ def _cell(stage: str, facts: Facts, origin: Origin, one: Try, dialogue: Dialogue
 # -- what the expectation depends on --------------------------------------------------------
 
 
-def read_facts(ground: Ground, origins: list[Origin]) -> Facts:
+def read_facts(ground: Ground, origins: list[Origin]) -> ServerFacts:
     """Read from the server and the cloud what the expectation depends on."""
     postfix = Postfix(ground.hosts.server)
     services = postfix.services()
@@ -223,7 +225,7 @@ def read_facts(ground: Ground, origins: list[Origin]) -> Facts:
     local_domain, hostname = ground.hosts.server.read(
         "sudo -n postconf -xh smtpd_sasl_local_domain myhostname"
     ).splitlines()
-    return Facts(
+    return ServerFacts(
         mynetworks=tuple(postfix.mynetworks),
         reach=_reach(ground, origins),
         source=ground.settings.submission_source,

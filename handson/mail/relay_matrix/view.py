@@ -16,8 +16,8 @@ from handson.mail.relay_matrix.expected import (
     RECIPIENTS,
     RELAYS,
     Cell,
-    Facts,
     Origin,
+    ServerFacts,
     kind_name,
     ports_of,
 )
@@ -57,7 +57,12 @@ class Matrix(View):
     """
 
     def __init__(
-        self, stage: str, facts: Facts, cells: Sequence[Cell], began: datetime, ended: datetime
+        self,
+        stage: str,
+        facts: ServerFacts,
+        cells: Sequence[Cell],
+        began: datetime,
+        ended: datetime,
     ) -> None:
         self.stage, self.facts, self.began, self.ended = stage, facts, began, ended
         self.cells = [replace(cell, explanation=explain(cell, facts)) for cell in cells]

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from handson.lab.firewall import EVERYTHING, OPEN, Policy, Rule, render
+from handson.lab.firewall import EVERYTHING, OPEN, FirewallRule, Policy, render
 
 VPC = "10.87.0.0/16"
 FROM_THE_MACHINE = "ip saddr { 10.87.0.1 } drop"
@@ -33,40 +33,46 @@ def test_nothing_is_let_in_without_a_rule() -> None:
 @pytest.mark.parametrize(
     ("rule", "line"),
     [
-        (Rule("tcp", 587, 587, (VPC,)), "tcp dport 587 ip saddr 10.87.0.0/16 accept"),
-        (Rule("udp", 1000, 2000, ("0.0.0.0/0",)), "udp dport 1000-2000 ip saddr 0.0.0.0/0 accept"),
-        (Rule("icmp", -1, -1, (VPC,)), "ip protocol icmp ip saddr 10.87.0.0/16 accept"),
-        (Rule("-1", None, None, (VPC,)), "ip saddr 10.87.0.0/16 accept"),
-        (Rule("tcp", None, None, (VPC,)), "tcp dport 0-65535 ip saddr 10.87.0.0/16 accept"),
+        (FirewallRule("tcp", 587, 587, (VPC,)), "tcp dport 587 ip saddr 10.87.0.0/16 accept"),
+        (
+            FirewallRule("udp", 1000, 2000, ("0.0.0.0/0",)),
+            "udp dport 1000-2000 ip saddr 0.0.0.0/0 accept",
+        ),
+        (FirewallRule("icmp", -1, -1, (VPC,)), "ip protocol icmp ip saddr 10.87.0.0/16 accept"),
+        (FirewallRule("-1", None, None, (VPC,)), "ip saddr 10.87.0.0/16 accept"),
+        (FirewallRule("tcp", None, None, (VPC,)), "tcp dport 0-65535 ip saddr 10.87.0.0/16 accept"),
     ],
 )
-def test_a_rule_is_a_line(rule: Rule, line: str) -> None:
+def test_a_rule_is_a_line(rule: FirewallRule, line: str) -> None:
     text = render(Policy((rule,), ()), [VPC])
     assert chain(text, "input")[4:] == [line]
     assert line not in chain(text, "output")
 
 
 def test_port_0_is_one_port_and_not_all() -> None:
-    text = render(Policy((Rule("tcp", 0, 0, ("10.0.0.0/8",)),), ()), ["10.87.0.0/16"])
+    text = render(Policy((FirewallRule("tcp", 0, 0, ("10.0.0.0/8",)),), ()), ["10.87.0.0/16"])
     assert "tcp dport 0 ip saddr 10.0.0.0/8 accept" in text
     assert "65535" not in text
 
 
 def test_each_member_of_a_group_is_a_line() -> None:
-    rule = Rule("tcp", 25, 25, ("10.87.3.20", "10.87.3.21"))
+    rule = FirewallRule("tcp", 25, 25, ("10.87.3.20", "10.87.3.21"))
     assert len(chain(render(Policy((rule,), ()), [VPC]), "input")) == 6
 
 
 def test_a_group_without_members_opens_nothing() -> None:
-    assert len(chain(render(Policy((Rule("tcp", 25, 25, ()),), ()), [VPC]), "input")) == 4
+    assert len(chain(render(Policy((FirewallRule("tcp", 25, 25, ()),), ()), [VPC]), "input")) == 4
 
 
 def test_an_unknown_protocol_stays_closed() -> None:
-    assert len(chain(render(Policy((Rule("gre", None, None, (VPC,)),), ()), [VPC]), "input")) == 4
+    assert (
+        len(chain(render(Policy((FirewallRule("gre", None, None, (VPC,)),), ()), [VPC]), "input"))
+        == 4
+    )
 
 
 def test_egress_is_a_chain_of_its_own() -> None:
-    text = render(Policy((), (Rule("tcp", 25, 25, (VPC,)),)), [VPC])
+    text = render(Policy((), (FirewallRule("tcp", 25, 25, (VPC,)),)), [VPC])
     assert chain(text, "output")[-1] == "tcp dport 25 ip daddr 10.87.0.0/16 accept"
     assert len(chain(text, "input")) == 4
 

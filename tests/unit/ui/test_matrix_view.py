@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 from trying import matrix
 
-from handson.mail.relay_matrix.expected import Facts
+from handson.mail.relay_matrix.expected import ServerFacts
 
 VPC = frozenset((name, port) for name in ("client", "stranger") for port in (25, 587))
 CLOSED = frozenset((name, 25) for name in ("client", "stranger"))
-START = Facts(("127.0.0.0/8", "10.87.3.20/32"), CLOSED, "vpc", "example.com", "mail.example.com")
+START = ServerFacts(
+    ("127.0.0.0/8", "10.87.3.20/32"), CLOSED, "vpc", "example.com", "mail.example.com"
+)
 LOGIN = replace(
     START, mynetworks=("127.0.0.0/8",), reach=VPC, offers_25=True, chroots=frozenset({25})
 )

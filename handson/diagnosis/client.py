@@ -36,6 +36,17 @@ def old_variables(observed: Observation) -> list[str]:
     return on_client("echo 'unset v15-compat' >> ~/.mailrc") if found.old_names else []
 
 
+def other_port(observed: Observation) -> str:
+    """Look whether the mail program speaks to a port that is not for logins."""
+    found = observed.mailrc
+    if not found.has_target or found.port in (587, 465):
+        return ""
+    answer = found.dialogue.outcome() if found.dialogue else ""
+    return "\n".join(
+        filter(None, [f"{found.source or '~/.mailrc'}: smtp: {found.address}:{found.port}", answer])
+    )
+
+
 def login_mechanism(observed: Observation) -> str:
     offered = observed.submission.mechanisms
     if not offered or "LOGIN" in offered:
@@ -74,6 +85,16 @@ _BY_HAND = (
 
 
 CAUSES = (
+    Cause(
+        "mailrc-port",
+        N_("A login works on port 587, and the mail program is refused all the same."),
+        N_("The mail program's settings name a port that is not the one for logins."),
+        "",
+        S_NAIL,
+        other_port,
+        commands=on_client("echo 'set smtp=smtp://{server_ip}:587' >> ~/.mailrc"),
+        link=Link.MAIL_PROGRAM,
+    ),
     Cause(
         "v15-credentials",
         N_("s-nail: A password is necessary for smtp authentication."),

@@ -77,6 +77,8 @@ def mailrc_login(observed: Observation) -> str:
     answer = found.dialogue.auth if found.dialogue else None
     if not observed.submission.is_logged_in or not found.user or not _is_wrong(observed, answer):
         return ""
+    if found.port == 25:
+        return ""  # another smtpd looked: in a chroot, perhaps
     return f"{found.source}: {found.user}: {answer}\n{_which(observed, found.user)}"
 
 

@@ -23,6 +23,8 @@ NOW = timedelta(seconds=100)
 RANKS = ("panic", "fatal", "error", "warning")
 # What Postfix says of a client's address or of one login is no fault of its own.
 NO_FAULT = re.compile(r"does not resolve to address|authentication failed|Illegal address syntax")
+# What libsasl2 says through smtpd of one login; the client is not named.
+OF_A_LOGIN = re.compile(r"warning: SASL authentication (?:failure|problem):")
 # master's words about a process that ended, which has said more; and a command's about master.
 ECHO = re.compile(
     r"process .* (exit status|killed by signal)|bad command startup|throttling"
@@ -58,15 +60,23 @@ class Said:
     lines: tuple[str, ...]
 
 
-def newest(observed: Observation) -> Said | None:
-    """Return Postfix's gravest complaint of the time of this try, the newest of its kind."""
+def newest(observed: Observation, seen: str = "") -> Said | None:
+    """Return Postfix's gravest complaint of the time of this try, the newest of its kind.
+
+    `seen` is how the try ended: what is logged of a login tells nothing of another refusal.
+    """
     found: list[tuple[int, int, Complaint, str]] = []
     entries = _of_now(observed.recent)
+    logins = [entry for entry in entries if OF_A_LOGIN.search(entry.text)]
+    # Of several logins, this try's is the newest.
+    other_logins = logins[:-1] if "authentication" in seen else logins
     client = f"[{observed.settings.client_ip}]"
     spoke = {entry.program for entry in entries if client in entry.text}
     for place, entry in enumerate(entries):
         said = complaint(entry)
         if said is None or NO_FAULT.search(said.text) or not _is_ours(observed, said):
+            continue
+        if any(entry is one for one in other_logins):
             continue
         # What other processes warn of need not be about this client; master's are about them.
         if said.level == "warning" and entry.program not in spoke and said.service != "master":
@@ -105,7 +115,7 @@ def _is_ours(observed: Observation, said: Complaint) -> bool:
 
 def diagnosis(observed: Observation, seen: str) -> Diagnosis | None:
     """Return what Postfix complains of, explained as far as it can be; `seen` is the try."""
-    said = newest(observed)
+    said = newest(observed, seen)
     if said is None:
         return None
     cause, cure = explain(said.complaint, observed.server.fill("{log} | tail -n 40"))

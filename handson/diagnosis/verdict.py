@@ -18,7 +18,8 @@ from handson.diagnosis.chain import cause, diagnose
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.mail.log import Entry, delivery, messages, moment
-from handson.mail.log_refusals import refusal
+from handson.mail.log_refusals import complaint, refusal
+from handson.mail.mailrc import ProgramTry
 from handson.mail.observation import LOGIN_HELO, Observation
 from handson.mail.smtp import HELO, Dialogue
 
@@ -128,8 +129,15 @@ def _behind(observed: Observation, wrong: Try, causes: list[Diagnosis]) -> list[
     found = at_link or (before if not wrong.is_leak else [])
     if found:
         return found
-    said = None if wrong.is_leak else own_words.diagnosis(observed, wrong.seen)
+    said = own_words.diagnosis(observed, wrong.seen) if _is_answered(observed, wrong) else None
     return [said or _unknown(observed, wrong)]
+
+
+def _is_answered(observed: Observation, wrong: Try) -> bool:
+    """Return whether the server itself was behind what went wrong, so that its log can tell why."""
+    if wrong.broken == Link.MAIL_PROGRAM:
+        return observed.program.is_answered
+    return not wrong.is_leak
 
 
 def _tries(observed: Observation) -> tuple[Try, ...]:
@@ -156,13 +164,20 @@ def _tries(observed: Observation) -> tuple[Try, ...]:
             tries.append(
                 Try(
                     _("the mail program relays with its own settings"),
-                    program.outcome(),
+                    _from_where(observed, program),
                     None if program.is_accepted else Link.MAIL_PROGRAM,
                 )
             )
     if last := newest_message(observed.recent, observed.settings.client_ip):
         tries.append(last)
     return tuple(tries)
+
+
+def _from_where(observed: Observation, program: ProgramTry) -> str:
+    """Return how the mail program's try ended, and with whom it spoke where its settings say so."""
+    if program.is_accepted or not observed.mailrc.has_target:
+        return program.outcome()
+    return f"{observed.mailrc.address}:{observed.mailrc.port}: {program.outcome()}"
 
 
 def _from_each_place(observed: Observation) -> Iterator[Try]:
@@ -194,17 +209,25 @@ def newest_message(entries: list[Entry], client: str) -> Try | None:
         for one in messages(entries)
         if one.sasl_username and f"[{client}]" in one.client and one.message_id
     ]
-    last = own[-1].entries[0] if own else None
+    since = entries[entries.index(own[-1].entries[0]) :] if own else entries
     refused = [
-        (entry, found)
-        for entry in (entries[entries.index(last) :] if last else entries)
+        entry
+        for entry in since
         if (found := refusal(entry))
         and f"[{client}]" in found.client
         and (found.stage in ("DATA", "END-OF-MESSAGE") or found.stage.islower())
     ]
+    # Where a program behind smtpd refuses, the client's answer is not logged, only why.
+    begun = {
+        entry.queue_id
+        for entry in since
+        if re.match(rf"client=\S*\[{re.escape(client)}\],.* sasl_username=", entry.text)
+    }
+    taken = {entry.queue_id for entry in since if "(queue active)" in entry.text}
+    refused += [one for one in since if one.queue_id in begun - taken and complaint(one)]
     what = _("the newest message with a login was delivered")
     if refused:
-        return Try(what, said(refused[-1][0]), Link.DELIVERY)
+        return Try(what, said(max(refused, key=since.index)), Link.DELIVERY)
     if not own:
         return None
     message = own[-1]

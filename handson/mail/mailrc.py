@@ -135,8 +135,15 @@ class ProgramTry:
 
         Only an answer of the server counts: a mail program may look at addresses itself.
         """
-        others = [line for line in self._answers if self.token in line or " 5.1.3 " in line]
+        # With soft_bounce the server says 4.1.3 instead (RFC 3463: bad syntax of a recipient).
+        syntax = [line for line in self._answers if re.search(r" [45]\.1\.3 ", line)]
+        others = syntax or [line for line in self._answers if self.token in line]
         return self.status == 0 or (bool(self.token) and bool(others))
+
+    @property
+    def is_answered(self) -> bool:
+        """Return whether the server said no, and not the mail program itself."""
+        return bool(self._answers)
 
     @property
     def is_there(self) -> bool:

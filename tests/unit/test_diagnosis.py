@@ -495,6 +495,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "sasldb-permission": {"found": dialogue(GENERIC), "reads": ""},
     "wrong-password": {"found": dialogue(FAILED)},
     "mailrc-login": {"mailrc": mail_program(FAILED)},
+    # In a chroot, say: the password in the settings is right all the same.
+    "mailrc-port": {"mailrc": mail_program(FAILED, has_target=True, address="10.87.2.44", port=25)},
     "map-type": {"explicit": "virtual_alias_maps = sdbm:/etc/postfix/virtual", "types": "hash"},
     "relay-denied-authenticated": {
         "found": dialogue(rcpt=DENIED),

@@ -64,6 +64,10 @@ HEADER = (
     "proto=ESMTP helo=<c>: 5.7.1 no"
 )
 DATA = f"submission/smtpd[1]: A1B2C3D5: reject: END-OF-MESSAGE from c[{CLIENT}]: 552 5.3.4 too big"
+NOT_ACCEPTED = (
+    "cleanup[2]: warning: A1B2C3D4: header_checks map lookup problem -- message not accepted, "
+    "try again later"
+)
 LATER = "anvil[5]: statistics"
 
 
@@ -88,6 +92,7 @@ def log(*lines: str) -> Any:
         ((*QUEUED, ACTIVE, SENT, HEADER), False, "reject: header Subject: x"),
         ((*QUEUED, ACTIVE, SENT, DATA), False, "552 5.3.4 too big"),
         ((HEADER, *QUEUED, ACTIVE, SENT), True, "status=sent"),
+        ((QUEUED[0], NOT_ACCEPTED), False, "header_checks map lookup problem"),
     ],
 )
 def test_how_the_newest_message_ended(lines: tuple[str, ...], is_well: bool, seen: str) -> None:
@@ -205,3 +210,40 @@ def test_the_mail_program_is_not_started_where_no_answer_comes() -> None:
     found = ProgramTry.make(None, waiting, "10.87.2.44", "a@example.com", "b@example.net")  # type: ignore[arg-type]
     assert (found.command, found.is_accepted) == ("", False)
     assert found.answer == "10.87.2.44:25 broke off: no answer."
+
+
+# --- the server's own words ---
+
+FAILED = "submission/smtpd[1]: warning: SASL authentication failure: Password verification failed"
+NO_MECH = "submission/smtpd[1]: warning: SASL authentication failure: Couldn't find mech CRAM-MD5"
+FROM = f"submission/smtpd[1]: connect from c[{CLIENT}]"
+
+
+@pytest.mark.parametrize(
+    ("seen", "lines"),
+    [
+        ("502 5.5.1 Error: command not implemented", []),
+        ("535 5.7.8 Error: authentication failed: no mechanism available", ["CRAM-MD5"]),
+    ],
+)
+def test_what_is_logged_of_another_login_is_not_quoted(seen: str, lines: list[str]) -> None:
+    observed: Any = SimpleNamespace(
+        recent=log(FROM, FAILED, NO_MECH), settings=SimpleNamespace(client_ip=CLIENT)
+    )
+    found = own_words.newest(observed, seen)
+    assert [line.rpartition(" ")[2] for line in (found.lines if found else ())] == lines
+
+
+@pytest.mark.parametrize(
+    ("output", "is_accepted", "is_answered"),
+    [
+        ("s-nail: SMTP server: 401 4.1.3 Bad recipient address syntax", True, True),
+        ("s-nail: SMTP server: 501 5.1.3 Bad recipient address syntax", True, True),
+        ("s-nail: SMTP server: 502 5.5.1 Error: command not implemented", False, True),
+        ("s-nail: Could not connect(2): Network is unreachable", False, False),
+    ],
+)
+def test_what_the_mail_program_met(output: str, is_accepted: bool, is_answered: bool) -> None:
+    found = ProgramTry("s-nail …", 4, output, "handson-1")
+    assert found.is_accepted is is_accepted
+    assert found.is_answered is is_answered

@@ -189,7 +189,7 @@ class Rule:
         """Return the cause of what was found: the verdict's, where the rule is about its tries."""
         judged = verdict(observed)
         told = judged.by_port.get(self.port) if self.is_about_tries else None
-        for known in (told, judged.cause):
+        for known in (told, judged.cause, *judged.others):
             if known and known.id in self.causes:
                 return known
         if told and told.id in WORDS and not found.cause:

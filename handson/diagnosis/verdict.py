@@ -182,14 +182,14 @@ def _from_where(observed: Observation, program: ProgramTry) -> str:
 
 def _from_each_place(observed: Observation) -> Iterator[Try]:
     """Try port 25 from where nobody is to relay without a login, at this stage of the course."""
-    if observed.stage != "start":
-        yield _refused(_("without a login port 25 does not relay for the client"), observed.relay)
     names = {
         "stranger": _("port 25 relays for no stranger"),
         "internet": _("port 25 relays for nobody on the Internet"),
     }
     for name, dialogue in observed.elsewhere.items():
         yield _refused(names[name], dialogue)
+    if observed.stage != "start":
+        yield _refused(_("without a login port 25 does not relay for the client"), observed.relay)
 
 
 def _refused(what: str, dialogue: Dialogue) -> Try:

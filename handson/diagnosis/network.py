@@ -71,7 +71,19 @@ def postfix_stopped(observed: Observation) -> str:
         return ""
     if inet_interface_unknown(observed) or observed.survey.services_error:
         return ""  # that is why
+    if _start_failed(observed):
+        return ""  # its own words say why
     return _("no process of Postfix’s master runs on the server")
+
+
+def _start_failed(observed: Observation) -> bool:
+    """Return whether a start that Postfix gave up is the newest thing that it tells of itself."""
+    for entry in reversed(observed.recent):
+        if entry.text.startswith(("terminating on signal", "daemon started", "stopping the")):
+            return False
+        if entry.text.startswith(("fatal:", "panic:")) and "mail system is" not in entry.text:
+            return True
+    return False
 
 
 def _named(observed: Observation) -> list[str]:

@@ -13,6 +13,7 @@ from recorded import Recorded
 from handson.cloud.security_groups import GroupRule
 from handson.course import checks
 from handson.course.checks import Finding
+from handson.diagnosis import own_words
 from handson.diagnosis.chain import CAUSES, cause, diagnose, reach
 from handson.errors import HandsonError, HostUnreachable
 from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12, SYSTEMS, System
@@ -141,6 +142,26 @@ def observed(
         made.__dict__["strangers"] = strangers
     made.__dict__["mailrc"] = mailrc or Mailrc()
     return made
+
+
+STOPPING = "postfix/master[9]: terminating on signal 15"
+GIVEN_UP = (
+    "postfix[10]: fatal: file /etc/postfix/main.cf: parameter myhostname: "
+    "bad parameter value: bad_host..name"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "is_stopped"),
+    [([STOPPING], True), ([GIVEN_UP, STOPPING], True), ([STOPPING, GIVEN_UP], False)],
+)
+def test_a_start_that_postfix_gave_up_is_told_in_its_own_words(
+    log: list[str], is_stopped: bool
+) -> None:
+    made = observed(log=log, found=silence("refused"), running="", sockets="")
+    assert ("postfix-stopped" in names(made)) is is_stopped
+    said = own_words.newest(made, "refused")
+    assert is_stopped or (said and said.complaint.parameters == ("myhostname",))
 
 
 def names(made: Observation) -> list[str]:

@@ -270,6 +270,22 @@ REPORTS = {
     "senders without a map": report(
         main("smtpd_sender_restrictions=reject_sender_login_mismatch"), "553 5.7.1"
     ),
+    "the port of the relay": report(
+        in_mailrc(LOGIN + "set smtp=smtp://{server_ip}:25\n"), ":25", "mailrc-port", cure=":587"
+    ),
+    "STARTTLS where there is none": report(
+        in_mailrc(LOGIN + "set smtp=smtp://{server_ip}:587\nset smtp-use-starttls\n"),
+        ":587: SMTP server: 502 5.5.1",
+        UNKNOWN,
+    ),
+    "a server that is not there": report(
+        in_mailrc(LOGIN + "set smtp=smtp://mail.nowhere.invalid:587\n"),
+        "mail.nowhere.invalid:587",
+        UNKNOWN,
+    ),
+    "a name that no host has": report(
+        main("myhostname=bad_host..name"), "parameter myhostname", own_words.ID
+    ),
     "TLS on a port of STARTTLS": report(
         in_mailrc(LOGIN + "set smtp=smtps://{server_ip}:587\n"), "", UNKNOWN
     ),
@@ -486,6 +502,7 @@ RIGHT: dict[str, Change] = {
     ),
     "settings on several lines": in_mailrc("set " + " \\\n".join(LOGIN.split()[1::2]) + "\n"),
     "settings of the whole system": system_wide,
+    "refusals that are not for ever": main("soft_bounce=yes"),
 }
 
 

@@ -47,7 +47,7 @@ class NotMade(LabError):
 
 
 class Hardware:
-    """What the AWS API stands upon here: a host for each instance, a network for each VPC.
+    """What the AWS API stands on here: a host for each instance, a network for each VPC.
 
     `connect` connects to the container engine: anew when its service has ended meanwhile.
     The books are kept in `folder`; those of a server that was killed are gone on with, and so

@@ -197,7 +197,7 @@ def messages(entries: Iterable[Entry]) -> list[Message]:
     open_trails: dict[str, dict[int, Entry]] = {}
     sessions: dict[tuple[str, int], list[dict[int, Entry]]] = {}
     connects: dict[tuple[str, int], tuple[int, Entry]] = {}
-    remarks: dict[tuple[str, int], dict[int, Entry]] = {}
+    warnings: dict[tuple[str, int], dict[int, Entry]] = {}
 
     for index, entry in enumerate(entries):
         process = (entry.program, entry.pid)
@@ -210,7 +210,7 @@ def messages(entries: Iterable[Entry]) -> list[Message]:
                     trail[index] = entry
                 connects.pop(process, None)
             elif entry.program.endswith(("/smtp", "/lmtp")):
-                remarks.setdefault(process, {})[index] = entry
+                warnings.setdefault(process, {})[index] = entry
             continue
 
         is_new = entry.text.startswith(("client=", "uid="))
@@ -222,7 +222,7 @@ def messages(entries: Iterable[Entry]) -> list[Message]:
         if is_new and process in connects:
             trail.update([connects[process]])
             sessions[process].append(trail)
-        trail.update(remarks.pop(process, {}))
+        trail.update(warnings.pop(process, {}))
         if entry.text == "removed":
             del open_trails[entry.queue_id]
 

@@ -278,7 +278,7 @@ def trail(lines: Iterable[str], queue_id: str) -> list[Entry]:
     That is what `handson.mail.log.messages` makes a message of.
     """
     connects: OrderedDict[Process, tuple[int, Entry]] = OrderedDict()
-    remarks: OrderedDict[Process, deque[tuple[int, Entry]]] = OrderedDict()
+    warnings: OrderedDict[Process, deque[tuple[int, Entry]]] = OrderedDict()
     sessions: set[Process] = set()
     found: dict[int, Entry] = {}
     for number, line in enumerate(lines):
@@ -290,12 +290,12 @@ def trail(lines: Iterable[str], queue_id: str) -> list[Entry]:
         process = (entry.program, entry.pid)
         if entry.queue_id == queue_id:
             found[number] = entry
-            found.update(remarks.pop(process, ()))
+            found.update(warnings.pop(process, ()))
             if entry.text.startswith("client="):
                 found.update([connects[process]] if process in connects else [])
                 sessions.add(process)
         elif entry.queue_id:
-            remarks.pop(process, None)
+            warnings.pop(process, None)
         elif entry.text.startswith("connect from "):
             _keep(connects, process, (number, entry))
             sessions.discard(process)
@@ -304,9 +304,9 @@ def trail(lines: Iterable[str], queue_id: str) -> list[Entry]:
             sessions.discard(process)
             connects.pop(process, None)
         elif entry.program.endswith(("/smtp", "/lmtp")):
-            said = remarks.get(process) or deque(maxlen=LINES_OF_PROCESS)
+            said = warnings.get(process) or deque(maxlen=LINES_OF_PROCESS)
             said.append((number, entry))
-            _keep(remarks, process, said)
+            _keep(warnings, process, said)
     return [found[number] for number in sorted(found)]
 
 

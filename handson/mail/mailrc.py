@@ -87,7 +87,7 @@ class Mailrc:
 
     @property
     def is_there(self) -> bool:
-        """Tell whether there are any settings of a mail program."""
+        """Return whether there are any settings of a mail program."""
         return bool(self.mode or self.source)
 
 
@@ -131,7 +131,7 @@ class ProgramTry:
 
     @property
     def is_accepted(self) -> bool:
-        """Tell whether the server took the recipient: then it was the other that it refused.
+        """Return whether the server took the recipient: then it was the other that it refused.
 
         Only an answer of the server counts: a mail program may look at addresses itself.
         """
@@ -147,7 +147,7 @@ class ProgramTry:
 
     @property
     def is_there(self) -> bool:
-        """Tell whether there is a mail program at all."""
+        """Return whether there is a mail program at all."""
         return self.status != 127
 
     @property

@@ -306,7 +306,7 @@ class Observation:
         return found
 
     def _has_died(self) -> bool:
-        """Tell whether the server's smtpd ends at its start, so that none will answer."""
+        """Return whether the server's smtpd ends at its start, so that none will answer."""
         has_died = False
         for entry in parse(server_log.newest(self.server, 100)):
             if entry.text.startswith("daemon started"):

@@ -98,7 +98,7 @@ def find_submission(services: Mapping[str, Service]) -> Service | None:
 
 def _logical_lines(text: str) -> list[str]:
     # `postconf -M` without -f prints a service on one line; a master.cf itself, and
-    # `postconf -Mf`, go on in lines that start with a blank.
+    # `postconf -Mf`, go on in lines that start with a space.
     lines: list[str] = []
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
@@ -175,7 +175,7 @@ class Postfix:
         return self.parameter(name)
 
     def is_chrooted(self, service: str) -> bool:
-        """Tell whether a service of master.cf is locked into the queue's folder."""
+        """Return whether a service of master.cf is locked into the queue's folder."""
         column = self.services()[service].chroot
         if column != "-":
             return column == "y"
@@ -192,7 +192,7 @@ class Postfix:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the master process runs.
+        """Return whether the master process runs.
 
         Asked of Postfix itself: Debian's unit `postfix.service` stays active without it.
         """
@@ -207,7 +207,7 @@ class Postfix:
         return {port for _address, port in self.sockets()}
 
     def is_listening(self, port: int) -> bool:
-        """Tell whether other hosts find something at this port: loopback does not count."""
+        """Return whether other hosts find something at this port: loopback does not count."""
         return any(
             found == port and not address.startswith(LOOPBACK) for address, found in self.sockets()
         )

@@ -107,7 +107,7 @@ class Survey:
 
     @cached_property
     def swallowed(self) -> dict[str, str]:
-        """Parameters that begin with a blank, so that they continue the line before: their lines.
+        """Parameters that begin with a space, so that they continue the line before: their lines.
 
         postconf(5): a line that starts with whitespace continues a logical line.
         """
@@ -126,7 +126,7 @@ class Survey:
 
     @property
     def is_chrooted(self) -> bool:
-        """Tell whether the submission service is locked into the queue's folder."""
+        """Return whether the submission service is locked into the queue's folder."""
         if self.submission is None:
             return False
         if self.submission.chroot != "-":
@@ -161,7 +161,7 @@ class Survey:
         ]
 
     def is_open(self, port: int) -> bool:
-        """Tell whether other hosts find something at that port."""
+        """Return whether other hosts find something at that port."""
         return any(not address.startswith(LOOPBACK) for address in self.sockets(port))
 
     # -- SASL ----------------------------------------------------------------
@@ -219,7 +219,7 @@ class Survey:
 
     @property
     def can_read_database(self) -> bool:
-        """Tell whether the user as whom smtpd runs may read the database (tried)."""
+        """Return whether the user as whom smtpd runs may read the database (tried)."""
         return self.sections.get("reads") == "yes"
 
     @property
@@ -239,6 +239,6 @@ class Survey:
 
     @property
     def has_old_smtpd(self) -> bool:
-        """Tell whether an smtpd runs that began before smtpd.conf was last changed."""
+        """Return whether an smtpd runs that began before smtpd.conf was last changed."""
         edited = self.sections.get("edited", "")
         return bool(edited) and any(int(age) > int(edited) for age in self.lines("ages"))

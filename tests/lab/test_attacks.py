@@ -111,7 +111,7 @@ def signed(key: Key, state: LabState, body: bytes, path: str, service: str) -> d
 
 
 def is_refused(answer: bytes) -> bool:
-    """Tell whether an answer says no and nothing else: not what program this is, nor whose."""
+    """Return whether an answer says no and nothing else: not what program this is, nor whose."""
     head, _blank, body = answer.partition(b"\r\n\r\n")
     lines = head.decode().lower().splitlines()
     names = {line.partition(":")[0] for line in lines[1:]}

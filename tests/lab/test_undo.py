@@ -49,7 +49,7 @@ def step(home: Workspace) -> Iterator[Step]:
 
 
 def passes(slug: str, eye: Step | None = None) -> bool:
-    """Tell whether all checks of a step pass; an eye on the hosts saves the way to them."""
+    """Return whether all checks of a step pass; an eye on the hosts saves the way to them."""
     found = begin(slug)
     if eye:
         found.__dict__["hosts"] = eye.hosts

@@ -34,7 +34,7 @@ RUNS = {
     "sudo postfix reload": "server",
 }
 # Run one after the other: an exercise, its hint, its end.
-EXERCISE = ("handson break", "handson break --hint", "handson break --mend", "handson break --fix")
+EXERCISE = ("handson break", "handson break --hint", "handson break --fix")
 
 OPTION = "names an option; a cell runs the whole command"
 CONFIGURATION = "is a line of a file; a cell writes it"

@@ -131,7 +131,7 @@ def test_the_key_is_imported_once_and_replaced_when_it_differs(
     assert not cloud.delete_key()
     assert cloud.import_key(PUBLIC_KEY) == "smtp-handson-20250103"
     first = cloud._key_pair()
-    cloud.import_key(PUBLIC_KEY + " another remark")
+    cloud.import_key(PUBLIC_KEY + " another comment")
     assert cloud._key_pair() == first
     cloud.import_key(OTHER_KEY)
     second = cloud._key_pair()

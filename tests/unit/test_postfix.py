@@ -40,10 +40,10 @@ def test_services_as_recorded() -> None:
 
 def test_options_in_braces_and_over_several_lines() -> None:
     text = (
-        "# a remark\n"
+        "# a comment\n"
         "submission inet n - n - - smtpd\n"
         "  -o { smtpd_client_restrictions = permit_sasl_authenticated, reject }\n"
-        "#  -o remarked=yes\n"
+        "#  -o commented=yes\n"
         "  -o syslog_name=postfix/submission\n"
     )
     assert read_services(text)["submission/inet"].parameters == {

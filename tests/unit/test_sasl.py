@@ -50,7 +50,7 @@ def test_no_database_no_users() -> None:
 
 def test_configuration_as_libsasl_reads_it() -> None:
     text = (
-        "# a remark\n\n"
+        "# a comment\n\n"
         "pwcheck_method: auxprop\n"
         "  Mech_List:   PLAIN LOGIN  \n"
         "log_level:7\n"
@@ -63,11 +63,11 @@ def test_configuration_as_libsasl_reads_it() -> None:
     }
 
 
-def test_slashes_are_no_remark() -> None:
+def test_slashes_are_no_comment() -> None:
     assert read_configuration("mech_list: PLAIN //plain")["mech_list"] == "PLAIN //plain"
 
 
-@pytest.mark.parametrize("line", ["pwcheck_method = auxprop", "// remark", "mech_list:", "a b: c"])
+@pytest.mark.parametrize("line", ["pwcheck_method = auxprop", "// comment", "mech_list:", "a b: c"])
 def test_line_that_libsasl_refuses(line: str) -> None:
     with pytest.raises(HandsonError) as raised:
         read_configuration(f"log_level: 7\n{line}\n")

@@ -109,7 +109,7 @@ def test_password(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["short", "x" * 65, "with blank", "back\\slash1", "do$llar12", "quo'te123", "número12"]
+    "typed", ["short", "x" * 65, "with space", "back\\slash1", "do$llar12", "quo'te123", "número12"]
 )
 def test_password_refused_without_being_shown(typed: str) -> None:
     with pytest.raises(InvalidInput) as caught:

@@ -136,7 +136,7 @@ class Target(Protocol):
         """Return the target for a run, with the workspace that it goes by.
 
         `folder` is what the run makes. `base` and `take_over` are for a lab: the image to
-        build upon, and whether to give up one of that name that no run made.
+        build on, and whether to give up one of that name that no run made.
         """
         workspace = Workspace(name)
         return cls(workspace, workspace.settings(target=cls.name))

@@ -71,7 +71,7 @@ class Record:
 
 
 def applies(check: Mapping[str, Any]) -> bool:
-    """Tell whether a recorded check applied; one of an earlier release does not say, and did."""
+    """Return whether a recorded check applied; one of an earlier release does not say, and did."""
     return bool(check.get("applies", True))
 
 
@@ -95,7 +95,7 @@ def own_cells(notebook: Mapping[str, Any]) -> list[Any]:
 
 
 def is_code(cell: Mapping[str, Any]) -> bool:
-    """Tell whether a cell is one that a kernel runs; an empty one is not."""
+    """Return whether a cell is one that a kernel runs; an empty one is not."""
     return cell["cell_type"] == "code" and bool(cell["source"].strip())
 
 

@@ -1,4 +1,4 @@
-"""Who gets past the door of a lab's API: nothing behind it is asked before the key is seen."""
+"""Who gets into a lab's API: nothing behind it is asked before the key is seen."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from handson.cli.log import log
 from handson.course.run.signals import stopping
 from handson.errors import HandsonError
 from handson.i18n import _
-from handson.private_file import of_the_disk
+from handson.workspace.private_file import of_the_disk
 
 INTERRUPTED = 130
 

@@ -6,13 +6,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from handson import private_file
 from handson.cloud.cloud import Cloud
 from handson.cloud.targets import Endpoint, Target, of
 from handson.errors import HandsonError
 from handson.hosts.inventory import Hosts
 from handson.i18n import _
-from handson.workspace import Workspace
+from handson.workspace import Workspace, private_file
 
 
 def ssh_config(places: Mapping[str, tuple[Endpoint, str]], key: Path, known_hosts: Path) -> str:

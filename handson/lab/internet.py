@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
@@ -145,12 +144,10 @@ def host_keys(engine: Engine, host: Any) -> list[str]:
 def published_port(engine: Engine, host: Any) -> int:
     """Return the port on 127.0.0.1 behind which the host's ssh port lies."""
     interface = engine.interface(host)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+    for _gone in patience(60, 0.05, 0.5):
         interface.reload()
         if bindings := interface.ports.get("22/tcp"):
             return int(bindings[0]["HostPort"])
-        time.sleep(0.05)
     raise LabError(
         _("The engine published no port for {host}.").format(host=host.name),
         _("Run `handson down`, then `handson up`."),

@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
+
+from handson.polling import patience
 
 
 def find(*words: str) -> list[psutil.Process]:
@@ -94,9 +95,9 @@ def end(found: list[psutil.Process], seconds: float = 5) -> int:
 
 
 def _wait(found: list[psutil.Process], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while any(runs(one) for one in found) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    for _gone in patience(seconds, 0.02, 0.1):
+        if not any(runs(one) for one in found):
+            return
 
 
 def as_root() -> list[str]:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from handson import private_file
 from handson.cloud.targets import Endpoint, Target
 from handson.cloud.targets.aws import AwsTarget
 from handson.cloud.targets.lab import LabTarget
 from handson.errors import HandsonError
 from handson.hosts.ssh import known_hosts, ssh_config, way_to
 from handson.settings import Settings
+from handson.workspace import private_file
 
 PC = Endpoint("127.0.0.1", 40022, "admin", ("ssh-ed25519 AAAApc", "ssh-rsa AAAApc2"))
 SERVER = Endpoint("203.0.113.10", 22, "admin", ("ssh-ed25519 AAAAserver",))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from waiting import LONG
 
-from handson import begin, private_file
+from handson import begin
 from handson.cli import main
 from handson.course import log_window, progress
 from handson.course.run.result import find_unmet
@@ -28,7 +28,7 @@ from handson.errors import HandsonError, InvalidInput
 from handson.hosts import library_log
 from handson.secret import Secret
 from handson.settings import Settings
-from handson.workspace import FILES, LAB, Workspace
+from handson.workspace import FILES, LAB, Workspace, private_file
 
 # Read here: the tests take such variables out of the way before they begin.
 SEED = int(os.environ.get("HANDSON_SEED") or random.SystemRandom().randrange(10**6))

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handson import private_file
 from handson.cloud import targets
 from handson.cloud.targets import Target
 from handson.course import outline
@@ -21,6 +20,7 @@ from handson.errors import HandsonError
 from handson.i18n import _
 from handson.lab.lock import hold
 from handson.settings import FAULT, HEADLESS, TARGETS, variable
+from handson.workspace import private_file
 
 CELL_SECONDS = 180
 

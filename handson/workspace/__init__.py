@@ -15,7 +15,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from handson import private_file
 from handson.errors import HandsonError, InvalidInput
 from handson.i18n import _
 from handson.secret import Secret
@@ -29,6 +28,7 @@ from handson.settings import (
     password_from_environment,
     variable,
 )
+from handson.workspace import private_file
 
 LIBRARY_LOG = "library.log"
 LAB = "lab"  # the file that holds the name of the lab to which a workspace belongs

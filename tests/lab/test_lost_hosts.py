@@ -137,7 +137,7 @@ def test_a_host_that_was_stopped(host: str, workspace: Workspace, step: Step) ->
         find(engine, step, host).stop(timeout=5)
     assert state_of(workspace, name).startswith("exited")
     says_what_to_do(step, host)
-    workspace.record("01_security_group", {"passed": True, "results": []})
+    workspace.record("01_security_group", {"passed": True, "checks": []})
     assert "had been removed" not in handson(workspace, "up")
     assert "01_security_group" in workspace.progress()
     works_again(workspace, name)
@@ -162,7 +162,7 @@ def test_a_host_that_was_removed(host: str, workspace: Workspace, step: Step) ->
         find(engine, step, host).remove(force=True, v=True)
     assert state_of(workspace, name) == "missing"
     says_what_to_do(step, host)
-    workspace.record("01_security_group", {"passed": True, "results": []})
+    workspace.record("01_security_group", {"passed": True, "checks": []})
     assert f"{name} had been removed: this is a new one" in handson(workspace, "up")
     # What was done on the course's hosts is forgotten where one of them is new.
     assert ("01_security_group" in workspace.progress()) == (host != "server")

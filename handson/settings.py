@@ -133,7 +133,7 @@ def check_ip(text: str) -> str:
 
 
 def check_network(text: str) -> str:
-    """Return an IPv4 network of /16 to /24 as a CIDR; raise InvalidInput otherwise."""
+    """Return an IPv4 network of /16 to /20 as a CIDR; raise InvalidInput otherwise."""
     try:
         network = ipaddress.IPv4Network(text.strip())
     except ValueError:

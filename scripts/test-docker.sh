@@ -69,6 +69,7 @@ start_docker() {
     done
     # It has no way out for a build: the image is the one that was built for Podman.
     image=$(env -u DOCKER_HOST "$PYTHON" -m handson.cli.main build | sed -n 's/.* \(localhost.*\)\.$/\1/p')
+    [ -n "$image" ] || give_up "The host image could not be built."
     podman save --quiet "$image" | docker load --quiet >/dev/null
 }
 

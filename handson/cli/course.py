@@ -5,6 +5,7 @@ What a command needs is imported inside it: `handson --help` shall not wait for 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,9 @@ def _ask_to_take_over(name: str) -> None:
             _("Remove the lab yourself: handson down --name {name}").format(name=name),
         )
     question = _("Remove the lab “{name}”, made from {workspace}, and all that is on it? [y/N] ")
-    answer = input(question.format(name=name, workspace=made.workspace))
+    answer = ""
+    with contextlib.suppress(EOFError):  # Ctrl-D
+        answer = input(question.format(name=name, workspace=made.workspace))
     if answer.strip().lower() not in ("y", "yes"):
         raise HandsonError(
             _("The lab “{name}” stays, and nothing was run.").format(name=name),

@@ -84,6 +84,7 @@ def run(root: Path, workspace: Workspace, arguments: Sequence[str] = ()) -> int:
         before = {
             signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
             signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+            signal.SIGHUP: signal.signal(signal.SIGHUP, lambda *_: process.terminate()),
         }
         try:
             return process.wait()

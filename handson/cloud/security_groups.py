@@ -199,10 +199,12 @@ def _peer(source: str, description: str = "") -> dict[str, Any]:
     if source.startswith("sg-"):
         return {"UserIdGroupPairs": [{"GroupId": source, **described}]}
     try:
-        ipaddress.IPv4Network(source)
+        network = ipaddress.ip_network(source)
     except ValueError:
         raise InvalidInput(
             _("“{source}” is not a source for a rule.").format(source=source),
             _("Write a CIDR, as in 10.87.0.0/16, or the id of a security group."),
         ) from None
+    if network.version == 6:
+        return {"Ipv6Ranges": [{"CidrIpv6": source, **described}]}
     return {"IpRanges": [{"CidrIp": source, **described}]}

@@ -88,6 +88,12 @@ def relay_way(anonymous: Dialogue, login: Dialogue | None = None) -> Way:
         return Way(_("relays without a login"), "warn")
     if login and login.is_logged_in and login.is_accepted:
         return Way(_("relays with a login"), "warn")
+    if broken_at(anonymous, login=False):
+        text = _("answers with an error: {code}")
+        return Way(text.format(code=_code(anonymous)), "bad", "server")
+    if login and login.is_logged_in:
+        text = _("takes the login, refuses to relay: {code}")
+        return Way(text.format(code=_code(login)), "warn", "server")
     if login is None and anonymous.mechanisms:
         return Way(_("offers a login, not tried yet"), "warn", "server")
     if login and login.mechanisms:
@@ -118,7 +124,7 @@ def login_way(anonymous: Dialogue, login: Dialogue | None = None) -> Way:
         )
     if link == Link.LOGIN:
         return Way(_("refuses the login: {code}").format(code=_code(login)), "bad", "server")
-    return Way(_("offers no login"), "bad", "server")
+    return Way(_("offers no AUTH PLAIN"), "bad", "server")
 
 
 def _closed(dialogue: Dialogue) -> Way | None:

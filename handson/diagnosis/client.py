@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, first, listed, on_client, tried
+from handson.diagnosis.cause import OPTIONS, S_NAIL, Cause, Link, listed, on_client, tried
 from handson.diagnosis.fault import LOGIN, RELOAD_SH, Fault, Part, in_mailrc
 from handson.hosts.script import read
 from handson.i18n import N_, _
@@ -63,10 +63,7 @@ def login_mechanism(observed: Observation) -> str:
 
 
 def bad_base64(observed: Observation) -> str:
-    return first(
-        tried(observed, "authentication failed: bad protocol / cancel"),
-        tried(observed, "Can only find author"),
-    )
+    return tried(observed, "authentication failed: bad protocol / cancel")
 
 
 def how_to_code(observed: Observation) -> str:

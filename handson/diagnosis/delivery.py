@@ -15,6 +15,8 @@ from handson.mail.log import moment
 if TYPE_CHECKING:
     from handson.mail.observation import Observation
 
+ON_AWS = (AMAZON_LINUX_2, AMAZON_LINUX_2023)
+
 
 def port_25_blocked(observed: Observation) -> str:
     for message in reversed(observed.messages):
@@ -42,7 +44,8 @@ def name_not_found(observed: Observation) -> str:
 
 def not_delivered(observed: Observation) -> str:
     """Look at the last delivery of what the client sent: what is not known is quoted."""
-    if port_25_blocked(observed) or name_not_found(observed):
+    is_blocked = observed.server.system in ON_AWS and port_25_blocked(observed)
+    if is_blocked or name_not_found(observed):
         return ""
     client = f"[{observed.settings.client_ip}]"
     tried = [one for one in observed.messages if one.deliveries and client in one.client]
@@ -90,7 +93,7 @@ def no_maillog(observed: Observation) -> str:
         return _("{path} is not there, and neither rsyslog nor syslog-ng runs").format(
             path=system.log_file
         )
-    if observed.entries:
+    if observed.recent:
         return ""  # the journal has it, where this system keeps it
     return _("no /var/log/maillog, and nothing in the journal of postfix")
 
@@ -111,7 +114,7 @@ CAUSES = (
         port_25_blocked,
         link=Link.DELIVERY,
         # Elsewhere nobody has closed the port for all.
-        arises=lambda system: system in (AMAZON_LINUX_2, AMAZON_LINUX_2023),
+        arises=lambda system: system in ON_AWS,
     ),
     Cause(
         "name-not-found",

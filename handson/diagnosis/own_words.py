@@ -110,7 +110,7 @@ def _of_now(entries: list[Entry]) -> list[Entry]:
 
 
 def _is_ours(observed: Observation, said: Complaint) -> bool:
-    return not said.client or observed.settings.client_ip in said.client
+    return not said.client or f"[{observed.settings.client_ip}]" in said.client
 
 
 def diagnosis(observed: Observation, seen: str) -> Diagnosis | None:
@@ -154,7 +154,7 @@ def explain(said: Complaint, log: str) -> tuple[str, str]:
         return (
             _("Postfix knows no restriction “{name}”.").format(name=found[1]) + hint,
             _(
-                "Find it: postconf -n | grep {name}; sudo postconf -M -P shows the options of "
+                "Find it: postconf -n | grep {name}; sudo postconf -P shows the options of "
                 "services. Correct it with postconf -e; sudo postfix reload"
             ).format(name=found[1]),
         )

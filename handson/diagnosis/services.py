@@ -99,7 +99,7 @@ def _stray(observed: Observation) -> Iterator[tuple[str, str]]:
         columns = line.split(None, 7)
         if len(columns) < 8 or columns[0] != service.name:
             continue
-        left = re.sub(r"-o\s+(\{.*?\}|\S+)", "", columns[7]).split()[1:]
+        left = re.sub(r"-o\s+(\{.*?\}(?=\s+-|\s*$)|\S+)", "", columns[7]).split()[1:]
         yield from ((columns[7], word) for word in left if not word.startswith("-"))
 
 
@@ -130,7 +130,7 @@ def _line(observed: Observation, number: str) -> str:
 def switch_on(observed: Observation) -> list[str]:
     """Return the commands that make the line of the service one that counts, or write it."""
     if number := _commented(observed):
-        edit = f"sudo sed -i '{number}s/^#[[:space:]]*//' {MASTER_CF}"
+        edit = f"sudo sed -i '{number}s/^[[:space:]]*#[[:space:]]*//' {MASTER_CF}"
         return on_server(edit, RESTART)
     lines = "submission inet n - n - - smtpd", "  -o " + DEMAND
     written = " ".join(map(shlex.quote, lines))
@@ -200,7 +200,9 @@ def _unread(observed: Observation) -> str:
     """Return what shows that master.cf or main.cf was changed after it had last been read."""
     survey, path = observed.survey, MASTER_CF
     for entry in observed.recent[:1]:
-        read = moment(entry, datetime.now(UTC)).timestamp()
+        # Stamps of syslog have no zone: they are the server's.
+        now = datetime.fromisoformat(observed.server.read("date --iso-8601=seconds").strip())
+        read = moment(entry, now).timestamp()
         if entry.program.endswith("/master") and survey.changed.get(path, 0) > read + 1:
             return _("{path} was changed after this: {line}").format(path=path, line=said(entry))
     ages, path = [int(age) for age in survey.lines("ages")], MAIN_CF
@@ -225,6 +227,13 @@ def known_type(observed: Observation) -> list[str]:
     for name, value, kind in _unknown_types(observed):
         path = value.partition(f"{kind}:")[2].replace(",", " ").split()[0]
         if not observed.server.facts.file(path).exists:
+            if "check_" in value:
+                return []  # a whole list would go, and with it the word that refuses
+            service = observed.survey.submission
+            if service and name in service.parameters:
+                return on_server(
+                    f"sudo postconf -PX {shlex.quote(f'{service.key}/{name}')}", RELOAD
+                )
             return on_server(f"sudo postconf -X {name}", RELOAD)
         known = "hash" if "hash" in observed.survey.map_types else "texthash"
         commands = to_set(observed, name, value.replace(f"{kind}:", f"{known}:"))

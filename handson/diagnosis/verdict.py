@@ -135,6 +135,8 @@ def _behind(observed: Observation, wrong: Try, causes: list[Diagnosis]) -> list[
 
 def _is_answered(observed: Observation, wrong: Try) -> bool:
     """Return whether the server itself was behind what went wrong, so that its log can tell why."""
+    if wrong.broken == Link.PACKET:
+        return False  # nothing of it has reached the server
     if wrong.broken == Link.MAIL_PROGRAM:
         return observed.program.is_answered
     return not wrong.is_leak
@@ -262,8 +264,8 @@ def _unknown(observed: Observation, wrong: Try) -> Diagnosis:
     try:
         if wrong.broken == Link.PACKET:
             # A packet that is dropped leaves no line in any log.
-            lines.append(_rules(observed))
             cure = _("Look at the rules of both security groups, and at firewalls on both hosts.")
+            lines.append(_rules(observed))
         if wrong.broken == Link.MAIL_PROGRAM:
             lines.append(observed.program.command)
         if line := _line_of(observed, wrong):
@@ -273,7 +275,9 @@ def _unknown(observed: Observation, wrong: Try) -> Diagnosis:
     return Diagnosis(
         UNKNOWN,
         "\n".join(dict.fromkeys(lines)),
-        _("The cause is not known. Above are the server's own words."),
+        _("The cause is not known. Above is what was seen.")
+        if wrong.broken == Link.PACKET
+        else _("The cause is not known. Above are the server's own words."),
         cure,
         "https://www.postfix.org/DEBUG_README.html",
     )

@@ -56,8 +56,9 @@ class Connections:
         known = place.address if place.port == 22 else f"[{place.address}]:{place.port}"
         for pinned in place.host_keys:
             kind, data = pinned.split()[:2]
-            key = paramiko.PKey.from_type_string(kind, base64.b64decode(data))
-            client.get_host_keys().add(known, kind, key)
+            with suppress(paramiko.pkey.UnknownKeyType):  # nobody speaks it any more
+                key = paramiko.PKey.from_type_string(kind, base64.b64decode(data))
+                client.get_host_keys().add(known, kind, key)
         line = None
         try:
             if gateway is None:

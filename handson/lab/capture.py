@@ -38,7 +38,7 @@ def begin(engine: Engine, container: Any, port: int) -> None:
         **rights.of(rights.CAPTURE),
     )
     beside.start()
-    for _gone in patience(15, first=0.05):
+    for _gone in patience(60, first=0.05):
         if b"listening on" in beside.logs(stdout=False):
             return
     said = beside.logs().decode(errors="replace").strip().splitlines()[-3:]
@@ -60,7 +60,7 @@ def end(engine: Engine, container: Any) -> str:
     for beside in engine.containers(**{"handson.beside": container.labels["handson.host"]}):
         with contextlib.suppress(APIError):  # it has ended by itself
             beside.kill("SIGTERM")
-            beside.wait(timeout=10)
+            beside.wait(timeout=60)
         text = beside.logs(stderr=False).decode(errors="replace")
         remove(beside)
     return text

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
+from collections.abc import Iterator
 from contextlib import closing, suppress
-from typing import Any
+from typing import IO, Any
 
-from docker.utils.socket import frames_iter
+from handson.polling import patience
 
 LARGEST = 4 << 20  # bytes that a command may print
 
@@ -28,7 +30,7 @@ def execute(api: Any, container_id: str, command: list[str], seconds: float) -> 
     stream = api.exec_start(process, socket=True)
     # The SDK leaves the answer open, which it keeps with its stream; to close that one is to close
     # both.
-    with closing(getattr(stream, "_response", stream)):
+    with closing(getattr(stream, "_response", stream)), _reader(stream) as source:
         is_cut = threading.Event()
 
         def cut() -> None:
@@ -41,7 +43,7 @@ def execute(api: Any, container_id: str, command: list[str], seconds: float) -> 
         limit.start()
         try:
             output = b""
-            for _kind, part in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
+            for part in _pieces(source):
                 output += part
                 if len(output) > LARGEST:
                     cut()
@@ -52,4 +54,28 @@ def execute(api: Any, container_id: str, command: list[str], seconds: float) -> 
             limit.join()
     if is_cut.is_set():
         raise Unending
-    return int(api.exec_inspect(process)["ExitCode"]), output
+    # The stream may end a moment before the engine knows of the end.
+    for _gone in patience(10, 0.02, 0.2):
+        if (status := api.exec_inspect(process)["ExitCode"]) is not None:
+            return int(status), output
+    raise Unending
+
+
+def _reader(stream: Any) -> IO[bytes]:
+    """Return the stream as a file.
+
+    The SDK hands out the raw socket: what came in one piece with the headers of the engine's
+    answer is in the buffer of the answer itself, and would be lost.
+    """
+    answer = getattr(stream, "_response", None)
+    found: IO[bytes] = stream.makefile("rb") if answer is None else answer.raw._fp.fp
+    return found
+
+
+def _pieces(source: Any) -> Iterator[bytes]:
+    """Yield what a command printed (Docker's API, "Stream format": 8 bytes stand before each)."""
+    while len(header := source.read(8)) == 8:
+        left = struct.unpack(">BxxxL", header)[1]
+        while left and (part := source.read1(min(left, 1 << 16))):
+            left -= len(part)
+            yield part

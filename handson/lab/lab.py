@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from docker.errors import APIError
 
-from handson.errors import EngineMissing, HandsonError, LabDown, LabError
+from handson.errors import HandsonError, LabDown, LabError
 from handson.i18n import _
 from handson.lab import engine as engines
 from handson.lab import engine_service, internet, lock, network, processes
@@ -353,8 +353,8 @@ def sweep(engine: Engine, but: str = "") -> None:
     for lab in (Lab(name, engine.owner) for name in dead - {but}):
         state = lab.state()
         if not (state and state.is_kept):
-            # One on an engine that does not answer now waits for the next time.
-            with contextlib.suppress(EngineMissing):
+            # One that cannot be removed now, or whose engine does not answer, waits.
+            with contextlib.suppress(LabError):
                 lab.down()
 
 

@@ -358,6 +358,7 @@ class Hardware:
         self.engine.run(
             host,
             "until systemctl start --no-block user-data 2>/dev/null; do sleep 0.05; done",
+            timeout=60,
         )
         internet.wait_for_ssh(self.engine, host)
         self.settled.add(instance.id)

@@ -320,6 +320,8 @@ class Observation:
     @cached_property
     def certificate(self) -> str:
         """The server's own certificate, read on the server itself; '' when it has none."""
-        path = self.survey.value("smtpd_tls_cert_file")
-        status, text = self.server.probe("sudo -n cat {path} 2>/dev/null", path=path)
-        return text if status == 0 and "BEGIN CERTIFICATE" in text else ""
+        chain = self.survey.value("smtpd_tls_chain_files").replace(",", " ").split()
+        files = filter(None, (self.survey.value("smtpd_tls_cert_file"), *chain))
+        texts = (self.server.probe("sudo -n cat {path} 2>/dev/null", path=one)[1] for one in files)
+        # Not the file as it is: a key may be in it as well.
+        return next(filter(None, map(probe.first_certificate, texts)), "")

@@ -100,7 +100,7 @@ def _logical_lines(text: str) -> list[str]:
     # `postconf -M` without -f prints a service on one line; a master.cf itself, and
     # `postconf -Mf`, go on in lines that start with a space.
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in without_warnings(text).splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if line[0].isspace() and lines:
@@ -112,9 +112,19 @@ def _logical_lines(text: str) -> list[str]:
 
 def _options(text: str) -> dict[str, str]:
     # Postfix 3 also knows `-o { name = value with spaces }`.
-    found = re.findall(r"(?:^|\s)-o\s+(?:\{\s*(.*?)\s*\}(?=\s|$)|(\S+))", text)
+    found = re.findall(r"(?:^|\s)-o\s+(?:\{\s*(.*?)\s*\}(?=\s+-|\s*$)|(\S+))", text)
     pairs = ((braced or plain).partition("=") for braced, plain in found)
     return {name.strip(): value.strip() for name, _equals, value in pairs}
+
+
+def without_warnings(text: str) -> str:
+    """Return what postconf(1) printed without its warnings, which come with every call.
+
+    >>> without_warnings("/usr/sbin/postconf: warning: unused parameter: x=y\\nyes")
+    'yes'
+    """
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not re.match(r"\S*postconf: warning: ", line))
 
 
 def read_sockets(text: str) -> list[tuple[str, int]]:
@@ -153,7 +163,7 @@ class Postfix:
 
     def parameter(self, name: str) -> str:
         """Return the value of a parameter of main.cf, or its default."""
-        return self._runner.read("sudo -n postconf -h {name}", name=name).strip()
+        return without_warnings(self._runner.read("sudo -n postconf -h {name}", name=name)).strip()
 
     def explicit(self) -> dict[str, str]:
         """Return the parameters that main.cf sets itself."""

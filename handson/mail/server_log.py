@@ -43,7 +43,7 @@ def oldest(host: LogHost) -> str:
     if not host.system.log_file:
         return host.bulk("sudo journalctl -u postfix --no-pager -q -o short-iso | head -n 20")[1]
     program = 'ls -1tr "$1" "$1".[0-9]* "$1"-[0-9]* 2>/dev/null | head -n 1'
-    program = f'zcat -f -- "$({program})" | head -n 20'
+    program = f'zcat -f -- "$({program})" | grep -m 20 postfix'
     command = "sudo sh -c {program} oldest {file}"
     return host.bulk(command, program=program, file=host.system.log_file)[1]
 

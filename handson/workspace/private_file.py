@@ -61,9 +61,10 @@ def append(path: Path, text: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file, if it is there, and what a write that was killed left of it."""
     try:
-        path.unlink(missing_ok=True)
+        for one in (path, *path.parent.glob(f".{path.name}.*")):
+            one.unlink(missing_ok=True)
     except OSError as error:
         raise _failed(_("{path} cannot be removed: {reason}."), path, error) from None
 
@@ -72,6 +73,10 @@ def of_the_disk(error: OSError) -> HandsonError | None:
     """Return what to say of a full disk or of what may not be written; None of another error."""
     if error.errno not in (*FULL, *DENIED):
         return None
+    if error.errno in DENIED:
+        if not error.filename:
+            return None
+        return _failed(_("{path} cannot be used: {reason}."), Path(error.filename), error)
     path = Path(error.filename or _("the output"))
     return _failed(_("{path} cannot be written: {reason}."), path, error)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from looking import connect_all, connect_program, python_on
-from waiting import LONG, wait_until
+from waiting import LONG, NEVER, wait_until
 
 from handson.cloud.stacks import plan
 from handson.course.begin import begin
@@ -85,7 +85,7 @@ class Course:
         thread.start()
         try:
             for _number in range(chosen.randint(1, 3)):
-                changes.acquire()
+                assert changes.acquire(timeout=NEVER)
             yield
         finally:
             over.set()

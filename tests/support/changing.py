@@ -39,6 +39,5 @@ def on_server(script: str, *files: str, after: str = RELOAD_SH) -> Change:
     return lambda finished: changed(finished, server=part)
 
 
-def in_mailrc(text: str, netrc: str = "") -> Change:
-    script = f"umask 077; printf %s {netrc!r} > ~/.netrc" if netrc else ""
-    return lambda finished: changed(finished, client=Part(MAIL_FILES, script, mailrc=text))
+def in_mailrc(text: str) -> Change:
+    return lambda finished: changed(finished, client=Part(MAIL_FILES, mailrc=text))

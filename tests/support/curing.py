@@ -10,7 +10,7 @@ from handson.hosts.host import Host
 COMMAND = re.compile(r"^\[(server|client)\]\$ (.*)$", re.MULTILINE)
 # Types as a learner does at a terminal: the password where one is asked for.
 TYPE = r"""
-import os, pty, sys, termios, time
+import os, pty, select, sys, termios
 pid, terminal = pty.fork()
 if not pid:
     os.execvp("sh", ["sh", "-c", command])
@@ -19,11 +19,11 @@ while True:
         said = os.read(terminal, 4096)
     except OSError:
         break
-    sys.stdout.write(said.decode())
+    sys.stdout.write(said.decode(errors="replace"))
     # What is typed before the echo is off would be thrown away.
     is_asked = said.endswith(b": ")
     while is_asked and termios.tcgetattr(terminal)[3] & termios.ECHO:
-        time.sleep(0.01)
+        is_asked = not select.select([terminal], [], [], 0.01)[0]  # there is more: no question
     if is_asked:
         os.write(terminal, password.encode() + b"\n")
 sys.exit(os.WEXITSTATUS(os.waitpid(pid, 0)[1]))

@@ -71,5 +71,7 @@ def run_course(workspace: Workspace, last: str) -> Iterator[Finished]:
         course.untouched = {slug: checks.run(outline.step(slug).rules, observed) for slug in SLUGS}
         for info in STEPS[1 : int(last) + 1]:
             solve(info.slug)
-    yield course
-    course.step.hosts.close()
+    try:
+        yield course
+    finally:
+        course.step.hosts.close()

@@ -24,7 +24,7 @@ given = json.loads(GIVEN)
 def talk(port, login):
     found = "dead"
     try:
-        with smtplib.SMTP(given["host"], port, given["name"], timeout=5) as server:
+        with smtplib.SMTP(given["host"], port, given["name"], timeout=30) as server:
             server.ehlo()
             if login and not server.has_extn("auth") and server.has_extn("starttls"):
                 context = ssl.create_default_context()
@@ -90,7 +90,7 @@ def judge(finished: Finished) -> Truth:
     assert stranger and mailbox
     # As the notebook has the learner do it.
     send = (
-        'echo "smtp-handson" | timeout 8 {mail} -s {subject} -S smtp=smtp://{server_ip}:587 '
+        'echo "smtp-handson" | timeout 60 {mail} -s {subject} -S smtp=smtp://{server_ip}:587 '
         "-r {sender} {recipient}"
     )
     with ThreadPoolExecutor(3) as pool:
@@ -128,7 +128,7 @@ def _ask(finished: Finished, host: Host, tries: list[tuple[int, bool]]) -> dict[
     return answers
 
 
-def _arrives(mailbox: Host, recipient: str, subject: str, seconds: float = 6) -> bool:
+def _arrives(mailbox: Host, recipient: str, subject: str, seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if newest_mail(mailbox, recipient, subject):

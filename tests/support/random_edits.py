@@ -296,7 +296,7 @@ cat {KEPT}/mail.log > $log
 systemctl stop postfix; pkill -x master
 systemctl reset-failed 'postfix*' 2>/dev/null; systemctl start postfix
 postsuper -d ALL > /dev/null 2>&1
-for n in $(seq 100); do
+for n in $(seq 600); do
   ss -Hnlt4 | grep -q :587 && grep -q "daemon started" $log && exit
   sleep 0.1
 done

@@ -62,7 +62,7 @@ class Talk(socketserver.StreamRequestHandler):
         context.load_cert_chain(self.server.chain)
         # A client that does not trust the certificate breaks off.
         with (
-            suppress(ssl.SSLError),
+            suppress(OSError),
             context.wrap_socket(self.request, server_side=True) as self.request,
         ):
             self.setup()

@@ -94,7 +94,7 @@ def test_port_25(
             "bad",
             "server",
         ),
-        (DENIED_587, held(587, RIGHT, "no AUTH offered"), "offers no login", "bad", "server"),
+        (DENIED_587, held(587, RIGHT, "no AUTH offered"), "offers no AUTH PLAIN", "bad", "server"),
         (DENIED_587, None, "no login tried yet", "quiet", "server"),
         (
             held(587, NONE, "connection refused"),

@@ -15,6 +15,7 @@ from handson.errors import HostUnreachable, InvalidInput
 from handson.mail.relay_matrix.expected import LOGINS, PORTS, RECIPIENTS, Origin
 from handson.mail.relay_matrix.probe import (
     Place,
+    first_certificate,
     outside_address,
     places,
     read_certificate,
@@ -215,3 +216,10 @@ def test_the_servers_clock() -> None:
     ask = "date +%Y-%m-%dT%H:%M:%S.%6N%:z"
     clock = read_clock(Recorded({ask: "2025-11-24T12:57:24.163000+09:00\n"}))  # type: ignore[arg-type]
     assert clock.isoformat() == "2025-11-24T12:57:24.163000+09:00"
+
+
+def test_of_a_file_with_a_key_the_certificate_alone_is_read() -> None:
+    one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+    key = "-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----"
+    assert first_certificate(f"{key}\n{one}\n{one.replace('AAAA', 'CCCC')}\n") == f"{one}\n"
+    assert first_certificate(key) == ""

@@ -139,3 +139,21 @@ def test_running_or_not() -> None:
 )
 def test_mynetworks(text: str, networks: list[str]) -> None:
     assert Postfix(Recorded({"sudo -n postconf -h mynetworks": text})).mynetworks == networks
+
+
+def test_braces_in_braces_belong_to_the_value() -> None:
+    line = (
+        "submission inet n - n - - smtpd "
+        "-o { smtpd_sender_restrictions = check_sender_access inline:{ { <> = REJECT x } } } "
+        "-o smtpd_tls_security_level=encrypt"
+    )
+    (service,) = read_services(line).values()
+    assert service.parameters == {
+        "smtpd_sender_restrictions": "check_sender_access inline:{ { <> = REJECT x } }",
+        "smtpd_tls_security_level": "encrypt",
+    }
+
+
+def test_a_warning_is_no_service() -> None:
+    warning = "/usr/sbin/postconf: warning: /etc/postfix/master.cf: unused parameter: a=b"
+    assert list(read_services(f"{warning}\nsmtp inet n - y - - smtpd")) == ["smtp/inet"]

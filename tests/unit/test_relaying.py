@@ -257,7 +257,7 @@ MASTER_CF = "its line in master.cf is not active"
     ("stage", "origin", "port", "login", "result", "words"),
     [
         ("after_login", CLIENT, 587, "right", "connection refused", MASTER_CF),
-        ("after_login", CLIENT, 587, "right", "no answer", "no rule of the security group"),
+        ("after_login", CLIENT, 587, "right", "no answer", "the packets are dropped on the way"),
         ("after_login", CLIENT, 587, "right", "no AUTH offered", "smtpd_sasl_auth_enable is off"),
         ("after_login", CLIENT, 587, "right", "refused 454", "no permit_sasl_authenticated"),
         ("after_login", CLIENT, 587, "right", "login fails", "another in the database"),

@@ -17,7 +17,7 @@ from handson.mail import smtp
 from handson.mail.capture import OnHost, Wiretap
 from handson.mail.hardening import LOGIN_PORTS, NULL_SENDER, answer_to
 from handson.mail.observation import Observation
-from handson.mail.postfix import MAIN_CF, MASTER_CF, RELOAD, find_service, read_parameters
+from handson.mail.postfix import LOOPBACK, MAIN_CF, MASTER_CF, RELOAD, find_service, read_parameters
 from handson.mail.relay_matrix import probe
 from handson.mail.smtp import IMPLICIT_TLS
 from handson.secret import Secret, scrub
@@ -193,7 +193,7 @@ class Harden(Step):
             for path in (MAIN_CF, MASTER_CF):
                 shown += put_back(server, path, "09_harden")
             certificate = ("/etc/postfix/submission.key", "/etc/postfix/submission.crt")
-            if server.probe("sudo ls {files}", files=certificate)[1].startswith("/etc"):
+            if server.probe("sudo ls {files} 2>/dev/null", files=certificate)[1].strip():
                 shown.append(server.run("sudo rm -f {files}", files=certificate))
             if shown:
                 shown.append(server.run(RELOAD))
@@ -209,8 +209,8 @@ class Harden(Step):
         name = f"mail.{self.settings.domain}"
         if client.probe("grep -qw {name} /etc/hosts", name=name)[0] == 0:
             # Written in place: a container engine has mounted the file.
-            rest = "grep -vw {name} /etc/hosts > /tmp/hosts; sudo tee /etc/hosts < /tmp/hosts"
-            shown.append(client.run(f"{rest} > /dev/null; rm /tmp/hosts", name=name))
+            rest = "rest=$(grep -vwF {name} /etc/hosts); printf '%s\\n' \"$rest\""
+            shown.append(client.run(f"{rest} | sudo tee /etc/hosts > /dev/null", name=name))
         return shown
 
 
@@ -346,7 +346,7 @@ def submission_not_for_everybody(observed: Observation) -> Finding:
 )
 def trusts_loopback_only(observed: Observation) -> Finding:
     networks = observed.survey.mynetworks
-    if all(one.startswith(("127.", "[::1]")) for one in networks):
+    if all(one.startswith(LOOPBACK) for one in networks):
         return good(f"mynetworks = {' '.join(networks)}")
     return bad(
         f"mynetworks = {' '.join(networks)}",
@@ -376,9 +376,12 @@ def sender_bound_to_login(observed: Observation) -> Finding:
             reply = answer_to(dialogue, sender)
             seen.append(f"{dialogue.port}, <{sender}>: {reply}")
             if not reply or reply.code != code:
+                is_taken = reply is not None and not reply.is_refusal
                 return bad(
                     seen[-1],
-                    _("Whoever has a login may use another envelope sender."),
+                    _("Whoever has a login may use another envelope sender.")
+                    if is_taken
+                    else _late(reply, _("It was not refused for the sender.")),
                     _(
                         "Set smtpd_sender_login_maps, and for the service "
                         "reject_sender_login_mismatch, with check_sender_access for <>."
@@ -394,11 +397,14 @@ def sender_bound_to_login(observed: Observation) -> Finding:
 )
 def own_domain_needs_login(observed: Observation) -> Finding:
     dialogue = observed.hardening.spoof
-    if dialogue.refusal and dialogue.mail and not dialogue.is_accepted:
-        return good(str(dialogue.refusal))
+    refusal = dialogue.refusal
+    if refusal and refusal.code >= 500 and dialogue.mail and not dialogue.is_accepted:
+        return good(str(refusal))
     return bad(
         dialogue.outcome(),
-        _("Whoever reaches port 25 may write in the name of anybody in the domain."),
+        _("Whoever reaches port 25 may write in the name of anybody in the domain.")
+        if dialogue.is_accepted
+        else _("It was not refused for the sender."),
         _("Refuse the domain with check_sender_access in smtpd_sender_restrictions of main.cf."),
     )
 

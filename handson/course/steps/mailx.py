@@ -97,8 +97,9 @@ def mailrc_private(observed: Observation) -> Finding:
 )
 def mail_program_logs_in(observed: Observation) -> Finding:
     program = observed.program
-    # While port 587 refuses clients without a login, only a login can be accepted.
-    if program.is_accepted and not observed.anonymous.is_accepted:
+    # While a port refuses clients without a login, only a login can be accepted there.
+    other = observed.relay if observed.mailrc.port == 25 else observed.anonymous
+    if program.is_accepted and not other.is_accepted:
         user = f"{observed.mailrc.source}: {observed.mailrc.user}, " if observed.mailrc.user else ""
         return good(f"{user}{program.outcome()}")
     return bad(f"{program.command}\n{program.answer}".strip(), "", RUN_ABOVE)

@@ -63,7 +63,7 @@ def _accepts(cell: Cell, facts: ServerFacts) -> str:
 
 def _refused(cell: Cell, facts: ServerFacts) -> str:
     reply = cell.dialogue.refusal
-    if cell.dialogue.is_logged_in:
+    if cell.dialogue.is_logged_in and reply and "Relay access denied" in reply.text:
         return _(
             "The login was right, and still: {reply} The restrictions that decide about "
             "relaying name no permit_sasl_authenticated."
@@ -112,9 +112,8 @@ def _no_auth(cell: Cell, facts: ServerFacts) -> str:
 
 
 def _no_answer(cell: Cell, facts: ServerFacts) -> str:
-    return _("The packets are dropped: no rule of the security group lets {address} in.").format(
-        address=cell.origin.address
-    )
+    # A rule lets that host in, or it would be expected: what drops the packets is not known.
+    return cell.dialogue.outcome()
 
 
 def _closed(cell: Cell, facts: ServerFacts) -> str:

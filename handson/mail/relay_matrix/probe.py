@@ -16,7 +16,7 @@ from handson.hosts.host import Host
 from handson.hosts.inventory import Hosts
 from handson.hosts.runner import Runner
 from handson.i18n import _
-from handson.mail.postfix import Postfix, find_service
+from handson.mail.postfix import Postfix, find_service, without_warnings
 from handson.mail.relay_matrix.expected import (
     LOGINS,
     PORTS,
@@ -222,9 +222,8 @@ def read_facts(ground: Ground, origins: list[Origin]) -> ServerFacts:
     offers = "smtp/inet" in services and postfix.service_parameter(
         "smtp/inet", "smtpd_sasl_auth_enable"
     )
-    local_domain, hostname = ground.hosts.server.read(
-        "sudo -n postconf -xh smtpd_sasl_local_domain myhostname"
-    ).splitlines()
+    printed = ground.hosts.server.read("sudo -n postconf -xh smtpd_sasl_local_domain myhostname")
+    local_domain, hostname = without_warnings(printed).splitlines()
     return ServerFacts(
         mynetworks=tuple(postfix.mynetworks),
         reach=_reach(ground, origins),
@@ -258,10 +257,15 @@ def _reach(ground: Ground, origins: list[Origin]) -> frozenset[tuple[str, int]]:
 def read_certificate(server: Host) -> str:
     """Return the server's own certificate in PEM, as it lies there; empty where there is none."""
     # Where Postfix cannot read its files, postconf says why instead.
-    path = server.probe("sudo -n postconf -xh smtpd_tls_cert_file")[1].strip()
+    printed = server.probe("sudo -n postconf -xh smtpd_tls_cert_file")[1]
+    path = without_warnings(printed).strip()
     if not path.startswith("/"):
         return ""
-    _status, text = server.probe("sudo -n cat {path}", path=path)
+    return first_certificate(server.probe("sudo -n cat {path}", path=path)[1])
+
+
+def first_certificate(text: str) -> str:
+    """Return the first certificate of a PEM file, without the key or chain that may be in it."""
     found = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
     return found[0] + "\n" if found else ""
 

@@ -187,6 +187,8 @@ def hold(job: Given, connection: Optional[Connection] = None) -> Given:
         # smtplib tells of a wait that was too long as of a connection that was closed.
         broken = NO_ANSWER if "timed out" in str(error) else HUNG_UP
         why = getattr(error, "verify_message", "") or getattr(error, "reason", "")
+        if isinstance(error, FileNotFoundError):
+            why = job["tls"]["ca_file"] + ": " + (error.strerror or "")
         out["error"] = out["error"] or why or broken
     finally:
         server.close()

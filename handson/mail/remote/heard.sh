@@ -1,7 +1,7 @@
 #!/bin/sh
 # End the reading of packets, and print them.
 sleep 0.3
-pkill -x tcpdump || true
+kill "$(cat /root/wire.pid)" 2>/dev/null || true
 sleep 0.2
 cat /root/wire.txt
-rm -f /root/wire.txt /root/wire.log
+rm -f /root/wire.txt /root/wire.log /root/wire.pid

@@ -71,6 +71,14 @@ def look_up(host: str) -> Optional[Tuple[str, Optional[str], Optional[str]]]:
         return None
 
 
+def port_of(url: urllib.parse.SplitResult) -> Optional[int]:
+    """Return the port, None where there is none: what urllib says of one may hold a password."""
+    try:
+        return url.port
+    except ValueError:
+        return None
+
+
 def report(given: Dict[str, Any], hold: Callable[..., Dict[str, Any]]) -> None:
     """Print the settings, and what the server answers that they name (else the one of `given`)."""
     known, origin = read_settings()
@@ -80,7 +88,7 @@ def report(given: Dict[str, Any], hold: Callable[..., Dict[str, Any]]) -> None:
     url = urllib.parse.urlsplit(target if "://" in target else "smtp://" + target)
     host = url.hostname or given["job"]["host"]
     is_implicit = url.scheme in ("smtps", "submissions")
-    port = url.port or (given["job"]["port"] if not target else 465 if is_implicit else 25)
+    port = port_of(url) or (given["job"]["port"] if not target else 465 if is_implicit else 25)
     if v15:
         user = urllib.parse.unquote(url.username or "") or known.get("user", "")
         password = urllib.parse.unquote(url.password or "") or known.get("password", "")

@@ -46,10 +46,10 @@ section saslauthd; for one in /run/saslauthd /run/saslauthd/mux; do
 section certificate
 for file in $(value smtpd_tls_cert_file) $(value smtpd_tls_chain_files | tr , ' '); do
   [ -r "$file" ] && echo "$file"; done
-section ages; for pid in $(pgrep -x smtpd); do ps -o etimes= -p "$pid"; done
+section ages; for pid in $(pgrep -x smtpd 2>/dev/null); do ps -o etimes= -p "$pid"; done
 section edited; [ -e "$conf" ] && echo $(( $(date +%s) - $(stat -c %Y "$conf") ))
 section now; date +%s
-section changed; stat -c '%n %Y' /etc/postfix/main.cf /etc/postfix/master.cf
+section changed; stat -c '%n %Y' /etc/postfix/main.cf /etc/postfix/master.cf 2>/dev/null
 section networks
 for one in $(value mynetworks | tr , ' '); do
   case $one in /*) sed 's/#.*//' "$one" 2>/dev/null | xargs -n 1 ;; *) echo "$one" ;; esac; done

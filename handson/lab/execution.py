@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import IO, Any
 
 from handson.polling import patience
@@ -61,15 +61,18 @@ def execute(api: Any, container_id: str, command: list[str], seconds: float) -> 
     raise Unending
 
 
-def _reader(stream: Any) -> IO[bytes]:
-    """Return the stream as a file.
+@contextmanager
+def _reader(stream: Any) -> Iterator[IO[bytes]]:
+    """Give the stream as a file.
 
     The SDK hands out the raw socket: what came in one piece with the headers of the engine's
     answer is in the buffer of the answer itself, and would be lost.
     """
-    answer = getattr(stream, "_response", None)
-    found: IO[bytes] = stream.makefile("rb") if answer is None else answer.raw._fp.fp
-    return found
+    if answer := getattr(stream, "_response", None):
+        yield answer.raw._fp.fp
+    else:
+        with stream.makefile("rb") as file:
+            yield file
 
 
 def _pieces(source: Any) -> Iterator[bytes]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from handson.mail.log import LEVELS, Entry
+from handson.mail.remote.dialogue import MARK
+from handson.mail.smtp import HELO
 
 COMPLAINT = re.compile(rf"(?:NOQUEUE: )?(?P<level>{'|'.join(LEVELS)}): (?P<text>.*)")
 _CLIENT = r"(?P<client>\S*\[[^\]]*\](?::\d+)?)"
@@ -32,6 +34,7 @@ _AUTH_FAILED = re.compile(
     r"(?P<reason>.*?)(?:, sasl_username=(?P<username>\S*).*)?"
 )
 _SASL_DETAIL = re.compile(r"warning: (SASL authentication (?:failure|problem): .*)")
+_BY_CHECK = re.compile(rf" noop={MARK} ")
 _DISCONNECT_AUTH = re.compile(r"disconnect from .* auth=(\d{1,9})")
 # These results of libsasl2 mean that the server, not the password, is at fault: Postfix
 # answers 454 for them and 535 for all others.
@@ -110,9 +113,14 @@ class Complaint:
 
 
 def refusals(entries: Iterable[Entry]) -> list[Refusal]:
-    """Return what Postfix refused to its clients, in the order of the log."""
+    """Return what Postfix refused to its clients, in the order of the log.
+
+    The log has no EHLO name of a login that failed; where it was a check's, it gets the checks'.
+    """
     entries = list(entries)
     found = []
+    processes: list[tuple[str, int]] = []
+    sessions: dict[tuple[str, int], int] = {}
     details: dict[tuple[str, int], list[str]] = {}
     usernames: dict[str, str] = {}
     logins = _logins(entries)
@@ -129,10 +137,18 @@ def refusals(entries: Iterable[Entry]) -> list[Refusal]:
                 logged_in = True if name else logins[index]
                 refused = replace(refused, sasl_username=name, logged_in=logged_in)
             found.append(refused)
+            processes.append(process)
         elif client := re.match(r"client=.*, sasl_username=([^,]+)", text):
             usernames[entry.queue_id] = client[1]
         elif text.startswith("connect from "):
             details.pop(process, None)
+            sessions[process] = len(found)
+        elif text.startswith("disconnect from ") and _BY_CHECK.search(text):
+            since = sessions.get(process, 0)
+            found[since:] = [
+                replace(one, helo=HELO) if one.stage == "AUTH" and by == process else one
+                for one, by in zip(found[since:], processes[since:], strict=True)
+            ]
     return found
 
 

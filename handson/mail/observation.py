@@ -296,6 +296,7 @@ class Observation:
             timeout=CONNECTION,
             patience=ANSWER,
             size=SIZE,
+            is_check=True,
         )
         found = smtp.ask(self.client, job)
         # Where one dialogue has waited in vain, no other waits as long again.

@@ -62,7 +62,8 @@ class Job:
     (as in 'TLSv1_1') and `ciphers` (an OpenSSL list) are then all that the client offers.
     Where no login is offered, it is tried all the same if `insist`. With `commands`, these are
     said instead of MAIL and RCPT; one of several lines is sent at once and ends with QUIT.
-    `size` (bytes) is announced where the server asks for it; 0: it is not.
+    `size` (bytes) is announced where the server asks for it; 0: it is not. What a check
+    (`is_check`) meets is no work of the learner: the log tells it apart.
     `timeout` are seconds for the connection, `patience` for each answer.
 
     Raises InvalidInput for an address that could carry a command.
@@ -84,6 +85,7 @@ class Job:
     timeout: float = 3
     patience: float = 10
     size: int = 0
+    is_check: bool = False
 
     def __post_init__(self) -> None:
         for text in (self.host, self.sender, self.recipient, self.login, self.name):

@@ -540,3 +540,15 @@ def test_no_line_raises_an_error() -> None:
     for entry in entries:
         assert entry.clock and maillog.parse_line(entry.line) is not None
         maillog.moment(entry, like)
+
+
+@pytest.mark.parametrize(("counts", "helo"), [("noop=2 quit=1", "handson.invalid"), ("quit=1", "")])
+def test_a_login_of_a_check_that_failed_is_told_apart(counts: str, helo: str) -> None:
+    head = "2026-11-24T03:09:00.1+00:00 relay postfix/smtpd[7]: "
+    lines = (
+        "connect from c[10.87.3.20]",
+        "warning: c[10.87.3.20]: SASL PLAIN authentication failed: authentication failure",
+        f"disconnect from c[10.87.3.20] ehlo=1 auth=0/1 {counts} commands=3/4",
+    )
+    (found,) = log_refusals.refusals(maillog.parse("\n".join(head + line for line in lines)))
+    assert (found.stage, found.helo) == ("AUTH", helo)

@@ -163,7 +163,7 @@ def test_a_host_that_was_removed(host: str, workspace: Workspace, step: Step) ->
     assert state_of(workspace, name) == "missing"
     says_what_to_do(step, host)
     workspace.record("01_security_group", {"passed": True, "checks": []})
-    assert f"{name} had been removed: this is a new one" in handson(workspace, "up")
+    assert f"{name} had been removed. It was made again" in handson(workspace, "up")
     # What was done on the course's hosts is forgotten where one of them is new.
     assert ("01_security_group" in workspace.progress()) == (host != "server")
     works_again(workspace, name)

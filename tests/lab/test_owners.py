@@ -117,7 +117,7 @@ def test_a_lab_that_root_made_for_somebody(checkout: Checkout, guest: User) -> N
     with cleared(checkout, guest):
         up = handson(None, checkout, "up", "--for", guest.name)
         assert up.returncode == 0, said(up)
-        assert f"It is {guest.name}'s now" in up.stdout
+        assert f"It belongs to {guest.name}" in up.stdout
         status = handson(guest, checkout, "status")
         assert status.returncode == 0 and "is up" in status.stdout, said(status)
         assert "is up already" in handson(guest, checkout, "up").stdout

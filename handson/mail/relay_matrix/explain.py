@@ -112,8 +112,11 @@ def _no_auth(cell: Cell, facts: ServerFacts) -> str:
 
 
 def _no_answer(cell: Cell, facts: ServerFacts) -> str:
-    # A rule lets that host in, or it would be expected: what drops the packets is not known.
-    return cell.dialogue.outcome()
+    if (cell.origin.name, cell.port) in facts.reach:
+        return cell.dialogue.outcome()  # a rule lets it in, or there is no security group
+    return _("The packets are dropped: no rule of the security group lets {address} in.").format(
+        address=cell.origin.address
+    )
 
 
 def _closed(cell: Cell, facts: ServerFacts) -> str:

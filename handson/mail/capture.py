@@ -81,12 +81,15 @@ class Wiretap(View):
         # On port 465 nothing is said in clear at all (RFC 8314).
         self.lines, self.unreadable, secured = [], 0, self.port == IMPLICIT_TLS
         for text in filter(None, sent):
-            if secured:
+            is_answer = False
+            if self.lines[-1:] == ["STARTTLS"]:
+                # The server's answer to it is the last thing that is said in clear; on a busy
+                # machine that packet may have been missed.
+                secured, is_answer = True, text.startswith("220")
+            if secured and not is_answer:
                 self.unreadable += 1
                 continue
             for line in text.splitlines():
-                # The server's answer to STARTTLS is the last thing that is said in clear.
-                secured = bool(self.lines) and self.lines[-1] == "STARTTLS"
                 if found := CODED.fullmatch(line):
                     self._take_login(found[1])
                 self.lines.append(self._hide(line))

@@ -60,3 +60,8 @@ def test_on_port_465_no_word_is_heard() -> None:
 def test_a_word_that_is_no_login_is_only_a_word() -> None:
     wire = heard("AUTH PLAIN\r\n", "submission\r\n", "c21haWw=\r\n")
     assert wire.login == ""
+
+
+def test_what_is_encrypted_is_not_taken_for_the_answer_that_was_missed() -> None:
+    wire = heard("STARTTLS\r\n", "..=...9.....", "....more....")
+    assert (wire.lines, wire.unreadable) == (["STARTTLS"], 2)

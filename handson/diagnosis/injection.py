@@ -60,7 +60,7 @@ def restore(observed: Observation, host: Host, id: str, part: Part) -> None:
     known = {"id": id, "before": before, "after": part.after or ":"}
     if host is observed.server:
         # `install` and the package's name, for a part that has to install something again.
-        known |= {key: value for key, value in _system(observed).items()}
+        known |= _system(observed)
     script.run(host, script.read(__package__, "restore.sh"), known)
 
 

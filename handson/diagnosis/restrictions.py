@@ -19,6 +19,7 @@ from handson.diagnosis.cause import (
 )
 from handson.diagnosis.fault import in_mailrc, in_main_cf
 from handson.i18n import N_, _
+from handson.mail.postfix import trusts
 
 if TYPE_CHECKING:
     from handson.mail.observation import Observation
@@ -102,16 +103,17 @@ def demand_login(observed: Observation) -> list[str]:
     key = service.key if service else "submission/inet"
     value = "permit_sasl_authenticated,reject"
     if observed.server.system.edits_master:
-        return on_server(f"sudo postconf -P {key}/smtpd_client_restrictions={value}", RELOAD)
+        option = shlex.quote(f"{key}/smtpd_client_restrictions={value}")
+        return on_server(f"sudo postconf -P {option}", RELOAD)
     return []
 
 
 def _trusted(observed: Observation, address: str) -> list[str]:
     """Return the value of mynetworks with the entries of it that hold an address; or nothing."""
     networks = observed.survey.lines("networks") or observed.survey.mynetworks
-    held = [one for one in networks if covers(one, address)]
-    if not held:
+    if not trusts(networks, address):
         return []
+    held = [one for one in networks if covers(one, address)]
     value = f"mynetworks = {' '.join(observed.survey.mynetworks)}"
     return [
         _("{value}: {networks} holds {address}").format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from handson.cloud.security_groups import covers
@@ -246,7 +247,8 @@ def ask_sasldb(observed: Observation) -> list[str]:
     """Return the commands that have sasldb asked, where smtpd can reach it."""
     survey, commands = observed.survey, [fill(ASK_SASLDB, observed.server.words)]
     if survey.submission and survey.is_chrooted and survey.sections.get("caged") != "yes":
-        commands.append(f"sudo postconf -F {survey.submission.key}/chroot=n")
+        field = shlex.quote(f"{survey.submission.key}/chroot=n")
+        commands.append(f"sudo postconf -F {field}")
     return on_server(*commands, RESTART)
 
 

@@ -379,7 +379,10 @@ CAUSES = (
         "map-type",
         N_("451 Temporary lookup failure; the log has “unsupported dictionary type”."),
         N_("main.cf names a type of table that this Postfix was not built with."),
-        N_("Name a type that `postconf -m` lists; a table whose file is not there is dropped:"),
+        N_(
+            "Name a type that `postconf -m` lists. A table whose file is not there is dropped; "
+            "where it stands in a list of restrictions, take that one entry out."
+        ),
         "https://www.postfix.org/DATABASE_README.html",
         map_type,
         link=Link.RESTRICTIONS,

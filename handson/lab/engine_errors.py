@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
@@ -16,6 +19,18 @@ BROKEN = (DockerException, RequestException, HTTPError, OSError)
 def explanation(error: Exception) -> str:
     """Return the engine's own words of an error, where it has any."""
     return str(getattr(error, "explanation", "") or error).strip()
+
+
+@contextlib.contextmanager
+def in_words() -> Iterator[None]:
+    """Raise LabError, with the engine's own words, for what the SDK raises in a `with` block."""
+    try:
+        yield
+    except (DockerException, RequestException, HTTPError) as error:
+        raise LabError(
+            _("The container engine could not do it: {reason}").format(reason=explanation(error)),
+            full_disk(explanation(error)) or _("Run `handson down`, then `handson up`."),
+        ) from error
 
 
 def full_disk(said: str) -> str:

@@ -94,6 +94,11 @@ def remember(folder: Path, address: str) -> None:
     write_private(folder / MEMORY, address)
 
 
+def forget(folder: Path) -> None:
+    """Take that back: the lab was not made after all."""
+    (folder / MEMORY).unlink(missing_ok=True)
+
+
 def recall(folder: Path) -> str:
     """Return the address of the engine that a lab is on; '' for one that is on none yet."""
     with contextlib.suppress(OSError):

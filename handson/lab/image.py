@@ -208,8 +208,11 @@ def _build(engine: Engine, image: str, base: str, say: Say) -> None:
         )
     except (BuildError, APIError) as error:
         log = getattr(error, "build_log", None) or []
-        tail = "".join(part.get("stream", "") for part in log).strip().splitlines()[-10:]
-        raise not_on(base, "\n".join(tail) or explanation(error)) from None
+        said = "".join(part.get("stream", "") for part in log)
+        if " RUN " not in said:  # it did not come as far: the base itself is not there
+            raise not_on(base, explanation(error)) from None
+        tail = [*said.strip().splitlines()[-10:], explanation(error)]
+        raise _not_built_on(base, "\n".join(tail)) from None
 
 
 def fetch_base(engine: Engine, image: str) -> None:
@@ -232,17 +235,25 @@ def fetch_base(engine: Engine, image: str) -> None:
 
 
 def not_on(base: str, said: str) -> LabError:
-    """Return the error for a base image on which none could be built: the engine said this."""
-    cure = _("`--base IMAGE` chooses another Debian 12 image.")
+    """Return the error for a base image that could not be had: the engine said this."""
     words = said.lower()
     if any(sign in words for sign in UNREACHABLE):
         what = _("The registry {registry} of the image {base} cannot be reached: {reason}")
     elif any(sign in words for sign in UNKNOWN):
         what = _("The registry {registry} has no image {base}: {reason}")
     else:
-        what = _("The host image could not be built on {base}:\n{reason}")
+        return _not_built_on(base, said)
     registry = base.partition("/")[0]
-    return _not_built(what.format(registry=registry, base=base, reason=said), said, cure)
+    return _not_built(what.format(registry=registry, base=base, reason=said), said, _other_base())
+
+
+def _not_built_on(base: str, said: str) -> LabError:
+    what = _("The host image could not be built on {base}:\n{reason}")
+    return _not_built(what.format(base=base, reason=said), said, _other_base())
+
+
+def _other_base() -> str:
+    return _("`--base IMAGE` chooses another Debian 12 image.")
 
 
 def load(engine: Engine, archive: Path, image: str) -> None:

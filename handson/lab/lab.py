@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from handson.lab import image as images
 from handson.lab.access import Key
 from handson.lab.api import LabApi
 from handson.lab.engine import Engine
-from handson.lab.engine_errors import BROKEN
+from handson.lab.engine_errors import BROKEN, in_words
 from handson.lab.state import (
     BOOKS,
     LEARNER,
@@ -106,11 +106,13 @@ class Lab:
                 self._clear(engine)
                 engine.marks = self._maker(purpose, workspace).labels()
                 try:
-                    return self._start(engine, image, public_key, say)
+                    with in_words():
+                        return self._start(engine, image, public_key, say)
                 except BaseException:
                     # Under the lock: all that there is of this lab was made just now.
                     with contextlib.suppress(HandsonError, *BROKEN):
                         self._clear(engine)
+                        engine_service.forget(self._folder)
                     raise
 
     def down(self, say: Say = _nothing) -> bool:
@@ -129,8 +131,9 @@ class Lab:
             found = int(lab_folder(self.name, self.owner).exists())
             with engines.connect(self.name, self.owner) as engine:
                 say(_("Removing the lab's hosts and networks"))
-                found += self._clear(engine)
-                left = self._left(engine)
+                with in_words():
+                    found += self._clear(engine)
+                    left = self._left(engine)
             if left:
                 raise LabError(
                     _("This is left of the lab: {names}.").format(names=", ".join(left)),
@@ -143,27 +146,28 @@ class Lab:
 
     def left_over(self) -> list[str]:
         """Return what exists of the lab on this machine: containers, networks, processes."""
-        was_there = lab_folder(self.name, self.owner).exists()
-        try:
-            with engines.connect(self.name, self.owner) as engine:
-                return self._left(engine)
-        finally:
-            if not was_there:
-                self._close()
+        with self._engine_for_a_look() as engine:
+            return self._left(engine)
 
     def maker(self) -> Maker | None:
         """Return who made the lab and for what, also when it does not run any more."""
         if state := self.state():
             return state.maker
-        was_there = lab_folder(self.name, self.owner).exists()
-        try:
-            with engines.connect(self.name, self.owner) as engine:
-                for one in engine.containers():
-                    return Maker.of_labels(one.labels)
-        finally:
-            if not was_there:
-                self._close()
-        return None
+        with self._engine_for_a_look() as engine:
+            return next((Maker.of_labels(one.labels) for one in engine.containers()), None)
+
+    @contextlib.contextmanager
+    def _engine_for_a_look(self) -> Iterator[Engine]:
+        """Give the engine; what has to be there for it goes again, where it was not there."""
+        # Under the lock: somebody may make a lab of this name meanwhile, in the same folder.
+        with self.hold("handson run"):
+            was_there = self._folder.exists()
+            try:
+                with engines.connect(self.name, self.owner) as engine:
+                    yield engine
+            finally:
+                if not was_there:
+                    self._close()
 
     def keep(self) -> None:
         """Have a lab of a run stay when its process has ended."""
@@ -257,7 +261,7 @@ class Lab:
     def _clear(self, engine: Engine) -> int:
         found = processes.end(self._server_processes())
         found += engine.remove_all()
-        for file in ("lab.json", "endpoint", "server.json", BOOKS, engine_service.MEMORY):
+        for file in ("lab.json", "endpoint", "server.json", BOOKS):
             (self._folder / file).unlink(missing_ok=True)
         return found
 

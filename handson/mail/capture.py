@@ -22,6 +22,8 @@ from handson.ui.view import View, escape
 # A packet as tcpdump prints it: a line about it, which ends with its length (and with what it
 # reads there on port 25), and its bytes.
 PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d+ .*, length (\d+)(?:: SMTP.*)?$", re.MULTILINE)
+# What tcpdump says of itself at its end, of those that it could not take in.
+DROPPED = re.compile(r"^(\d+) packets? dropped by kernel$", re.MULTILINE)
 # A login in base64: behind AUTH PLAIN, or on a line of its own (RFC 4954).
 CODED = re.compile(r"(?:AUTH PLAIN )?([A-Za-z0-9+/]{8,}={0,2})")
 
@@ -52,7 +54,7 @@ class Wiretap(View):
     ) -> None:
         self.port, self._tap, self._instance, self._hide = port, tap, instance, hide
         self.lines: list[str] = []
-        self.unreadable = 0
+        self.unreadable = self.missed = 0
         self.login = ""
 
     def __enter__(self) -> Wiretap:
@@ -68,14 +70,16 @@ class Wiretap(View):
         self.read(self._tap.captured(self._instance))
 
     def read(self, captured: str) -> None:
-        """Take in what tcpdump printed with -A.
+        """Take in what tcpdump printed with -A, after what it said of itself.
 
         >>> wire = Wiretap(587, OnHost(str))
         >>> wire.read("12:00:00.1 IP a > b, length 25\\nE..4.AUTH PLAIN AGpvZQBwdw==\\n\\n")
         >>> wire.lines, wire.login
         (['AUTH PLAIN AGpvZQBwdw=='], 'joe pw')
         """
-        _before, *parts = PACKET.split(captured)
+        before, *parts = PACKET.split(captured)
+        found = DROPPED.search(before)
+        self.missed = int(found[1]) if found else 0
         lengths, blocks = parts[::2], parts[1::2]
         sent = [_payload(block, int(length)) for length, block in zip(lengths, blocks, strict=True)]
         # On port 465 nothing is said in clear at all (RFC 8314).
@@ -109,11 +113,17 @@ class Wiretap(View):
             return _("After STARTTLS neither the login nor the message can be read.")
         if self.unreadable:
             return _("Neither the login nor the message can be read: TLS comes before both.")
+        if self.missed:
+            return _("No login was captured, but {count} packets are missing.").format(
+                count=self.missed
+            )
         return _("No login was sent.")
 
     @property
     def _heard(self) -> list[str]:
         noise = [_("(then packets whose content is encrypted)")] if self.unreadable else []
+        if self.missed:
+            noise.append(_("({count} packets could not be captured)").format(count=self.missed))
         return [*self.lines, *noise]
 
     def text(self) -> str:

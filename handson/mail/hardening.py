@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from handson.hosts.inventory import Hosts
+from handson.mail.relay_matrix import probe
 from handson.mail.smtp import IMPLICIT_TLS, Dialogue, Job, Reply, ask_all
-from handson.secret import Secret
-from handson.settings import Settings
 
 LOGIN_PORTS = (587, IMPLICIT_TLS)
 # All that an OpenSSL of today still has; its own lists leave the weak ones out.
@@ -16,15 +14,9 @@ ANY_CIPHER, NO_CERTIFICATE = "ALL:@SECLEVEL=0", "aNULL:@SECLEVEL=0"
 NULL_SENDER = ""
 
 
-class Ground(Protocol):
-    """Where it is tried: an observation."""
+class Ground(probe.Ground, Protocol):
+    """Where it is tried: an observation, which has read the server's certificate too."""
 
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def hosts(self) -> Hosts: ...
-    @property
-    def password(self) -> Secret | None: ...
     @property
     def certificate(self) -> str: ...
 

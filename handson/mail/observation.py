@@ -217,8 +217,8 @@ class Observation:
         """A dialogue of a host that the server has no reason to trust, with port 25."""
         if self.hosts.stranger is None:
             raise NotHere(_("There is no third host from which port 25 could be tried."))
-        if self.relay.is_silent:
-            return self.relay
+        if self.relay.is_open and self.relay.banner is None:
+            return self.relay  # the server says nothing to anybody
         return self._without_login(self.hosts.stranger, self.settings.server_ip)
 
     @cached_property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from handson.cloud.security_groups import covers
 from handson.errors import HandsonError
 from handson.hosts.host import Host
 from handson.i18n import _
@@ -127,6 +128,20 @@ def without_warnings(text: str) -> str:
     return "".join(line for line in lines if not re.match(r"\S*postconf: warning: ", line))
 
 
+def trusts(networks: Iterable[str], address: str) -> bool:
+    """Return whether a list such as mynetworks holds an address; the first entry that fits decides.
+
+    https://www.postfix.org/postconf.5.html#mynetworks
+
+    >>> trusts(["!10.87.3.20", "10.87.0.0/16"], "10.87.3.20")
+    False
+    """
+    for network in networks:
+        if covers(network.removeprefix("!"), address):
+            return not network.startswith("!")
+    return False
+
+
 def read_sockets(text: str) -> list[tuple[str, int]]:
     """Return address and port of every listening socket that `ss -nlt` printed.
 
@@ -140,15 +155,6 @@ def read_sockets(text: str) -> list[tuple[str, int]]:
             address, _colon, port = columns[3].rpartition(":")
             sockets.append((address, int(port)))
     return sockets
-
-
-def listening(text: str) -> set[int]:
-    """Return the ports of `ss -nlt4` on which something listens.
-
-    >>> sorted(listening("LISTEN 0 100 0.0.0.0:587 0.0.0.0:*"))
-    [587]
-    """
-    return {port for _address, port in read_sockets(text)}
 
 
 class Postfix:
@@ -211,10 +217,6 @@ class Postfix:
     def sockets(self) -> list[tuple[str, int]]:
         """Return address and port of every IPv4 socket on which the host listens."""
         return read_sockets(self._runner.read("ss -nlt4"))
-
-    def listening(self) -> set[int]:
-        """Return the TCP ports on which the host listens over IPv4."""
-        return {port for _address, port in self.sockets()}
 
     def is_listening(self, port: int) -> bool:
         """Return whether other hosts find something at this port: loopback does not count."""

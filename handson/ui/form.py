@@ -185,7 +185,8 @@ class SettingsForm:
     def _build(self) -> Any:
         names = labels()
         for name, field in {**self.fields, "password": self.password}.items():
-            field.layout.width = FIELD_WIDTH
+            # The targets stand in one row where there is room.
+            field.layout.width = "auto" if name == "target" else FIELD_WIDTH
             below = widgets.Layout(margin=f"0 0 4px calc({LABEL_WIDTH} + 8px)")
             self._notes[name] = widgets.HTML(layout=below)
             label = widgets.Label(

@@ -41,7 +41,7 @@ class Topology(View):
     Addresses may be empty: not made yet. `trusts` says whom the server relays for, as in
     'mynetworks: 10.87.3.20'. `lets_in` says what the security group lets in. `ways` are those
     from the client to the server, by their ports: 25 and 587 are drawn in any case, a third
-    one beside them. `onward` is the way from the server to the mailbox. `focus`, one of
+    one beside them. `focus`, one of
     `FOCUSES`, marks the part at which this step works.
 
     >>> Topology(ways={587: Way("closed", "bad", "group")}).ways[25].state
@@ -62,7 +62,6 @@ class Topology(View):
         lets_in: str = "",
         trusts: str = "",
         ways: Mapping[int, Way] | None = None,
-        onward: Way | None = None,
         focus: str = "",
     ) -> None:
         if focus not in FOCUSES:
@@ -72,7 +71,6 @@ class Topology(View):
         self.client_private, self.network = client_private, network
         self.group, self.lets_in, self.trusts = group, lets_in, trusts
         self.ways = {port: Way(_("not tried yet")) for port in PORTS} | dict(ways or {})
-        self.onward = onward or Way("")
         self.focus = focus
 
     @property
@@ -93,8 +91,7 @@ class Topology(View):
         pc = _frame(_("your computer"), [self.pc])
         mail = _frame(_("recipient's mailbox") + self._star("mailbox"), mailbox)
         pc += [" " * len(pc[0])] * (len(mail) - len(pc))
-        onward = f": {self.onward.state}" if self.onward.state else ""
-        wires = [f"v {_('ssh')}", f"^ {_('mail')}{onward}"]
+        wires = [f"v {_('ssh')}", f"^ {_('mail')}"]
         server = [
             _("public   {address}").format(address=_known(self.server_public)),
             _("private  {address}").format(address=_known(self.server_private)),
@@ -169,8 +166,7 @@ class Topology(View):
         self._draw_legend(drawing)
 
     def _draw_legend(self, drawing: Drawing) -> None:
-        shown = [*self.ways.values(), *([self.onward] if self.onward.state else [])]
-        tones = {way.tone or "quiet" for way in shown}
+        tones = {way.tone or "quiet" for way in self.ways.values()}
         rows = [(TONE_COLOURS[tone], "", words) for tone, words in _tones() if tone in tones]
         rows.append((FAINT, "2 5", _("ssh")))
         top = 388 - (len(rows) - 1) * 20
@@ -178,7 +174,7 @@ class Topology(View):
             y = top + row * 20
             drawing.line(30, y - 4, 58, y - 4, colour, 2.4, dash)
             drawing.text(68, y, words, 11, FAINT, room=130)
-        if any(not way.is_open for way in shown):
+        if any(not way.is_open for way in self.ways.values()):
             drawing.cross(44, top - 24, FAINT, 5)
             drawing.text(68, top - 20, _("ends there"), 11, FAINT, room=130)
 
@@ -244,17 +240,10 @@ class Topology(View):
         drawing.line(240, 92, 240, 142, FAINT, 2, "2 5")
         drawing.line(240, 142, 296, 142, FAINT, 2, "2 5", arrow=True)
         drawing.text(226, 84, "ssh", 11, FAINT, anchor="middle")
-        colour = TONE_COLOURS[self.onward.tone] if self.onward.state else FAINT
-        drawing.line(298, 184, 240, 184, colour, 2.2)
-        drawing.line(240, 184, 240, 222, colour, 2.2)
-        if self.onward.is_open:
-            drawing.line(240, 222, 190, 222, colour, 2.2, arrow=True)
-        else:
-            drawing.line(240, 222, 214, 222, colour, 2.2)
-            drawing.cross(207, 222, colour, 5)
-        drawing.text(218, 216, _("mail"), 11, colour, anchor="middle")
-        for row, words in enumerate(wrap(self.onward.state, 62, 10.5, 3)):
-            drawing.text(229, 242 + row * 13, words, 10.5, colour, anchor="middle")
+        drawing.line(298, 184, 240, 184, FAINT, 2.2)
+        drawing.line(240, 184, 240, 222, FAINT, 2.2)
+        drawing.line(240, 222, 190, 222, FAINT, 2.2, arrow=True)
+        drawing.text(218, 216, _("mail"), 11, FAINT, anchor="middle")
         width = self._column
         for column, (port, way) in enumerate(self.ways.items()):
             self._draw_way(drawing, 322 + column * width, width - 20, port, way)

@@ -67,7 +67,7 @@ def state(step: Step) -> dict[str, Any]:
         **{path: server.probe("sudo cat {path}", path=path) for path in files},
         "users": step.observe().sasl.users(),
         "sasldb": server.probe("sudo stat -c '%U %G %a' {sasldb}"),
-        "listening": sorted(step.observe().postfix.listening()),
+        "listening": sorted(step.observe().postfix.sockets()),
         "certificate": server.probe("sudo stat -c '%U %G %a' /etc/postfix/submission.*"),
         "faults": server.probe("sudo find {places} -type f 2>/dev/null", places=(FOLDER, FOUND))[1],
         "saslauthd": server.probe("systemctl is-active saslauthd")[0],

@@ -6,7 +6,7 @@ import pytest
 from recorded import Recorded
 
 from handson.errors import CommandFailed, HandsonError
-from handson.mail.postfix import Postfix, listening, read_parameters, read_services, read_sockets
+from handson.mail.postfix import Postfix, read_parameters, read_services, read_sockets
 
 DATA = Path(__file__).parent / "data"
 SERVICES = (DATA / "postconf-M.txt").read_text()
@@ -58,17 +58,17 @@ def test_option_in_the_first_column_is_named() -> None:
 
 
 def test_sockets_as_recorded() -> None:
-    assert listening(SOCKETS) == {25, 587}
+    assert {port for _address, port in read_sockets(SOCKETS)} == {25, 587}
     assert ("10.87.2.44", 587) in read_sockets(SOCKETS)
 
 
 def test_nothing_listens() -> None:
-    assert listening("State  Recv-Q Send-Q Local Address:Port Peer Address:PortProcess\n") == set()
+    assert read_sockets("State  Recv-Q Send-Q Local Address:Port Peer Address:PortProcess\n") == []
 
 
 def test_loopback_does_not_count_for_other_hosts() -> None:
     postfix = Postfix(Recorded({"ss -nlt4": "LISTEN 0 100 127.0.0.1:587 0.0.0.0:*\n"}))
-    assert postfix.listening() == {587}
+    assert postfix.sockets() == [("127.0.0.1", 587)]
     assert not postfix.is_listening(587)
     assert Postfix(Recorded({"ss -nlt4": SOCKETS})).is_listening(587)
     assert not Postfix(Recorded({"ss -nlt4": SOCKETS})).is_listening(465)

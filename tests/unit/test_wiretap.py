@@ -65,3 +65,14 @@ def test_a_word_that_is_no_login_is_only_a_word() -> None:
 def test_what_is_encrypted_is_not_taken_for_the_answer_that_was_missed() -> None:
     wire = heard("STARTTLS\r\n", "..=...9.....", "....more....")
     assert (wire.lines, wire.unreadable) == (["STARTTLS"], 2)
+
+
+def test_packets_that_were_missed_are_told() -> None:
+    wire = Wiretap(587, OnHost(str))
+    summary = "listening on any\n1 packet captured\n4 packets received by filter\n"
+    wire.read(f"{summary}3 packets dropped by kernel\n" + packet(1, "220 mail\r\n"))
+    assert (wire.lines, wire.missed) == (["220 mail"], 3)
+    assert "(3 packets could not be captured)" in wire.text()
+    assert "No login was sent" not in wire.text()
+    wire.read(f"{summary}0 packets dropped by kernel\n" + packet(1, "220 mail\r\n"))
+    assert wire.missed == 0 and "No login was sent" in wire.text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from itertools import groupby
 
@@ -272,7 +273,7 @@ def _relays(dialogue: smtp.Dialogue, otherwise: str) -> Finding:
 )
 def no_weak_tls(observed: Observation) -> Finding:
     tries = observed.hardening.old_tls + observed.hardening.no_certificate
-    if weak := [one for one in tries if one.tls]:
+    if weak := observed.hardening.weak_tls:
         return bad(
             ", ".join(f"{one.port}: {one.tls}" for one in weak),
             _("The server takes what it is offered: an old version, or no certificate at all."),
@@ -455,6 +456,8 @@ def use_limited(observed: Observation) -> Finding:
                 return bad(
                     seen[-1],
                     _("A stolen login, or a program that guesses one, is not slowed down."),
-                    f"sudo postconf -P {service.key}/{name}={most}; sudo postfix reload",
+                    "sudo postconf -P "
+                    + shlex.quote(f"{service.key}/{name}={most}")
+                    + "; sudo postfix reload",
                 )
     return good("\n".join(seen))

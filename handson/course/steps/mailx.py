@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from handson.cloud.security_groups import covers
 from handson.course.checks import Finding, Rules, bad, good, not_logged
 from handson.course.step import Step
 from handson.diagnosis.chain import LOG, Link, up_to
@@ -15,7 +14,7 @@ from handson.hosts.restore import remove_new
 from handson.i18n import _
 from handson.mail.log_refusals import Refusal
 from handson.mail.observation import Observation
-from handson.mail.postfix import RELOAD, read_parameters
+from handson.mail.postfix import RELOAD, read_parameters, trusts
 from handson.mail.smtp import HELO
 from handson.ui.view import View
 
@@ -178,7 +177,7 @@ def client_not_trusted(observed: Observation) -> Finding:
             _("Port 25 relays for the client without a login."),
             "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
         )
-    if not _trusts(networks, observed.settings.client_ip):
+    if not trusts(networks, observed.settings.client_ip):
         return good(f"mynetworks = {' '.join(networks)}")
     return bad(
         f"mynetworks = {' '.join(networks)}",
@@ -218,14 +217,6 @@ def port_25_refuses_client(observed: Observation) -> Finding:
         _("Port 25 relays for the client's address alone."),
         "sudo postconf -e mynetworks=127.0.0.0/8; sudo postfix reload",
     )
-
-
-def _trusts(networks: list[str], address: str) -> bool:
-    """Return whether mynetworks holds an address; the first entry that fits decides."""
-    for network in networks:
-        if covers(network.lstrip("!"), address):
-            return not network.startswith("!")
-    return False
 
 
 def _refusal(observed: Observation, fits: Callable[[Refusal], bool]) -> Finding:

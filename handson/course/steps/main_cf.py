@@ -5,6 +5,7 @@ from __future__ import annotations
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.step import Step
 from handson.diagnosis.chain import Link, up_to
+from handson.diagnosis.own_words import is_own_fault
 from handson.hosts.restore import put_back
 from handson.i18n import _
 from handson.mail.observation import Observation
@@ -48,7 +49,7 @@ def main_cf_valid(observed: Observation) -> Finding:
         return bad("\n".join(observed.survey.warnings), _("Postfix itself warns of it."), compare)
     # Neither command tries a list: a name that is none shows at the first recipient.
     refusal = observed.relay.refusal
-    if not observed.relay.banner or (refusal and " 4.3." in f" {refusal.text[:6]}"):
+    if not observed.relay.banner or (refusal and is_own_fault(refusal)):
         return bad(observed.relay.outcome(), "", compare)
     return good(
         _("postfix check: 0; postconf -n: no warning; port 25: {answer}").format(
@@ -104,7 +105,7 @@ def sasl_type_cyrus(observed: Observation) -> Finding:
 def strangers_refused(observed: Observation) -> Finding:
     # A host that nobody trusts is asked: lists may refuse in more ways than can be read.
     refusal = observed.strangers.refusal
-    if refusal and observed.strangers.mail and not refusal.text.startswith("4.3."):
+    if refusal and observed.strangers.mail and not is_own_fault(refusal):
         return good(str(refusal))
     names = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
     values = {name: observed.survey.main(name) for name in names}

@@ -14,8 +14,6 @@ from handson.mail.observation import Observation
 from handson.ui.choice import Choice, Option
 from handson.ui.view import Note, Terminal, View
 
-__all__ = ["RULES", "covers"]
-
 RULES = Rules("anonymous")
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from handson.cloud.security_groups import covers
 from handson.i18n import _
 from handson.mail.log import Entry
+from handson.mail.postfix import trusts
 from handson.mail.smtp import Dialogue
 
 STAGES = ("start", "after_login", "hardened")
@@ -87,7 +87,7 @@ class ServerFacts:
 
     def trusts(self, address: str) -> bool:
         """Return whether `mynetworks` holds an address."""
-        return any(covers(network, address) for network in self.mynetworks)
+        return trusts(self.mynetworks, address)
 
     @property
     def completes_bare_name(self) -> bool:

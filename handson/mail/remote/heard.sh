@@ -3,5 +3,5 @@
 sleep 0.3
 kill "$(cat /root/wire.pid)" 2>/dev/null || true
 sleep 0.2
-cat /root/wire.txt
+cat /root/wire.log /root/wire.txt
 rm -f /root/wire.txt /root/wire.log /root/wire.pid

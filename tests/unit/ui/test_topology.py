@@ -63,7 +63,6 @@ def test_a_way_that_ends_has_a_cross() -> None:
     # One more is in the legend.
     assert crosses(Topology(ways={25: Way("", "bad", "server")})) == 1 + 1
     assert crosses(Topology(**{**GIVEN, "ways": {**THREE, 25: Way("", "good", "server")}})) == 2 + 1
-    assert crosses(Topology(onward=Way("blocked", "bad", "group"))) == 1 + 1
 
 
 def test_a_third_port_is_drawn_where_there_is_one() -> None:
@@ -82,7 +81,7 @@ def test_the_legend_names_the_colours_that_are_used_and_no_other(tone: str) -> N
         "quiet": "not tried yet",
     }
     way = Way("so", tone)
-    shown = words(Topology(ways={25: way, 587: way}, onward=way))
+    shown = words(Topology(ways={25: way, 587: way}))
     assert {text for text in meaning.values() if text in shown} == {meaning[tone]}
 
 
@@ -115,7 +114,6 @@ def test_no_text_lies_over_another_or_leaves_the_picture(focus: str) -> None:
     wide = {name: long for name in GIVEN if name != "ways"} | {
         "network": "255.255.255.255/16",
         "ways": {port: ways[port] for port in (25, 587)},
-        "onward": Way("word " * 20, "bad", "group"),
     }
     for given in (GIVEN, wide, {**GIVEN, "ways": THREE}, {**wide, "ways": ways}):
         root = ElementTree.fromstring(Topology(**given, focus=focus).picture().svg())

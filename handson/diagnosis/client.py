@@ -41,6 +41,8 @@ def other_port(observed: Observation) -> str:
     found = observed.mailrc
     if not found.has_target or found.port in (587, 465):
         return ""
+    if found.port == 25 and not (found.user or found.is_v15):
+        return ""  # it lacks the login as well, which relay-denied tells
     answer = found.dialogue.outcome() if found.dialogue else ""
     return "\n".join(
         filter(None, [f"{found.source or '~/.mailrc'}: smtp: {found.address}:{found.port}", answer])

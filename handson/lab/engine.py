@@ -25,6 +25,7 @@ from handson.lab.ulimits import low_limits
 
 LABEL = "handson.lab"
 OWNER = "handson.owner"
+LIBPOD_NETWORKS = "/v4.0.0/libpod/networks/json"
 GRACE = 10  # seconds for a command that the host itself should have ended
 NO_WAY_OUT = "while ip route del default 2>/dev/null; do :; done"
 # An engine that is itself in a container or a chroot may run a command in the wrong place:
@@ -151,7 +152,7 @@ class Engine:
             **rights.of(rights.INTERFACE),
         )
         for network, other in more:
-            self.join(self.client.networks.get(network), interface, other)
+            self.join(self.network(network), interface, other)
         return interface
 
     def start_host(self, container: Any, rules: str) -> None:
@@ -266,8 +267,8 @@ class Engine:
         """Return the labels of every container and network of this owner's labs."""
         wanted: dict[str, Any] = {"label": f"{OWNER}={self.owner}"}
         found = self.client.api.containers(all=True, filters=wanted)
-        found += self.client.api.networks(filters=wanted)
-        return [dict(one.get("Labels") or {}) for one in found]
+        labels = [dict(one.get("Labels") or {}) for one in [*found, *self._every_network()]]
+        return [one for one in labels if one.get(OWNER) == str(self.owner)]
 
     def containers(self, *keys: str, **labels: str) -> list[Any]:
         """Return every container of the lab with those labels: hosts, interfaces, helpers."""
@@ -309,13 +310,14 @@ class Engine:
         The engine gives no block out twice, whoever asks: APIError says that it is taken.
         """
         pools = IPAMConfig(pool_configs=[IPAMPool(subnet=cidr)]) if cidr else None
-        return self.client.networks.create(
+        self.client.api.create_network(
             self.full(name),
             driver="bridge",
             internal=internal,
             ipam=pools,
             labels={**self.label, **self.marks, "handson.network": name, **(labels or {})},
         )
+        return self.network(self.full(name))
 
     def join(self, network: Any, interface: Any, address: str) -> None:
         """Connect a host's interface to one more network; an address of '' leaves it open."""
@@ -324,21 +326,46 @@ class Engine:
             self.run(interface, NO_WAY_OUT)
 
     def networks(self) -> list[Any]:
-        wanted = [f"{key}={value}" for key, value in self.label.items()]
-        return list(self.client.networks.list(filters={"label": wanted}))
+        """Return the lab's networks, as the SDK's objects."""
+        return [
+            self.client.networks.prepare_model(one)
+            for one in self._every_network()
+            if self.label.items() <= (one.get("Labels") or {}).items()
+        ]
+
+    def network(self, name: str) -> Any:
+        """Return a network by its full name, without asking for what is in it."""
+        return self.client.networks.prepare_model({"Id": name, "Name": name})
 
     def subnets(self) -> list[str]:
         """Return every IPv4 subnet that any network of the engine has, whoever's it is."""
-        found = []
-        for network in self.client.networks.list():
-            try:
-                network.reload()
-            except APIError:  # another lab has gone meanwhile
-                continue
-            for pool in (network.attrs.get("IPAM") or {}).get("Config") or []:
-                if "." in pool.get("Subnet", ""):
-                    found.append(pool["Subnet"])
-        return found
+        pools = [
+            pool
+            for one in self._every_network()
+            for pool in (one.get("IPAM") or {}).get("Config") or []
+        ]
+        return [pool["Subnet"] for pool in pools if "." in pool.get("Subnet", "")]
+
+    def _every_network(self) -> list[dict[str, Any]]:
+        """Return the networks of the engine, whoever's they are, as Docker's API tells of them.
+
+        Podman's copy of that API looks at each container for each network, which took seconds
+        with a few labs; it is asked in its own API.
+        """
+        api = self.client.api
+        if not self.is_podman:
+            return list(api.networks())
+        answer = api.get(f"{api.base_url}{LIBPOD_NETWORKS}")
+        answer.raise_for_status()
+        return [
+            {
+                "Id": one["name"],
+                "Name": one["name"],
+                "Labels": one.get("labels") or {},
+                "IPAM": {"Config": [{"Subnet": p["subnet"]} for p in one.get("subnets") or []]},
+            }
+            for one in answer.json()
+        ]
 
     # -- the end -------------------------------------------------------------
 

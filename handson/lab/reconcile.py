@@ -373,7 +373,7 @@ class Hardware:
 
     def _connect_public(self, instance: Any, interface: Any) -> None:
         """Give a stopped host its new public address: as on EC2 it changes with each start."""
-        net = self.engine.client.networks.get(self.engine.full(internet.NETWORK))
+        net = self.engine.network(self.engine.full(internet.NETWORK))
         interface.reload()
         if net.name in interface.attrs["NetworkSettings"]["Networks"]:
             net.disconnect(interface)

@@ -33,6 +33,9 @@ _MODULES = {
 }
 
 library_log.install()
+# moto and nbformat import jsonschema, and that one a grammar of international addresses where it
+# is installed, which takes three seconds to build. Nothing here needs it: None is "not installed".
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,6 @@ from handson.course.step import Step
 from handson.course.undo import undo as undo_of
 from handson.hosts import snapshot
 from handson.lab.lab import Lab
-from handson.mail.relay_matrix.probe import read_certificate
 from handson.ui.header import MARKS
 from handson.workspace import Workspace
 
@@ -91,13 +90,7 @@ def test_a_step_there_and_back(slug: str, step: Step) -> None:
 
     solve(slug)
     assert passes(slug, step)
-    solved, certificate = state(step), read_certificate(step.hosts.server)
-
-    solve(slug)
-    assert passes(slug, step)
-    assert state(step) == solved
-    # Clients trust this very one.
-    assert read_certificate(step.hosts.server) == certificate
+    solved = state(step)
 
     assert undo(slug, step) == [slug]
     assert state(step) == untouched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -25,7 +26,7 @@ from handson.lab.ulimits import low_limits
 
 LABEL = "handson.lab"
 OWNER = "handson.owner"
-LIBPOD_NETWORKS = "/v4.0.0/libpod/networks/json"
+LIBPOD = "v4.0.0/libpod"  # Podman's own API, in its first version that is still spoken
 GRACE = 10  # seconds for a command that the host itself should have ended
 NO_WAY_OUT = "while ip route del default 2>/dev/null; do :; done"
 # An engine that is itself in a container or a chroot may run a command in the wrong place:
@@ -59,6 +60,8 @@ class Engine:
         self.label = {LABEL: name, OWNER: str(self.owner)}
         self.marks = dict(marks or {})
         self.address = address
+        # Containers as they were seen last, and what was listed of each then.
+        self._known: dict[str, tuple[object, Any]] = {}
 
     def __enter__(self) -> Engine:
         return self
@@ -273,18 +276,42 @@ class Engine:
     def containers(self, *keys: str, **labels: str) -> list[Any]:
         """Return every container of the lab with those labels: hosts, interfaces, helpers."""
         wanted = [*keys, *(f"{key}={value}" for key, value in {**self.label, **labels}.items())]
-        found = self.client.api.containers(all=True, filters={"label": wanted})
-        return [one for one in (self._get(each["Id"]) for each in found) if one]
+        found = self._listed({"label": wanted})
+        return [one for one in (self._get(id_, state) for id_, state in found) if one]
 
-    def _get(self, container_id: str) -> Any | None:
-        """Return a container, or None when it was removed since it was listed."""
+    def _listed(self, filters: dict[str, list[str]]) -> list[tuple[str, object]]:
+        """Return the ids of containers, and with each what changes whenever it changes.
+
+        Docker does not tell that much in a list: None.
+        """
+        if not self.is_podman:
+            found = self.client.api.containers(all=True, filters=filters)
+            return [(one["Id"], None) for one in found]
+        # Podman looks what has ended only where it is asked to.
+        query = {"all": "true", "sync": "true", "filters": json.dumps(filters)}
+        return [
+            (one["Id"], (one["State"], one["Pid"], one["StartedAt"], one["Networks"]))
+            for one in self._ask_podman("containers/json", **query)
+        ]
+
+    def _get(self, container_id: str, state: object) -> Any | None:
+        """Return a container, or None when it was removed since it was listed.
+
+        One that is as it was is not asked for again: the lab looks at its hosts at each request.
+        """
+        before, known = self._known.get(container_id, (None, None))
+        if known and state and state == before:
+            return known
         try:
-            return self.client.containers.get(container_id)
+            found = self.client.containers.get(container_id)
         except APIError as error:
             # Podman does not always call it by its number, 404.
             if error.status_code == 404 or "no such container" in str(error):
+                self._known.pop(container_id, None)
                 return None
             raise
+        self._known[container_id] = (state, found)
+        return found
 
     def addresses(self, container: Any) -> list[str]:
         """Return the IPv4 addresses that the engine gave a host."""
@@ -352,11 +379,8 @@ class Engine:
         Podman's copy of that API looks at each container for each network, which took seconds
         with a few labs; it is asked in its own API.
         """
-        api = self.client.api
         if not self.is_podman:
-            return list(api.networks())
-        answer = api.get(f"{api.base_url}{LIBPOD_NETWORKS}")
-        answer.raise_for_status()
+            return list(self.client.api.networks())
         return [
             {
                 "Id": one["name"],
@@ -364,8 +388,16 @@ class Engine:
                 "Labels": one.get("labels") or {},
                 "IPAM": {"Config": [{"Subnet": p["subnet"]} for p in one.get("subnets") or []]},
             }
-            for one in answer.json()
+            for one in self._ask_podman("networks/json")
         ]
+
+    def _ask_podman(self, what: str, **query: str) -> Any:
+        """Ask Podman in its own API; raises one of BROKEN where it does not answer."""
+        api = self.client.api
+        address = f"{api.base_url}/{LIBPOD}/{what}"
+        answer = api.get(address, params=query, timeout=api.timeout)
+        answer.raise_for_status()
+        return answer.json()
 
     # -- the end -------------------------------------------------------------
 

@@ -124,9 +124,11 @@ class Hardware:
 
     def _whole(self) -> set[str]:
         """Return the instances whose host runs, in the network that its interface holds."""
-        interfaces = self.engine.interfaces()
-        hosts = {host.labels["handson.instance"]: host for host in self._instance_hosts()}
-        return {id_ for id_, host in hosts.items() if is_whole(host, interfaces.get(id_))}
+        # One list for both: this is looked at before each answer.
+        every = self.engine.containers()
+        interfaces = {one.labels.get("handson.interface"): one for one in every}
+        hosts = {one.labels.get("handson.instance"): one for one in every}
+        return {id_ for id_, host in hosts.items() if id_ and is_whole(host, interfaces.get(id_))}
 
     def restore(self) -> list[str]:
         """Have every host run, whatever stopped it; return the names of hosts that are new ones.

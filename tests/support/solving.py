@@ -55,7 +55,8 @@ def solve(slug: str) -> None:
             if cell.cell_type == "code":
                 exec(cell.source, names)
     finally:
-        names["step"].hosts.close()
+        if "step" in names:
+            names["step"].hosts.close()
 
 
 def state(step: Step) -> dict[str, Any]:

@@ -289,9 +289,10 @@ class Engine:
             return [(one["Id"], None) for one in found]
         # Podman looks what has ended only where it is asked to.
         query = {"all": "true", "sync": "true", "filters": json.dumps(filters)}
+        found = self._ask_podman("containers/json", **query)
         return [
-            (one["Id"], (one["State"], one["Pid"], one["StartedAt"], one["Networks"]))
-            for one in self._ask_podman("containers/json", **query)
+            (c["Id"], (c["State"], c["Pid"], c["StartedAt"], sorted(c["Networks"] or [])))
+            for c in found
         ]
 
     def _get(self, container_id: str, state: object) -> Any | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,11 @@ from handson.lab.state import TESTS
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that none is the last one and runs alone."""
     # All tests of a file run on one worker, in their order.
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    minutes: dict[Path, int] = {}
+    for item in items:
+        if slow := item.get_closest_marker("slow"):
+            minutes[item.path] = slow.kwargs.get("minutes", 1)
+    items.sort(key=lambda item: -minutes.get(item.path, 0))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -43,7 +43,7 @@ def write(path: Path, text: str) -> None:
                 file.write(text)
             os.replace(draft, path)
         except BaseException:
-            os.unlink(draft)
+            Path(draft).unlink(missing_ok=True)  # it may have its name already
             raise
     except OSError as error:
         raise _failed(_("{path} cannot be written: {reason}."), path, error) from None

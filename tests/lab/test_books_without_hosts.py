@@ -8,7 +8,7 @@ import pytest
 from books import kill_and_compare
 from looking import WORKER
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 
 def test_books_and_packets_agree(tmp_path: Path) -> None:

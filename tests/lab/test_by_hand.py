@@ -15,6 +15,8 @@ from waiting import NEVER
 from handson.course import checks, outline
 from handson.course.step import Step
 
+pytestmark = pytest.mark.slow(minutes=2)
+
 NAME = f"byhand{WORKER}"
 
 SASL = """\

@@ -14,6 +14,8 @@ from handson.diagnosis.chain import diagnose
 from handson.diagnosis.fault import LOGIN, MAIL_FILES, RESTART_SH, Part
 from handson.diagnosis.tls import CERTIFICATE, _tls
 
+pytestmark = pytest.mark.slow(minutes=4)
+
 TUTORIAL = "smtpd_recipient_restrictions=permit_mynetworks, reject_unauth_destination"
 
 

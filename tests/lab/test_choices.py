@@ -18,7 +18,7 @@ from handson.course.begin import begin
 from handson.course.outline import steps
 from handson.errors import InvalidInput
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 # Read here: the tests take such variables out of the way before they begin.
 SEED = os.environ.get("HANDSON_SEED") or str(random.SystemRandom().randrange(10**6))

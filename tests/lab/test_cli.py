@@ -21,6 +21,8 @@ from handson.lab.lab import Lab
 from handson.settings import Settings
 from handson.workspace import Workspace
 
+pytestmark = pytest.mark.slow(minutes=2)
+
 NAME, RUN = own("cli-test"), own("cli-run")
 ROOT = Path(main.__file__).parents[2]
 

@@ -27,6 +27,8 @@ from handson.lab.lab import SERVER, Lab
 from handson.lab.state import LabState, lab_folder
 from handson.workspace import Workspace
 
+pytestmark = pytest.mark.slow(minutes=3)
+
 OwnLab = Callable[[str], Lab]
 # Workers that run side by side have labs of their own.
 T1, T2, T3, T4, T5, T7, T8, T9 = (f"t{number}{WORKER}" for number in (1, 2, 3, 4, 5, 7, 8, 9))

@@ -13,6 +13,8 @@ from waiting import LONG
 from handson.diagnosis import faults
 from handson.diagnosis.verdict import judge
 
+pytestmark = pytest.mark.slow(minutes=2)
+
 # What a learner has to do elsewhere: in the AWS console, or with the password, which is never
 # printed.
 IN_WORDS = {"port-closed", "client-rejected", "relay-denied", "bad-base64"}

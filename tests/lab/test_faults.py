@@ -12,6 +12,8 @@ from handson.diagnosis import faults
 from handson.diagnosis.chain import diagnose
 from handson.errors import HandsonError
 
+pytestmark = pytest.mark.slow(minutes=6)
+
 # Every row of the table that can arise in the lab; the others need EC2's own firewall.
 IDS = [fault.id for fault in faults.FAULTS]
 # A try that was made by hand, with a program of its own, is not what a check looks at.

@@ -102,7 +102,7 @@ def base(registry: str, engine: Engine, tmp_path_factory: pytest.TempPathFactory
         engine.client.images.remove(image, force=True)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=3)
 def test_a_lab_upon_an_image_of_a_registry(
     base: str, engine: Engine, own_lab: Callable[[str], Lab], tmp_path: Path
 ) -> None:

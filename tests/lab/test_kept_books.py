@@ -23,7 +23,7 @@ from handson.lab.lab import SERVER, Lab
 from handson.lab.state import BOOKS, lab_folder
 from handson.workspace import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 NAME = f"kept{WORKER}"
 

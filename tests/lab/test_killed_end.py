@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from killing import assert_harmless
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=6)
 
 
 def test_kills_do_no_harm(tmp_path: Path) -> None:

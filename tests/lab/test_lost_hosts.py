@@ -21,7 +21,7 @@ from handson.lab import engine as engines
 from handson.lab.lab import Lab
 from handson.workspace import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=5)
 
 NAME = f"lost{WORKER}"
 ROOT = Path(main.__file__).parents[2]

@@ -24,6 +24,8 @@ from handson.lab.lab import SERVER, Lab
 from handson.lab.state import lab_folder
 from handson.workspace import Workspace
 
+pytestmark = pytest.mark.slow(minutes=2)
+
 ROOT = Path(main.__file__).parents[2]
 
 

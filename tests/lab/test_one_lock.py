@@ -21,6 +21,8 @@ from handson.lab.lab import Lab, sweep
 from handson.lab.state import RUN, TESTS, lab_folder
 from handson.workspace import Workspace
 
+pytestmark = pytest.mark.slow(minutes=2)
+
 ROOT = Path(main.__file__).parents[2]
 NAME = own("lock")
 

@@ -26,7 +26,7 @@ from handson.mail.relay_matrix.expected import CLOSED, NO_ANSWER, RELAYS
 from handson.mail.relay_matrix.view import Matrix
 from handson.ui.topology import Way
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=7)
 
 NAME = own("truth")
 # Read here: the tests take such variables out of the way before they begin.

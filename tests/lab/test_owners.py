@@ -19,6 +19,8 @@ from waiting import NEVER, own
 from handson.lab.api import LabApi
 from handson.lab.state import LabState
 
+pytestmark = pytest.mark.slow(minutes=2)
+
 checkout = users.checkout
 NAME = own("shared")
 

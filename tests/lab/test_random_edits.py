@@ -31,7 +31,7 @@ SLUGS = [one.slug for one in outline.steps() if "02" <= one.slug < "08"]
 # Beside what the edits bring about by themselves: a server that does not answer is waited for.
 SECONDS = 30
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=4)
 
 
 def look(finished: Finished, draw: Draw) -> list[str]:

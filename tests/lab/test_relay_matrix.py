@@ -12,6 +12,8 @@ from handson.course.begin import begin
 from handson.course.outline import steps
 from handson.course.step import Step
 
+pytestmark = pytest.mark.slow(minutes=3)
+
 STEPS = steps()
 
 NAME = own("mxtests")

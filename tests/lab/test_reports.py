@@ -22,7 +22,7 @@ from handson.diagnosis.fault import LOGIN, MAIL_FILES, RESTART_SH, Part
 from handson.diagnosis.verdict import UNKNOWN, judge
 from handson.mail import smtp
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=12)
 
 WORDS = {UNKNOWN, own_words.ID}
 

@@ -22,7 +22,7 @@ from handson.lab.lab import Lab
 from handson.lab.state import LabState
 from handson.workspace import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=4)
 
 NAME = f"several{WORKER}"
 ROOT = Path(main.__file__).parents[2]

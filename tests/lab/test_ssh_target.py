@@ -26,7 +26,7 @@ from handson.course.undo import undo
 from handson.hosts.ssh import ssh_command
 from handson.workspace import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 NAME = f"plainssh{WORKER}"
 STEPS = ("02_sasl_install", "03_sasldb", "04_main_cf", "05_master_cf")

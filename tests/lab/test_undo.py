@@ -22,7 +22,7 @@ from handson.workspace import Workspace
 
 STEPS = steps()
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=19)
 
 NAME = own("undo")
 UNDOABLE = [step.slug for step in STEPS if "01" <= step.slug < "10"]

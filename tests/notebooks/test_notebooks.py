@@ -27,7 +27,7 @@ from handson.workspace import Workspace
 
 STEPS = steps()
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow(minutes=8)]
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CANARY = Secret("Kanarien-Vogel7+Kaefig")

@@ -130,6 +130,21 @@ def test_a_full_disk_is_one_sentence_and_the_old_file_stays(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_stop_in_the_moment_after_the_write_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def stopped(draft: str, path: Path) -> None:
+        replace(draft, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(private_file.os, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        private_file.write(tmp_path / "file", "new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+
+
 def test_a_command_log_on_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(HandsonError, match="No space left"):
         private_file.append(Path("/dev/full"), "a line\n")

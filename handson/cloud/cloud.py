@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
 from handson.cloud import leftovers, security_groups
 from handson.cloud.client import Aws, NoAws, Refused
 from handson.cloud.leftovers import Resource
@@ -174,20 +177,26 @@ class Cloud:
         """Return the host's SSH keys ('ssh-ed25519 AAAA…') from its console output.
 
         cloud-init writes them there when the host first boots; AWS may take minutes to show
-        them. Raises CloudError after `limit` seconds.
+        them, and the kernel may write in between: two are wanted whole. Raises CloudError after
+        `limit` seconds.
         """
         for _gone in patience(limit):
             answer = self._aws.call(
                 "ec2", "get_console_output", InstanceId=instance_id, Latest=True
             )
             keys = keys_in_console(answer.get("Output", ""))
-            if keys:
+            kinds = {key.split()[0] for key in keys}
+            if "ssh-ed25519" in kinds and len(kinds) > 1:
                 return keys
         raise CloudError(
-            _("The console output of {id} shows no SSH host keys after {seconds} s.").format(
-                id=instance_id, seconds=round(limit)
+            _(
+                "The console output of {id} shows no whole ed25519 key and ecdsa or RSA key "
+                "after {seconds} s."
+            ).format(id=instance_id, seconds=round(limit)),
+            _(
+                "Run the cell again in a minute: without them the host cannot be told from "
+                "another. If they never come, delete the stack in 10_teardown and run 00_start."
             ),
-            _("Run the cell again in a minute: without them the host cannot be told from another."),
         )
 
     # --- the server's firewall ---
@@ -238,10 +247,11 @@ def _or_note(make: Callable[[], View]) -> View:
 
 
 def keys_in_console(text: str) -> list[str]:
-    """Return the keys of the last block that cloud-init wrote to the console.
+    """Return the keys of the last block that cloud-init wrote to the console, if they are whole.
 
-    >>> keys_in_console(f"{KEYS_BEGIN}\\r\\nssh-ed25519 AAAA root@ip-10-87-2-44\\r\\n{KEYS_END}")
-    ['ssh-ed25519 AAAA']
+    >>> key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXOBSo2kNSJZrJo3J"
+    >>> keys_in_console(f"{KEYS_BEGIN}\\r\\n{key} root@ip\\r\\n{key[:-9]}\\r\\n{KEYS_END}") == [key]
+    True
     """
     _before, begin, block = text.rpartition(KEYS_BEGIN)
     block, end, _after = block.partition(KEYS_END)
@@ -249,7 +259,16 @@ def keys_in_console(text: str) -> list[str]:
         return []
     # The kernel may write in between.
     lines = (KEY_LINE.fullmatch(line.strip()) for line in block.splitlines())
-    return [line.group(1) for line in lines if line]
+    return [line.group(1) for line in lines if line and _is_whole(line.group(1))]
+
+
+def _is_whole(key: str) -> bool:
+    """Return whether the parts of a key have the lengths that it gives them (RFC 4253, 6.6)."""
+    try:
+        load_ssh_public_key(key.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _costs(instance: Instance) -> str:

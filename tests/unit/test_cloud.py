@@ -6,8 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from handson.cloud.cloud import Cloud, GroupRule, Resource, keys_in_console
+from handson.cloud.cloud import (
+    KEYS_BEGIN,
+    KEYS_END,
+    Cloud,
+    GroupRule,
+    Resource,
+    keys_in_console,
+)
 from handson.cloud.leftovers import table
 from handson.cloud.stacks import TEMPLATES, plan
 from handson.errors import CloudError, InvalidInput, StackFailed
@@ -16,7 +25,20 @@ Built = tuple[Cloud, list[str]]
 NETWORK = TEMPLATES / "cfn-template-network.yml"
 OWN_IP = "203.0.113.5"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXOBSo2kNSJZrJo3J a"
+ED25519 = PUBLIC_KEY.removesuffix(" a")
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINZ6xHdEbJ4yqmQ2Jv3kq9xTtCzDPX0YI0l0Jq4bX0hR b"
+
+
+def public(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+ECDSA = public(ec.generate_private_key(ec.SECP256R1()))
+RSA = public(rsa.generate_private_key(65537, 2048))
+
+
+def shown_on_console(*lines: str) -> str:
+    return "\r\n".join(["booting", KEYS_BEGIN, *lines, KEYS_END, "login:"])
 
 
 def test_who_am_i(built: Built) -> None:
@@ -168,29 +190,44 @@ def test_host_keys_come_from_the_console(built: Built, console: dict[str, str]) 
     console["i-1"] = "no such instance"
     server = built[0].instance(built[0].names.server)
     assert server is not None
-    console[server.id] = (
-        "booting\n-----BEGIN SSH HOST KEY KEYS-----\r\n"
-        "ecdsa-sha2-nistp256 AAAAE2Vj= root@ip-10-87-2-44\r\n"
-        "[   12.345678] the kernel, in between\r\n"
-        "ssh-ed25519 AAAAC3Nz root@ip-10-87-2-44\r\n"
-        "-----END SSH HOST KEY KEYS-----\r\nlogin:"
-    )
-    assert built[0].host_keys(server.id) == [
-        "ecdsa-sha2-nistp256 AAAAE2Vj=",
-        "ssh-ed25519 AAAAC3Nz",
-    ]
+    lines = [f"{ECDSA} root@ip-10-87-2-44", "[   12.345678] the kernel, in between", ED25519]
+    console[server.id] = shown_on_console(*lines)
+    assert built[0].host_keys(server.id) == [ECDSA, ED25519]
 
 
-def test_host_keys_that_do_not_come(built: Built) -> None:
-    server = built[0].instance(built[0].names.server)
-    assert server is not None
-    with pytest.raises(CloudError, match="no SSH host keys"):
-        built[0].host_keys(server.id, limit=0)
+# A line of the kernel has cut the first one off, and its end is lost.
+CUT = f"{ED25519[:60]}\r\n[   12.345678] the kernel, in between"
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-----BEGIN SSH HOST KEY KEYS-----\nssh-rsa AAAA", "ssh-rsa AAAA"]
+    "lines",
+    [(), (CUT, ECDSA), (ED25519[:-4], ECDSA), (ED25519, ECDSA[:-4]), (ED25519,), (ECDSA, RSA)],
 )
+def test_host_keys_that_are_not_whole_are_waited_for(
+    built: Built, console: dict[str, str], lines: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = built[0].instance(built[0].names.server)
+    assert server is not None
+    console[server.id] = shown_on_console(*lines)
+    with pytest.raises(CloudError, match="no whole ed25519 key and ecdsa or RSA key") as caught:
+        built[0].host_keys(server.id, limit=0)
+    assert "10_teardown" in caught.value.cure
+
+    def sleep(_seconds: float) -> None:
+        console[server.id] += shown_on_console(ED25519, RSA)
+
+    monkeypatch.setattr("handson.polling.time.sleep", sleep)
+    assert built[0].host_keys(server.id) == [ED25519, RSA]
+
+
+@pytest.mark.parametrize("key", [ED25519, ECDSA, RSA], ids=["ed25519", "ecdsa", "rsa"])
+def test_a_key_that_is_cut_off_anywhere_is_none(key: str) -> None:
+    assert keys_in_console(shown_on_console(key)) == [key]
+    for end in range(len(key)):
+        assert keys_in_console(shown_on_console(key[:end])) == []
+
+
+@pytest.mark.parametrize("text", ["", f"{KEYS_BEGIN}\n{ED25519}", ED25519])
 def test_half_a_block_is_none(text: str) -> None:
     assert keys_in_console(text) == []
 

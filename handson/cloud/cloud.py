@@ -29,6 +29,8 @@ from handson.ui.view import Note, Table, View
 
 __all__ = ["Cloud", "GroupRule", "Instance", "Resource", "Stack", "StackPlan", "plan"]
 
+# What the server's template calls the rule that lets the learner in.
+LEARNER = "SSH from the learner"
 KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 KEYS_END = "-----END SSH HOST KEY KEYS-----"
 KEY_LINE = re.compile(r"((?:ssh|ecdsa|sk-ssh)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*)(?: .*)?")
@@ -218,6 +220,22 @@ class Cloud:
     def close_port(self, port: int, source: str) -> bool:
         """Take that rule away; False when there was none."""
         return self._groups.close(self.names.server_group, port, source)
+
+    def let_in(self, own_ip: str) -> bool:
+        """Let SSH in at the server from the learner's address, and from none of earlier.
+
+        Returns False when that was so.
+        """
+        source = f"{own_ip}/32"
+        opened = self.open_port(22, source, LEARNER)
+        old = [
+            rule.source
+            for rule in self.rules()
+            if rule.opens(22) and rule.description == LEARNER and rule.source != source
+        ]
+        for one in old:
+            self.close_port(22, one)
+        return opened or bool(old)
 
     # --- what is left ---
 

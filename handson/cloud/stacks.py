@@ -20,6 +20,8 @@ IMAGES = {
     "al2023": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
     "al2": "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2",
 }
+# A change of these needs no other stack: `Cloud.let_in` follows it.
+FOLLOWED = frozenset({"OwnIp"})
 # An instance takes a minute or two on AWS; nothing in the course takes longer.
 LIMIT = 1800.0
 
@@ -73,11 +75,8 @@ class StackPlan:
 
     def differing(self, stack: Stack) -> dict[str, str]:
         """Return what a stack that is there was given otherwise than by this plan, by parameter."""
-        return {
-            name: stack.parameters.get(name, "")
-            for name, value in self.given.items()
-            if stack.parameters.get(name) != value
-        }
+        names = _differing(self.given, stack)
+        return {name: stack.parameters.get(name, "") for name in names}
 
 
 def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
@@ -217,7 +216,7 @@ class Stacks:
             say(sentence.format(stack=stack.name, resource=event["LogicalResourceId"]))
 
     def _say_already(self, stack: Stack, parameters: dict[str, str], say: Say) -> None:
-        other = [key for key, value in parameters.items() if stack.parameters.get(key) != value]
+        other = _differing(parameters, stack)
         if other:
             say(
                 _("{stack}: already so, but made with another {names}; delete it to change").format(
@@ -262,6 +261,14 @@ class Stacks:
                 "what is left of the attempt is deleted then."
             ),
         )
+
+
+def _differing(given: Mapping[str, str], stack: Stack) -> list[str]:
+    return [
+        name
+        for name, value in given.items()
+        if stack.parameters.get(name) != value and name not in FOLLOWED
+    ]
 
 
 def _tags(item: dict[str, Any]) -> dict[str, str]:

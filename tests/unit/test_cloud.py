@@ -173,11 +173,42 @@ def test_a_stack_made_twice_is_already_so(built: Built) -> None:
 
 def test_a_stack_made_with_another_choice_says_so(built: Built) -> None:
     cloud, said = built[0], []
-    moved = plan(cloud.settings, cloud.names.key, "203.0.113.6")[1]
-    cloud.create(moved, said.append)
+    other = cloud.settings.with_(domain="example.org")
+    cloud.create(plan(other, cloud.names.key, OWN_IP)[1], said.append)
     assert said == [
-        "smtp-handson-server-20250101: already so, but made with another OwnIp; delete it to change"
+        "smtp-handson-server-20250101: already so, but made with another Domain; "
+        "delete it to change"
     ]
+
+
+def test_another_own_address_is_no_other_choice(built: Built) -> None:
+    cloud, said = built[0], []
+    moved = plan(cloud.settings, cloud.names.key, "203.0.113.6")[1]
+    assert moved.differing(cloud.create(moved, said.append)) == {}
+    assert said == ["smtp-handson-server-20250101: already so"]
+
+
+def test_ssh_is_open_to_the_present_address_and_closed_to_the_old_one(built: Built) -> None:
+    cloud, _said = built
+
+    def sources() -> list[str]:
+        return [rule.source for rule in cloud.rules() if rule.is_inbound and rule.port == "22"]
+
+    assert not cloud.let_in("203.0.113.5") and sources() == ["203.0.113.5/32"]
+    cloud.open_port(22, "198.51.100.0/24", "SSH from the office")  # somebody's own rule
+    assert cloud.let_in("203.0.113.6")
+    assert sorted(sources()) == ["198.51.100.0/24", "203.0.113.6/32"]
+    assert not cloud.let_in("203.0.113.6")
+    assert cloud.close_port(22, "198.51.100.0/24")
+    assert cloud.let_in("203.0.113.5") and sources() == ["203.0.113.5/32"]
+
+
+def test_a_rule_for_the_present_address_that_was_made_by_hand_will_do(built: Built) -> None:
+    cloud, _said = built
+    cloud.open_port(22, "203.0.113.7/32", "by hand")
+    assert cloud.let_in("203.0.113.7")
+    assert cloud.close_port(22, "203.0.113.7/32")
+    assert cloud.let_in("203.0.113.5")
 
 
 def test_stacks_are_listed_in_the_order_made(built: Built) -> None:

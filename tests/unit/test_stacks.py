@@ -81,8 +81,8 @@ def test_hosts_that_were_made_with_other_choices_are_named(
     assert isinstance(step, Start)
     nobody = SimpleNamespace(server=None, client=None, stranger=None)
 
-    def create(**choices: str) -> Table:
-        cloud = cloud_of("20250202", own_ip="203.0.113.5", **choices)
+    def create(own_ip: str = "203.0.113.5", **choices: str) -> Table:
+        cloud = cloud_of("20250202", own_ip=own_ip, **choices)
         step.__dict__ |= {"cloud": cloud, "settings": cloud.settings, "hosts": nobody}
         shown = step.create()
         assert [row[2] for row in shown.rows] == ["CREATE_COMPLETE"] * 5
@@ -94,3 +94,7 @@ def test_hosts_that_were_made_with_other_choices_are_named(
     assert "(Domain=example.com)" in shown.title
     assert "handson reset --hard --name meadow" in shown.title
     assert set(shown.tones) == {"warn"}
+    # Whoever has another address now is let in from there, and not kept out.
+    shown = create(own_ip="203.0.113.6")
+    assert shown.title == "" and set(shown.tones) == {""}
+    assert [r.source for r in step.cloud.rules() if r.port == "22"] == ["203.0.113.6/32"]

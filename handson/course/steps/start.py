@@ -81,6 +81,8 @@ class Start(Step):
                 made = self.cloud.create(stack, shown.say)
                 rows.append([made.name, f"cfn/{stack.template.name}", made.status])
                 others |= stack.differing(made)
+            if self.cloud.let_in(self.settings.own_ip):
+                shown.say(_("port 22 is open to {address}").format(address=self.settings.own_ip))
             for host in filter(None, (self.hosts.server, self.hosts.client, self.stranger)):
                 shown.say(_("waiting for {host}").format(host=host.name))
                 wait_until_ready(host)

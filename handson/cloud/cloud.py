@@ -19,7 +19,7 @@ from handson.cloud.client import Aws, NoAws, Refused
 from handson.cloud.leftovers import Resource
 from handson.cloud.names import PROJECT, Names
 from handson.cloud.security_groups import GroupRule, SecurityGroups
-from handson.cloud.stacks import Say, Stack, StackPlan, Stacks, plan
+from handson.cloud.stacks import INSTANCE_TYPE, Say, Stack, StackPlan, Stacks, plan
 from handson.errors import CloudError, NotHere
 from handson.i18n import _
 from handson.polling import patience
@@ -116,6 +116,26 @@ class Cloud:
         return pair
 
     # --- stacks ---
+
+    def zone(self) -> str:
+        """Return the availability zone for both subnets: one that has the type of the instances.
+
+        It is the network's, once that is there; '' where EC2 names none.
+        """
+        for stack in self.stacks():
+            if stack.name == self.names.network_stack and stack.is_complete:
+                return stack.parameters.get("AvailabilityZone", "")
+        offered = self._aws.pages(
+            "ec2",
+            "describe_instance_type_offerings",
+            "InstanceTypeOfferings",
+            LocationType="availability-zone",
+            Filters=[{"Name": "instance-type", "Values": [INSTANCE_TYPE]}],
+        )
+        # Local zones, which have longer names, are no place for a VPC's first subnets.
+        zones = [one["Location"] for one in offered]
+        region = re.escape(self.settings.region)
+        return min((zone for zone in zones if re.fullmatch(f"{region}[a-z]", zone)), default="")
 
     def create_stack(
         self, name: str, template: Path, parameters: dict[str, str], say: Say = quiet

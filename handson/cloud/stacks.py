@@ -20,6 +20,8 @@ IMAGES = {
     "al2023": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
     "al2": "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2",
 }
+# What the templates have as their default.
+INSTANCE_TYPE = "t3.micro"
 # A change of these needs no other stack: `Cloud.let_in` follows it.
 FOLLOWED = frozenset({"OwnIp"})
 # An instance takes a minute or two on AWS; nothing in the course takes longer.
@@ -79,13 +81,17 @@ class StackPlan:
         return {name: stack.parameters.get(name, "") for name in names}
 
 
-def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
-    """Return the five stacks of the course in the order in which they are made."""
+def plan(settings: Settings, key_name: str, own_ip: str, zone: str = "") -> list[StackPlan]:
+    """Return the five stacks of the course in the order in which they are made.
+
+    `zone` is the availability zone of both subnets (empty: EC2 chooses).
+    """
     names = Names(settings.date)
     network, server, pri_sub = names.network_stack, names.server_stack, names.pri_sub_stack
     host = {"KeyName": key_name, "ImageId": IMAGES[settings.system]}
     date = {"Date": settings.date}
     cidr = {"VpcCidr": settings.vpc_cidr}
+    subnet = date | cidr | {"AvailabilityZone": zone}
     client_ip = {"ClientIp": settings.client_ip}
     vpc = {"VpcId": (network, "VpcId")}
     private = vpc | {
@@ -94,7 +100,7 @@ def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
     }
     client = TEMPLATES / "cfn-template-client.yml"
     return [
-        StackPlan(network, TEMPLATES / "cfn-template-network.yml", date | cidr),
+        StackPlan(network, TEMPLATES / "cfn-template-network.yml", subnet),
         StackPlan(
             server,
             TEMPLATES / "cfn-template-server.yml",
@@ -105,7 +111,7 @@ def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
             | {"ServerIp": settings.server_ip, "OwnIp": own_ip, "Domain": settings.domain},
             vpc | {"SubnetId": (network, "PublicSubnetId")},
         ),
-        StackPlan(pri_sub, TEMPLATES / "cfn-template-pri-sub.yml", date | cidr, vpc),
+        StackPlan(pri_sub, TEMPLATES / "cfn-template-pri-sub.yml", subnet, vpc),
         StackPlan(names.client_stack, client, date | client_ip | host, private),
         StackPlan(
             names.stranger_stack,

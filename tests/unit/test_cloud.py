@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -18,8 +20,9 @@ from handson.cloud.cloud import (
     keys_in_console,
 )
 from handson.cloud.leftovers import table
-from handson.cloud.stacks import TEMPLATES, plan
+from handson.cloud.stacks import INSTANCE_TYPE, TEMPLATES, plan
 from handson.errors import CloudError, InvalidInput, StackFailed
+from handson.settings import Settings
 
 Built = tuple[Cloud, list[str]]
 NETWORK = TEMPLATES / "cfn-template-network.yml"
@@ -215,6 +218,61 @@ def test_stacks_are_listed_in_the_order_made(built: Built) -> None:
     cloud, _said = built
     expected = [p.name for p in plan(cloud.settings, "", "")]
     assert [stack.name for stack in cloud.stacks()] == expected
+
+
+# -- the availability zone -----------------------------------------------------------
+
+
+def zones_of_subnets(cloud: Cloud) -> set[str]:
+    filters = [{"Name": "tag:Date", "Values": [cloud.settings.date]}]
+    subnets = cloud._aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
+    assert len(subnets) == 2
+    return {one["AvailabilityZone"] for one in subnets}
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"), [("ap-northeast-1c", "ap-northeast-1c"), ("", "ap-northeast-1a")]
+)
+def test_both_subnets_are_in_the_zone(
+    cloud_of: Callable[..., Cloud], zone: str, expected: str
+) -> None:
+    cloud = cloud_of("20250108")
+    network, _server, pri_sub, *_others = plan(cloud.settings, "", OWN_IP, zone)
+    for one in (network, pri_sub):
+        assert one.differing(cloud.create(one)) == {}
+    assert zones_of_subnets(cloud) == {expected}
+    assert cloud.zone() == zone, "the private subnet goes where the public one is"
+    for one in (pri_sub, network):
+        cloud.delete_stack(one.name)
+
+
+def test_a_zone_that_has_the_instance_type_is_chosen(cloud_of: Callable[..., Cloud]) -> None:
+    assert cloud_of("20250109").zone() == "ap-northeast-1a"
+
+
+@pytest.mark.parametrize(
+    ("offered", "expected"),
+    [
+        (["us-west-2d", "us-west-2b"], "us-west-2b"),
+        (["us-west-2-lax-1a", "us-west-2c"], "us-west-2c"),
+        ([], ""),
+    ],
+)
+def test_the_zone_is_one_that_ec2_offers(
+    offered: list[str], expected: str, connection: dict[str, Any]
+) -> None:
+    cloud = Cloud(Settings(region="us-west-2", date="20250109"), connection)
+    with Stubber(cloud._aws._client("ec2")) as ec2:
+        ec2.add_response(
+            "describe_instance_type_offerings",
+            {"InstanceTypeOfferings": [{"Location": zone} for zone in offered]},
+            {
+                "LocationType": "availability-zone",
+                "Filters": [{"Name": "instance-type", "Values": [INSTANCE_TYPE]}],
+            },
+        )
+        assert cloud.zone() == expected
+        ec2.assert_no_pending_responses()
 
 
 def test_host_keys_come_from_the_console(built: Built, console: dict[str, str]) -> None:

@@ -94,6 +94,10 @@ def test_hosts_that_were_made_with_other_choices_are_named(
     assert "(Domain=example.com)" in shown.title
     assert "handson reset --hard --name meadow" in shown.title
     assert set(shown.tones) == {"warn"}
+    assert {stack.parameters.get("AvailabilityZone") for stack in step.cloud.stacks()} == {
+        "ap-northeast-1a",
+        None,
+    }
     # Whoever has another address now is let in from there, and not kept out.
     shown = create(own_ip="203.0.113.6")
     assert shown.title == "" and set(shown.tones) == {""}

@@ -12,7 +12,7 @@ import pytest
 from cfnlint.api import lint_file
 from cfnlint.decode import cfn_yaml
 
-from handson.cloud.stacks import TEMPLATES, plan
+from handson.cloud.stacks import INSTANCE_TYPE, TEMPLATES, plan
 from handson.hosts.inventory import READY
 from handson.settings import Settings
 
@@ -89,6 +89,11 @@ def test_instances_are_as_safe_as_they_can_be() -> None:
         assert instance["MetadataOptions"]["HttpTokens"] == "required"
         assert instance["PropagateTagsToVolumeOnCreation"] is True
         assert all(disk["Ebs"]["Encrypted"] for disk in instance["BlockDeviceMappings"])
+
+
+def test_instances_are_of_the_type_that_a_zone_is_chosen_for() -> None:
+    slots = [load(path)["Parameters"].get("InstanceType") for path in FILES]
+    assert [slot["Default"] for slot in slots if slot] == [INSTANCE_TYPE] * 2
 
 
 def test_ssh_is_open_to_nobody_else() -> None:

@@ -76,7 +76,7 @@ class Start(Step):
             forget_hosts(self.workspace)  # whatever was done was done on others
         key = self.cloud.import_key(self.workspace.public_key)
         with progress(_("Creating the stacks")) as shown:
-            for stack in plan(self.settings, key, self.settings.own_ip):
+            for stack in plan(self.settings, key, self.settings.own_ip, self.cloud.zone()):
                 shown.say(stack.name)
                 made = self.cloud.create(stack, shown.say)
                 rows.append([made.name, f"cfn/{stack.template.name}", made.status])

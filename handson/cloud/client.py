@@ -40,7 +40,15 @@ STALE = {
     "UnrecognizedClientException",
 }
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-BUSY = {"RequestLimitExceeded", "Throttling", "ThrottlingException"}
+# What EC2 and STS say of keys that are wrong, and of any keys in a region that is not enabled.
+UNKNOWN_HERE = {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"}
+NOT_ENABLED = {"OptInRequired", "RegionDisabledException"}
+BUSY = {
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 
 
 class Refused(CloudError):
@@ -161,13 +169,29 @@ def in_plain_words(error: Exception) -> CloudError:
 
 
 def _cure(code: str) -> str:
+    if code in UNKNOWN_HERE:
+        return _("{log_in} If the region is one that has to be enabled first: {enable}").format(
+            log_in=_log_in(), enable=_enable()
+        )
+    if code in NOT_ENABLED:
+        return _enable()
     if code in STALE:
         return _log_in()
     if code in DENIED:
         return _("Ask whoever runs the account to allow you that operation.")
     if code in BUSY:
-        return _("Wait a minute and run the cell again.")
+        return _(
+            "The account has sent too many requests at a time: wait a minute, and run the cell "
+            "again."
+        )
     return _("Fix the problem named above and run the cell again.")
+
+
+def _enable() -> str:
+    return _(
+        "Enable the region in the AWS console (Account, AWS Regions), which takes some minutes, or "
+        "choose another with HANDSON_REGION or in the form of 00_start."
+    )
 
 
 def _log_in() -> str:

@@ -158,7 +158,11 @@ class Stacks:
             self._say_already(stack, parameters, say)
             return stack
         if stack and stack.status != "DELETE_COMPLETE":
-            say(_("{stack}: left over from an attempt that failed").format(stack=name))
+            say(
+                _("{stack}: it is in {status}, so it is deleted first").format(
+                    stack=name, status=stack.status
+                )
+            )
             self.delete(name, say)
         say(_("{stack}: being made").format(stack=name))
         made = self.aws.call(
@@ -262,11 +266,25 @@ class Stacks:
             _("The stack {name} ended in {status}. {resource}: {reason}").format(
                 name=stack.name, status=stack.status, resource=resource, reason=reason
             ),
-            _(
-                "Fix the problem named above and run the cell again; "
-                "what is left of the attempt is deleted then."
-            ),
+            _cure(stack.status),
         )
+
+
+def _cure(status: str) -> str:
+    if status == "DELETE_FAILED":
+        return _(
+            "Delete in the console what the reason names, or what was made by hand in the VPC, "
+            "and run the cell again: it goes on with deleting."
+        )
+    if status == "ROLLBACK_FAILED":
+        return _(
+            "Fix the problem named above, and run the cell again: it deletes the stack first, for "
+            "the rest of the attempt could not be deleted."
+        )
+    return _(
+        "Fix the problem named above and run the cell again; "
+        "what is left of the attempt is deleted then."
+    )
 
 
 def _differing(given: Mapping[str, str], stack: Stack) -> list[str]:

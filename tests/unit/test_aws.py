@@ -17,6 +17,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 from botocore.parsers import ResponseParserError
+from botocore.stub import Stubber
 
 from handson.cloud.client import Aws, Refused, in_plain_words
 from handson.errors import CloudError
@@ -35,7 +36,7 @@ def test_a_refusal_names_the_operation_the_reason_and_the_code() -> None:
 
 @pytest.mark.parametrize(
     ("code", "cure"),
-    [("ExpiredToken", "Log in again"), ("Throttling", "Wait a minute"), ("VpcLimit", "Fix the")],
+    [("ExpiredToken", "Log in again"), ("Throttling", "wait a minute"), ("VpcLimit", "Fix the")],
 )
 def test_a_refusal_has_a_cure_that_fits(code: str, cure: str) -> None:
     assert cure in refusal(code).cure
@@ -127,6 +128,35 @@ def test_pages_go_on_after_a_new_login_too(sts: Aws, tmp_path: Path) -> None:
         sts.pages("sts", "get_caller_identity", "Arn")
     log_in(tmp_path / "keys", "NEW1")
     assert sts.pages("sts", "get_caller_identity", "Arn")
+
+
+@pytest.mark.parametrize(
+    ("code", "cure"),
+    [
+        ("OptInRequired", "Enable the region in the AWS console"),
+        ("RegionDisabledException", "Enable the region in the AWS console"),
+        # AWS says no more than this of a region that the account has not enabled.
+        ("AuthFailure", "If the region is one that has to be enabled first"),
+        ("InvalidClientTokenId", "If the region is one that has to be enabled first"),
+        ("UnrecognizedClientException", "If the region is one that has to be enabled first"),
+        ("RequestLimitExceeded", "too many requests at a time: wait a minute"),
+        ("Throttling", "too many requests at a time: wait a minute"),
+        ("ThrottlingException", "too many requests at a time: wait a minute"),
+        ("TooManyRequestsException", "too many requests at a time: wait a minute"),
+    ],
+)
+def test_what_the_api_refuses_says_what_to_do(code: str, cure: str) -> None:
+    api = Aws("me-south-1", {"aws_access_key_id": "a", "aws_secret_access_key": "b"})
+    with Stubber(api._client("ec2")) as ec2:
+        ec2.add_client_error("describe_vpcs", code, "No.")
+        with pytest.raises(Refused) as caught:
+            api.call("ec2", "describe_vpcs")
+    assert caught.value.what == f"AWS refused DescribeVpcs: No ({code})"
+    assert cure in caught.value.cure
+
+
+def test_an_expired_login_says_nothing_of_regions() -> None:
+    assert "region" not in refusal("ExpiredToken").cure
 
 
 def test_boto3s_own_complaints_are_cloud_errors_too() -> None:

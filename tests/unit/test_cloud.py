@@ -339,7 +339,7 @@ def test_a_failed_stack_rolls_back_and_says_why(
 
     said.clear()
     assert cloud.create(network, said.append).is_complete
-    assert said[0] == f"{network.name}: left over from an attempt that failed"
+    assert said[0] == f"{network.name}: it is in ROLLBACK_COMPLETE, so it is deleted first"
     assert cloud.delete_stack(network.name)
 
 

@@ -18,7 +18,6 @@ from handson.settings import Settings
 TEMPLATES = Path(__file__).parents[2] / "cfn"
 IMAGES = {
     "al2023": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
-    "al2": "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2",
 }
 # What the templates have as their default.
 INSTANCE_TYPE = "t3.micro"

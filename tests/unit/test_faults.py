@@ -12,7 +12,7 @@ import pytest
 from handson.diagnosis import faults
 from handson.diagnosis.chain import CAUSES
 from handson.errors import HandsonError
-from handson.hosts.systems import AMAZON_LINUX_2, DEBIAN_12, System
+from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, System
 
 
 class Quiet:
@@ -45,7 +45,7 @@ def test_each_fault_is_of_a_cause() -> None:
 
 def test_draw_takes_what_can_arise_here() -> None:
     chance = random.Random(1)
-    drawn = {faults.draw(chance, observed(AMAZON_LINUX_2)) for _ in range(200)}
+    drawn = {faults.draw(chance, observed(AMAZON_LINUX_2023)) for _ in range(200)}
     assert "sasldb-permission" in drawn
     assert "chrooted-smtpd" not in drawn
     again = faults.draw(random.Random(5), observed())
@@ -63,9 +63,9 @@ def test_injected_does_not_tell_its_name() -> None:
 
 def test_fault_of_another_system() -> None:
     with pytest.raises(
-        HandsonError, match=r"chrooted-smtpd cannot arise here \(Amazon Linux 2, target lab\)"
+        HandsonError, match=r"chrooted-smtpd cannot arise here \(Amazon Linux 2023, target lab\)"
     ):
-        faults.inject(observed(AMAZON_LINUX_2), "chrooted-smtpd")
+        faults.inject(observed(AMAZON_LINUX_2023), "chrooted-smtpd")
 
 
 def test_no_port_is_closed_where_there_is_no_api() -> None:

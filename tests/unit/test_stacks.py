@@ -57,11 +57,6 @@ def test_the_stranger_is_a_client_of_another_name_and_address() -> None:
     }
 
 
-def test_amazon_linux_2_by_choice() -> None:
-    server = plan(SETTINGS.with_(system="al2"), "key", "203.0.113.5")[1]
-    assert server.given["ImageId"].endswith("/amzn2-ami-hvm-x86_64-gp2")
-
-
 def test_a_stack_before_its_turn_is_refused() -> None:
     client = plan(SETTINGS, "key", "203.0.113.5")[3]
     with pytest.raises(CloudError, match="needs smtp-handson-network-20250101") as caught:

@@ -193,6 +193,40 @@ def test_database_at_the_path_of_another_system() -> None:
     assert diagnose(made)[0].evidence == "/etc/sasl2/sasldb2 is not there"
 
 
+SASL_SAYS = "postfix/smtpd[11]: warning: SASL authentication problem: "
+NOT_OPENED = f"{SASL_SAYS}Could not open /etc/sasl2/sasldb2: gdbm_errno=3"
+NOT_FETCHED = f"{SASL_SAYS}Couldn't fetch entry from /etc/sasl2/sasldb2: gdbm_errno=0"
+
+
+def test_gdbm_gives_one_number_to_a_file_that_cannot_be_read_and_to_one_that_is_not_there() -> None:
+    [found] = diagnose(observed(found=dialogue(GENERIC), log=[NOT_OPENED], reads=""))
+    assert found.id == "sasldb-permission"
+    assert found.evidence.startswith("/etc/sasl2/sasldb2 root:postfix 640")
+    assert "gdbm_errno=3" in found.evidence
+    absent: dict[str, str] = {"database": "", "magic": "", "users": ""}
+    [found] = diagnose(observed(found=dialogue(GENERIC), log=[NOT_OPENED], **absent))
+    assert found.id == "sasldb-missing"
+    assert found.evidence.startswith("/etc/sasl2/sasldb2 is not there\n")
+    assert "gdbm_errno=3" in found.evidence
+    # A file that is there and can be read now: the line alone is no evidence of either.
+    assert names(observed(log=[NOT_OPENED])) == []
+
+
+def test_an_entry_that_gdbm_does_not_fetch() -> None:
+    [found] = diagnose(observed(found=dialogue(GENERIC), log=[NOT_FETCHED]))
+    assert found.id == "sasldb-not-fetched"
+    assert "454 4.7.0" in found.evidence and "gdbm_errno=0" in found.evidence
+    assert "[server]$ sudo dnf install -y cyrus-sasl cyrus-sasl-lib" in found.cure
+    assert names(observed(log=[NOT_FETCHED])) == [], "the login succeeds: it is over"
+    for log in ([], [NOT_FETCHED.replace("errno=0", "errno=15")]):
+        assert "sasldb-not-fetched" not in names(observed(found=dialogue(GENERIC), log=log))
+    # With what can be seen to be wrong with the file, it is that.
+    assert names(observed(found=dialogue(GENERIC), log=[NOT_FETCHED], reads="")) == [
+        "sasldb-permission"
+    ]
+    assert not cause("sasldb-not-fetched").arises(DEBIAN_12)
+
+
 def test_database_brought_along_from_amazon_linux_2() -> None:
     [found] = diagnose(observed(found=dialogue(GENERIC), magic=BERKELEY))
     assert found.id == "sasldb-corrupt"
@@ -512,6 +546,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "sasldb-missing": {"found": dialogue(FAILED), "database": "", "magic": "", "users": ""},
     "sasldb-corrupt": {"found": dialogue(GENERIC), "magic": BERKELEY},
     "sasldb-permission": {"found": dialogue(GENERIC), "reads": ""},
+    "sasldb-not-fetched": {"found": dialogue(GENERIC), "log": [NOT_FETCHED]},
     "wrong-password": {"found": dialogue(FAILED)},
     "mailrc-login": {"mailrc": mail_program(FAILED)},
     # In a chroot, say: the password in the settings is right all the same.

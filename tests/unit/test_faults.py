@@ -12,7 +12,7 @@ import pytest
 from handson.diagnosis import faults
 from handson.diagnosis.chain import CAUSES
 from handson.errors import HandsonError
-from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, System
+from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, SYSTEMS, System
 
 
 class Quiet:
@@ -50,6 +50,14 @@ def test_draw_takes_what_can_arise_here() -> None:
     assert "chrooted-smtpd" not in drawn
     again = faults.draw(random.Random(5), observed())
     assert again == faults.draw(random.Random(5), observed())
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.id)
+def test_where_nobody_watches_the_fault_is_one_that_can_arise_here(system: System) -> None:
+    made = observed(system)
+    assert faults.usual(made) in {one.id for one in faults.here(made)}
+    assert faults.usual(made) == faults.usual(made)
+    assert (faults.usual(made) == "chrooted-smtpd") is system.chroots_smtpd
 
 
 def test_injected_does_not_tell_its_name() -> None:

@@ -21,7 +21,7 @@ from handson.secret import Secret
 # Names only: what each target is stands in handson.cloud.targets, where the images of the
 # systems are in handson.cloud.stacks.
 TARGETS = ("lab", "aws", "ssh")
-SYSTEMS = {"al2023": "Amazon Linux 2023", "al2": "Amazon Linux 2"}
+SYSTEMS = {"al2023": "Amazon Linux 2023"}
 HOSTS = ("server", "client", "stranger")
 SOURCES = ("vpc", "anywhere")
 
@@ -280,8 +280,8 @@ CHECKS: dict[str, Callable[[str], str]] = {
 class Settings:
     """The choices of one learner. Every field is checked when the object is made.
 
-    `target` is where the course runs (one of `TARGETS`), `system` the Amazon Linux of the
-    instances on AWS ('al2023' or 'al2'), `own_ip` the learner's own IPv4 address (empty:
+    `target` is where the course runs (one of `TARGETS`), `system` that of the
+    instances on AWS (one of `SYSTEMS`), `own_ip` the learner's own IPv4 address (empty:
     found out by the target), `date` the day in the names of all resources (empty: today),
     `submission_source` who may reach port 587 ('vpc' or 'anywhere').
 

@@ -13,11 +13,12 @@ from botocore.exceptions import (
     ConnectionError,
     CredentialRetrievalError,
     HTTPClientError,
+    LoginError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
-    UnauthorizedSSOTokenError,
+    TokenRetrievalError,
 )
 from botocore.parsers import ResponseParserError
 
@@ -26,14 +27,9 @@ from handson.i18n import _
 
 # An answer that is no AWS answer at all (a web page) is the third, and boto3's oddest.
 FAULTS = (ClientError, BotoCoreError, ResponseParserError)
-UNKNOWN_USER = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    ProfileNotFound,
-    SSOError,
-    UnauthorizedSSOTokenError,
-)
+UNKNOWN_USER = (NoCredentialsError, PartialCredentialsError, ProfileNotFound)
+# What boto3 says when a login of `aws sso login`, `aws login` or a program of one's own has ended.
+LOGGED_OUT = (CredentialRetrievalError, LoginError, SSOError, TokenRetrievalError)
 STALE = {
     "AuthFailure",
     "ExpiredToken",
@@ -44,7 +40,15 @@ STALE = {
     "UnrecognizedClientException",
 }
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-BUSY = {"RequestLimitExceeded", "Throttling", "ThrottlingException"}
+# What EC2 and STS say of keys that are wrong, and of any keys in a region that is not enabled.
+UNKNOWN_HERE = {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"}
+NOT_ENABLED = {"OptInRequired", "RegionDisabledException"}
+BUSY = {
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 
 
 class Refused(CloudError):
@@ -74,7 +78,7 @@ class Aws:
             answer: dict[str, Any] = getattr(self._client(service), operation)(**arguments)
             return answer
         except FAULTS as error:
-            raise in_plain_words(error) from error
+            raise self._told(error) from error
 
     def pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
         """Return what all pages of an answer hold under `key`."""
@@ -85,7 +89,15 @@ class Aws:
             pages = client.get_paginator(operation).paginate(**arguments)
             return [item for page in pages for item in page.get(key, [])]
         except FAULTS as error:
-            raise in_plain_words(error) from error
+            raise self._told(error) from error
+
+    def _told(self, error: Exception) -> CloudError:
+        told = in_plain_words(error)
+        if isinstance(error, UNKNOWN_USER + LOGGED_OUT) or getattr(told, "code", "") in STALE:
+            # A session keeps the credentials that it found: the next one looks for them anew.
+            self._session = None
+            self._clients.clear()
+        return told
 
     def _client(self, service: str) -> Any:
         # A client takes a tenth of a second to make: each is made once, when it is needed.
@@ -135,10 +147,12 @@ def in_plain_words(error: Exception) -> CloudError:
             code=code,
         )
         return Refused(code, what, _cure(code))
-    if isinstance(error, UNKNOWN_USER):
+    if isinstance(error, UNKNOWN_USER + LOGGED_OUT):
         return CloudError(
             _("AWS does not know who you are: {message}").format(message=str(error)),
-            _(
+            _log_in()
+            if isinstance(error, LOGGED_OUT)
+            else _(
                 "Run `aws configure` or `aws sso login` in a terminal, or set AWS_PROFILE, "
                 "and run the cell again; or choose the lab, which needs no account."
             ),
@@ -155,10 +169,33 @@ def in_plain_words(error: Exception) -> CloudError:
 
 
 def _cure(code: str) -> str:
+    if code in UNKNOWN_HERE:
+        return _("{log_in} If the region is one that has to be enabled first: {enable}").format(
+            log_in=_log_in(), enable=_enable()
+        )
+    if code in NOT_ENABLED:
+        return _enable()
     if code in STALE:
-        return _("Log in again: `aws sso login`, or `aws configure` with keys that are valid.")
+        return _log_in()
     if code in DENIED:
         return _("Ask whoever runs the account to allow you that operation.")
     if code in BUSY:
-        return _("Wait a minute and run the cell again.")
+        return _(
+            "The account has sent too many requests at a time: wait a minute, and run the cell "
+            "again."
+        )
     return _("Fix the problem named above and run the cell again.")
+
+
+def _enable() -> str:
+    return _(
+        "Enable the region in the AWS console (Account, AWS Regions), which takes some minutes, or "
+        "choose another with HANDSON_REGION or in the form of 00_start."
+    )
+
+
+def _log_in() -> str:
+    return _(
+        "Log in again: `aws sso login`, `aws login`, or `aws configure` with keys that are valid; "
+        "then run the cell again."
+    )

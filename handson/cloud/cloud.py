@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
 from handson.cloud import leftovers, security_groups
 from handson.cloud.client import Aws, NoAws, Refused
 from handson.cloud.leftovers import Resource
 from handson.cloud.names import PROJECT, Names
 from handson.cloud.security_groups import GroupRule, SecurityGroups
-from handson.cloud.stacks import Say, Stack, StackPlan, Stacks, plan
+from handson.cloud.stacks import INSTANCE_TYPE, Say, Stack, StackPlan, Stacks, plan
 from handson.errors import CloudError, NotHere
 from handson.i18n import _
 from handson.polling import patience
@@ -26,6 +29,8 @@ from handson.ui.view import Note, Table, View
 
 __all__ = ["Cloud", "GroupRule", "Instance", "Resource", "Stack", "StackPlan", "plan"]
 
+# What the server's template calls the rule that lets the learner in.
+LEARNER = "SSH from the learner"
 KEYS_BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 KEYS_END = "-----END SSH HOST KEY KEYS-----"
 KEY_LINE = re.compile(r"((?:ssh|ecdsa|sk-ssh)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*)(?: .*)?")
@@ -112,6 +117,26 @@ class Cloud:
 
     # --- stacks ---
 
+    def zone(self) -> str:
+        """Return the availability zone for both subnets: one that has the type of the instances.
+
+        It is the network's, once that is there; '' where EC2 names none.
+        """
+        for stack in self.stacks():
+            if stack.name == self.names.network_stack and stack.is_complete:
+                return stack.parameters.get("AvailabilityZone", "")
+        offered = self._aws.pages(
+            "ec2",
+            "describe_instance_type_offerings",
+            "InstanceTypeOfferings",
+            LocationType="availability-zone",
+            Filters=[{"Name": "instance-type", "Values": [INSTANCE_TYPE]}],
+        )
+        # Local zones, which have longer names, are no place for a VPC's first subnets.
+        zones = [one["Location"] for one in offered]
+        region = re.escape(self.settings.region)
+        return min((zone for zone in zones if re.fullmatch(f"{region}[a-z]", zone)), default="")
+
     def create_stack(
         self, name: str, template: Path, parameters: dict[str, str], say: Say = quiet
     ) -> Stack:
@@ -174,20 +199,26 @@ class Cloud:
         """Return the host's SSH keys ('ssh-ed25519 AAAA…') from its console output.
 
         cloud-init writes them there when the host first boots; AWS may take minutes to show
-        them. Raises CloudError after `limit` seconds.
+        them, and the kernel may write in between: two are wanted whole. Raises CloudError after
+        `limit` seconds.
         """
         for _gone in patience(limit):
             answer = self._aws.call(
                 "ec2", "get_console_output", InstanceId=instance_id, Latest=True
             )
             keys = keys_in_console(answer.get("Output", ""))
-            if keys:
+            kinds = {key.split()[0] for key in keys}
+            if "ssh-ed25519" in kinds and len(kinds) > 1:
                 return keys
         raise CloudError(
-            _("The console output of {id} shows no SSH host keys after {seconds} s.").format(
-                id=instance_id, seconds=round(limit)
+            _(
+                "The console output of {id} shows no whole ed25519 key and ecdsa or RSA key "
+                "after {seconds} s."
+            ).format(id=instance_id, seconds=round(limit)),
+            _(
+                "Run the cell again in a minute: without them the host cannot be told from "
+                "another. If they never come, delete the stack in 10_teardown and run 00_start."
             ),
-            _("Run the cell again in a minute: without them the host cannot be told from another."),
         )
 
     # --- the server's firewall ---
@@ -209,6 +240,22 @@ class Cloud:
     def close_port(self, port: int, source: str) -> bool:
         """Take that rule away; False when there was none."""
         return self._groups.close(self.names.server_group, port, source)
+
+    def let_in(self, own_ip: str) -> bool:
+        """Let SSH in at the server from the learner's address, and from none of earlier.
+
+        Returns False when that was so.
+        """
+        source = f"{own_ip}/32"
+        opened = self.open_port(22, source, LEARNER)
+        old = [
+            rule.source
+            for rule in self.rules()
+            if rule.opens(22) and rule.description == LEARNER and rule.source != source
+        ]
+        for one in old:
+            self.close_port(22, one)
+        return opened or bool(old)
 
     # --- what is left ---
 
@@ -238,10 +285,11 @@ def _or_note(make: Callable[[], View]) -> View:
 
 
 def keys_in_console(text: str) -> list[str]:
-    """Return the keys of the last block that cloud-init wrote to the console.
+    """Return the keys of the last block that cloud-init wrote to the console, if they are whole.
 
-    >>> keys_in_console(f"{KEYS_BEGIN}\\r\\nssh-ed25519 AAAA root@ip-10-87-2-44\\r\\n{KEYS_END}")
-    ['ssh-ed25519 AAAA']
+    >>> key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXOBSo2kNSJZrJo3J"
+    >>> keys_in_console(f"{KEYS_BEGIN}\\r\\n{key} root@ip\\r\\n{key[:-9]}\\r\\n{KEYS_END}") == [key]
+    True
     """
     _before, begin, block = text.rpartition(KEYS_BEGIN)
     block, end, _after = block.partition(KEYS_END)
@@ -249,7 +297,16 @@ def keys_in_console(text: str) -> list[str]:
         return []
     # The kernel may write in between.
     lines = (KEY_LINE.fullmatch(line.strip()) for line in block.splitlines())
-    return [line.group(1) for line in lines if line]
+    return [line.group(1) for line in lines if line and _is_whole(line.group(1))]
+
+
+def _is_whole(key: str) -> bool:
+    """Return whether the parts of a key have the lengths that it gives them (RFC 4253, 6.6)."""
+    try:
+        load_ssh_public_key(key.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _costs(instance: Instance) -> str:

@@ -18,8 +18,11 @@ from handson.settings import Settings
 TEMPLATES = Path(__file__).parents[2] / "cfn"
 IMAGES = {
     "al2023": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
-    "al2": "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2",
 }
+# What the templates have as their default.
+INSTANCE_TYPE = "t3.micro"
+# A change of these needs no other stack: `Cloud.let_in` follows it.
+FOLLOWED = frozenset({"OwnIp"})
 # An instance takes a minute or two on AWS; nothing in the course takes longer.
 LIMIT = 1800.0
 
@@ -73,20 +76,21 @@ class StackPlan:
 
     def differing(self, stack: Stack) -> dict[str, str]:
         """Return what a stack that is there was given otherwise than by this plan, by parameter."""
-        return {
-            name: stack.parameters.get(name, "")
-            for name, value in self.given.items()
-            if stack.parameters.get(name) != value
-        }
+        names = _differing(self.given, stack)
+        return {name: stack.parameters.get(name, "") for name in names}
 
 
-def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
-    """Return the five stacks of the course in the order in which they are made."""
+def plan(settings: Settings, key_name: str, own_ip: str, zone: str = "") -> list[StackPlan]:
+    """Return the five stacks of the course in the order in which they are made.
+
+    `zone` is the availability zone of both subnets (empty: EC2 chooses).
+    """
     names = Names(settings.date)
     network, server, pri_sub = names.network_stack, names.server_stack, names.pri_sub_stack
     host = {"KeyName": key_name, "ImageId": IMAGES[settings.system]}
     date = {"Date": settings.date}
     cidr = {"VpcCidr": settings.vpc_cidr}
+    subnet = date | cidr | {"AvailabilityZone": zone}
     client_ip = {"ClientIp": settings.client_ip}
     vpc = {"VpcId": (network, "VpcId")}
     private = vpc | {
@@ -95,7 +99,7 @@ def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
     }
     client = TEMPLATES / "cfn-template-client.yml"
     return [
-        StackPlan(network, TEMPLATES / "cfn-template-network.yml", date | cidr),
+        StackPlan(network, TEMPLATES / "cfn-template-network.yml", subnet),
         StackPlan(
             server,
             TEMPLATES / "cfn-template-server.yml",
@@ -106,7 +110,7 @@ def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
             | {"ServerIp": settings.server_ip, "OwnIp": own_ip, "Domain": settings.domain},
             vpc | {"SubnetId": (network, "PublicSubnetId")},
         ),
-        StackPlan(pri_sub, TEMPLATES / "cfn-template-pri-sub.yml", date | cidr, vpc),
+        StackPlan(pri_sub, TEMPLATES / "cfn-template-pri-sub.yml", subnet, vpc),
         StackPlan(names.client_stack, client, date | client_ip | host, private),
         StackPlan(
             names.stranger_stack,
@@ -153,7 +157,11 @@ class Stacks:
             self._say_already(stack, parameters, say)
             return stack
         if stack and stack.status != "DELETE_COMPLETE":
-            say(_("{stack}: left over from an attempt that failed").format(stack=name))
+            say(
+                _("{stack}: it is in {status}, so it is deleted first").format(
+                    stack=name, status=stack.status
+                )
+            )
             self.delete(name, say)
         say(_("{stack}: being made").format(stack=name))
         made = self.aws.call(
@@ -217,7 +225,7 @@ class Stacks:
             say(sentence.format(stack=stack.name, resource=event["LogicalResourceId"]))
 
     def _say_already(self, stack: Stack, parameters: dict[str, str], say: Say) -> None:
-        other = [key for key, value in parameters.items() if stack.parameters.get(key) != value]
+        other = _differing(parameters, stack)
         if other:
             say(
                 _("{stack}: already so, but made with another {names}; delete it to change").format(
@@ -257,11 +265,33 @@ class Stacks:
             _("The stack {name} ended in {status}. {resource}: {reason}").format(
                 name=stack.name, status=stack.status, resource=resource, reason=reason
             ),
-            _(
-                "Fix the problem named above and run the cell again; "
-                "what is left of the attempt is deleted then."
-            ),
+            _cure(stack.status),
         )
+
+
+def _cure(status: str) -> str:
+    if status == "DELETE_FAILED":
+        return _(
+            "Delete in the console what the reason names, or what was made by hand in the VPC, "
+            "and run the cell again: it goes on with deleting."
+        )
+    if status == "ROLLBACK_FAILED":
+        return _(
+            "Fix the problem named above, and run the cell again: it deletes the stack first, for "
+            "the rest of the attempt could not be deleted."
+        )
+    return _(
+        "Fix the problem named above and run the cell again; "
+        "what is left of the attempt is deleted then."
+    )
+
+
+def _differing(given: Mapping[str, str], stack: Stack) -> list[str]:
+    return [
+        name
+        for name, value in given.items()
+        if stack.parameters.get(name) != value and name not in FOLLOWED
+    ]
 
 
 def _tags(item: dict[str, Any]) -> dict[str, str]:

@@ -140,10 +140,6 @@ def to_set(observed: Observation, name: str, value: str, after: str = RELOAD) ->
     if service and name in service.parameters:
         words = shlex.quote(f"{service.key}/{name}={value.replace(', ', ',')}")
         command = f"sudo postconf -P {words}"
-        if not observed.server.system.edits_master:  # postconf -P came with Postfix 2.11
-            option = f"-o {name}={service.parameters[name]}"
-            wanted = f"-o {name}={value.replace(', ', ',')}"
-            command = f"sudo sed -i {shlex.quote(f's|{option}|{wanted}|')} /etc/postfix/master.cf"
     return on_server(command, after)
 
 

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import (
+    RESTART,
     SASL_README,
     Cause,
     Link,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 README = f"{SASL_README}#auxprop_sasldb"
 SET = "sudo saslpasswd2 -c -f {database} -u {domain} {user}"
+# GDBM's word for a file that it could not open: it may not be there, or not be readable.
+NOT_OPENED = r"Could not open .*gdbm_errno=3\b"
 ALLOW = ("sudo chown root:postfix {database}", "sudo chmod 0640 {database}")
 
 
@@ -32,10 +35,8 @@ def sasldb_missing(observed: Observation) -> str:
     survey = observed.survey
     if "auxprop" not in survey.verifiers or survey.configuration_error or survey.database_mode:
         return ""
-    return first(
-        lately(observed, "opening password file|sasldb.*No such file"),
-        _("{path} is not there").format(path=survey.database),
-    )
+    line = lately(observed, f"opening password file|sasldb.*No such file|{NOT_OPENED}")
+    return f"{_('{path} is not there').format(path=survey.database)}\n{line}".strip()
 
 
 def sasldb_corrupt(observed: Observation) -> str:
@@ -59,8 +60,18 @@ def sasldb_permission(observed: Observation) -> str:
         return ""
     if survey.can_read_database:
         return ""
-    line = lately(observed, r"(unable to open Berkeley db|Could not open) .*Permission denied")
+    denied = "(unable to open Berkeley db|Could not open) .*Permission denied"
+    line = lately(observed, f"{denied}|{NOT_OPENED}")
     return f"{survey.database} {survey.database_mode}\n{line}".strip()
+
+
+def sasldb_not_fetched(observed: Observation) -> str:
+    """Look for a lookup that failed, though the file itself is as it should be."""
+    auth = observed.submission.auth
+    if auth is None or auth.code != 454 or sasldb_permission(observed) or sasldb_corrupt(observed):
+        return ""
+    line = lately(observed, r"Couldn't fetch entry .*gdbm_errno=0\b")
+    return f"{auth}\n{line}" if line else ""
 
 
 def wrong_password(observed: Observation) -> str:
@@ -184,7 +195,7 @@ CAUSES = (
     ),
     Cause(
         "sasldb-permission",
-        N_("454 generic failure; the log: unable to open … sasldb2: Permission denied."),
+        N_("454 generic failure; the log: sasldb2: Permission denied, or gdbm_errno=3."),
         N_("smtpd runs as postfix, and owner, group and mode do not let it read sasldb."),
         "",
         README,
@@ -195,6 +206,24 @@ CAUSES = (
             N_("smtpd cannot read sasldb"),
             Part(("$database",), 'chown root:root "$database"\nchmod 0600 "$database"\n'),
         ),
+    ),
+    Cause(
+        "sasldb-not-fetched",
+        N_("454 generic failure; the log: Couldn't fetch entry from … sasldb2: gdbm_errno=0."),
+        N_(
+            "libsasl2 opened sasldb and could not look up an entry, for which GDBM gave no error. "
+            "Cyrus SASL 2.1.27, built with GDBM, was seen to answer the right login so; 2.1.28 "
+            "takes it."
+        ),
+        N_(
+            "Install the newest packages of this system. Where their version stays 2.1.27, another "
+            "host has to be the server: with this library no login from sasldb succeeds."
+        ),
+        README,
+        sasldb_not_fetched,
+        link=Link.LOGIN,
+        commands=on_server("sudo {install} {sasl_packages}", RESTART),
+        arises=lambda system: system.sasldb_format == "GDBM",
     ),
     Cause(
         "wrong-password",

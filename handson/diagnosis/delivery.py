@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from handson.diagnosis.cause import RELOAD, RESTART, Cause, Link, on_server
 from handson.diagnosis.fault import Fault, Part
-from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023
+from handson.hosts.systems import AMAZON_LINUX_2023
 from handson.i18n import N_, _
 from handson.mail.log import moment
 
 if TYPE_CHECKING:
     from handson.mail.observation import Observation
-
-ON_AWS = (AMAZON_LINUX_2, AMAZON_LINUX_2023)
 
 
 def port_25_blocked(observed: Observation) -> str:
@@ -44,7 +42,7 @@ def name_not_found(observed: Observation) -> str:
 
 def not_delivered(observed: Observation) -> str:
     """Look at the last delivery of what the client sent: what is not known is quoted."""
-    is_blocked = observed.server.system in ON_AWS and port_25_blocked(observed)
+    is_blocked = observed.server.system == AMAZON_LINUX_2023 and port_25_blocked(observed)
     if is_blocked or name_not_found(observed):
         return ""
     client = f"[{observed.settings.client_ip}]"
@@ -114,7 +112,7 @@ CAUSES = (
         port_25_blocked,
         link=Link.DELIVERY,
         # Elsewhere nobody has closed the port for all.
-        arises=lambda system: system in ON_AWS,
+        arises=lambda system: system == AMAZON_LINUX_2023,
     ),
     Cause(
         "name-not-found",

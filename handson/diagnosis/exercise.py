@@ -14,7 +14,7 @@ from handson.diagnosis.chain import cause, diagnose, reach
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.mail.observation import Observation
-from handson.settings import FAULT, variable
+from handson.settings import FAULT, HEADLESS, variable
 from handson.ui.choice import Choice, Option
 from handson.ui.view import Note, Table
 from handson.workspace import Workspace
@@ -73,13 +73,17 @@ class Exercise:
     def start(self, id: str = "") -> Note:
         """Inject a fault: the one named, or `HANDSON_FAULT`, or one drawn by chance.
 
-        What is injected already is fixed first.
+        What is injected already is fixed first. Where nobody watches, it is always the same.
         """
         observed = self._observe()
         if faults.injected(observed):
             faults.fix(observed)
             observed = self._observe()
-        chosen = id or variable(FAULT) or faults.draw(random.Random(), observed)
+        chosen = id or variable(FAULT)
+        if not chosen:
+            is_watched = not variable(HEADLESS)
+            chance = random.Random()
+            chosen = faults.draw(chance, observed) if is_watched else faults.usual(observed)
         faults.inject(observed, chosen)
         self._save(Attempt(chosen, time.time(), is_told=bool(id)))
         return Note(

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from handson.mail.observation import Observation
 
 
-def edits_master(system: System) -> bool:
-    """Return whether `postconf -M`, `-F` and `-P`, which these faults use, can be had there."""
-    return system.edits_master
-
-
 RELOAD_SH = "postfix reload; sleep 0.3\n"
 # A Postfix program waits for two seconds when its files were changed just now.
 AGED = "touch -d '10 seconds ago' /etc/postfix/main.cf /etc/postfix/master.cf\n"
@@ -82,13 +77,13 @@ def in_main_cf(title: str, setting: str, after: str = RELOAD_SH, drop: str = "")
     name = setting.partition("=")[0]
     script = f"{DROP}drop {name}\n" + (f"drop {drop}\n" if drop else "")
     script += f"postconf -e '{setting}'\n{AGED}{after}"
-    return Fault(title, Part((MAIN_CF, MASTER_CF), script, after=after), arises=edits_master)
+    return Fault(title, Part((MAIN_CF, MASTER_CF), script, after=after))
 
 
 def in_master_cf(title: str, edit: str, after: str = RELOAD_SH) -> Fault:
     """Return the fault of a wrong line in master.cf."""
     part = Part((MASTER_CF,), f"{DROP}{edit}\n{AGED}{after}", after=RESTART_SH)
-    return Fault(title, part, arises=edits_master)
+    return Fault(title, part)
 
 
 def in_smtpd_conf(title: str, edit: str, after: str = RELOAD_SH) -> Fault:

@@ -102,10 +102,8 @@ def demand_login(observed: Observation) -> list[str]:
     service = observed.survey.submission
     key = service.key if service else "submission/inet"
     value = "permit_sasl_authenticated,reject"
-    if observed.server.system.edits_master:
-        option = shlex.quote(f"{key}/smtpd_client_restrictions={value}")
-        return on_server(f"sudo postconf -P {option}", RELOAD)
-    return []
+    option = shlex.quote(f"{key}/smtpd_client_restrictions={value}")
+    return on_server(f"sudo postconf -P {option}", RELOAD)
 
 
 def _trusted(observed: Observation, address: str) -> list[str]:

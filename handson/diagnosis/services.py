@@ -258,7 +258,7 @@ def _unknown_types(observed: Observation) -> Iterator[tuple[str, str, str]]:
 
 
 def _can_be_chrooted(system: System) -> bool:
-    return system.chroots_smtpd and system.edits_master
+    return system.chroots_smtpd
 
 
 _OWN = (

@@ -17,7 +17,7 @@ from handson.diagnosis.cause import (
     on_server,
     to_set,
 )
-from handson.diagnosis.fault import AGED, LOGIN, RELOAD_SH, Part, edits_master, in_mailrc
+from handson.diagnosis.fault import AGED, LOGIN, RELOAD_SH, Part, in_mailrc
 from handson.i18n import N_
 
 if TYPE_CHECKING:
@@ -147,7 +147,6 @@ CAUSES = (
             N_("TLS is switched on without a certificate"),
             LOGIN + "set smtp-use-starttls tls-verify=ignore\n",
             _tls("may", "/etc/postfix/none.pem"),
-            arises=edits_master,
         ),
     ),
     Cause(
@@ -177,7 +176,6 @@ CAUSES = (
             N_("the server demands TLS, the mail program does not ask for it"),
             LOGIN,
             _tls("encrypt", CERTIFICATE),
-            arises=edits_master,
         ),
     ),
     Cause(
@@ -196,7 +194,6 @@ CAUSES = (
             N_("the client does not trust the server's certificate"),
             LOGIN + "set smtp-use-starttls\n",
             _tls("may", CERTIFICATE),
-            arises=edits_master,
         ),
     ),
 )

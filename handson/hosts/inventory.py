@@ -25,6 +25,9 @@ from handson.secret import Secret
 from handson.settings import Settings
 from handson.workspace import Workspace
 
+FINISHED = "/var/lib/cloud/instance/boot-finished"
+READY = "/var/lib/cloud/instance/smtp-handson-ready"
+
 
 class Hosts:
     """Opens connections when they are first needed and keeps them for the next command."""
@@ -120,17 +123,19 @@ class Hosts:
 
 
 def wait_until_ready(host: Host, seconds: float = 600) -> None:
-    """Wait until a host has run its user data; raise HandsonError with its last lines else.
+    """Wait until a host has run its user data; raise HandsonError where that failed.
 
-    cloud-init leaves the mark that is waited for (cloudinit.readthedocs.io, boot stages).
+    cloud-init ends the boot with its mark after a failure too (cloudinit.readthedocs.io, boot
+    stages); the last line of the user data leaves the other.
     """
-    mark = "/var/lib/cloud/instance/boot-finished"
     for _gone in patience(seconds, 0.2, 0.2):
-        if host.probe("test -e {mark}", mark=mark)[0] == 0:
-            return
+        if host.probe("test -e {mark}", mark=FINISHED)[0] == 0:
+            if host.probe("test -e {mark}", mark=READY)[0] == 0:
+                return
+            break
     tail = host.probe("sudo tail -n 10 /var/log/cloud-init-output.log")[1]
     raise HandsonError(
-        _("{host} has not finished its user data:\n{tail}").format(
+        _("{host} has not run its user data to the end:\n{tail}").format(
             host=host.name, tail=tail.strip()
         ),
         _("Delete the stack in 10_teardown and run 00_start once more."),

@@ -26,8 +26,7 @@ class System:
     put them. `sasldb_format` is the library that writes the database ('Berkeley DB' or
     'GDBM'), `log_file` the path of the mail log (empty: the log is in the journal only),
     `mail_dialect` the family of the mail client ('heirloom' or 's-nail'). `chroots_smtpd`
-    tells whether master.cf comes with a chroot for smtpd, `edits_master` whether postconf
-    can edit that file (-M, -F and -P came with Postfix 2.11).
+    tells whether master.cf comes with a chroot for smtpd.
     """
 
     id: str
@@ -46,7 +45,6 @@ class System:
     log_file: str
     mail_command: str
     mail_dialect: str
-    edits_master: bool = True
     codename: str = ""
     python: str = "python3"
 
@@ -69,7 +67,8 @@ class System:
         """
         if self.log_file:
             return ("sudo", "cat", self.log_file)
-        return ("sudo", "journalctl", "-u", "postfix", "--no-pager", "-o", "short-iso")
+        # By the facility mail: what `postfix start` begins in a session is not in the service.
+        return ("sudo", "journalctl", "SYSLOG_FACILITY=2", "--no-pager", "-o", "short-iso")
 
     @property
     def log_source(self) -> str:
@@ -96,26 +95,6 @@ class System:
             "python": self.python,
         }
 
-
-AMAZON_LINUX_2 = System(
-    id="al2",
-    name="Amazon Linux 2",
-    release=("amzn", "2"),
-    install=("yum", "install", "-y"),
-    remove=("yum", "remove", "-y"),
-    sasl_packages=("cyrus-sasl", "cyrus-sasl-lib", "cyrus-sasl-plain"),
-    plain_package="cyrus-sasl-plain",
-    mail_packages=("mailx",),
-    smtpd_conf="/etc/sasl2/smtpd.conf",
-    ignored_folder="/etc/postfix/sasl",
-    sasldb="/etc/sasldb2",
-    sasldb_format="Berkeley DB",
-    chroots_smtpd=False,
-    log_file="/var/log/maillog",
-    mail_command="mail",
-    mail_dialect="heirloom",
-    edits_master=False,  # Postfix 2.10
-)
 
 AMAZON_LINUX_2023 = System(
     id="al2023",
@@ -171,7 +150,6 @@ UBUNTU_2404 = replace(
 )
 
 SYSTEMS = (
-    AMAZON_LINUX_2,
     AMAZON_LINUX_2023,
     DEBIAN_12,
     UBUNTU_2404,
@@ -186,8 +164,8 @@ def anywhere(system: System) -> bool:
 def read_os_release(text: str) -> dict[str, str]:
     """Return the fields of an os-release file (os-release(5)).
 
-    >>> read_os_release('ID="amzn"\\nVERSION_ID="2"\\n# a comment')
-    {'ID': 'amzn', 'VERSION_ID': '2'}
+    >>> read_os_release('ID="amzn"\\nVERSION_ID="2023"\\n# a comment')
+    {'ID': 'amzn', 'VERSION_ID': '2023'}
     """
     fields = {}
     for line in text.splitlines():

@@ -41,7 +41,8 @@ def read(host: LogHost, since: datetime | None = None, size: int = SIZE) -> str:
 def oldest(host: LogHost) -> str:
     """Return the first lines of a host's mail log, rotated files included."""
     if not host.system.log_file:
-        return host.bulk("sudo journalctl -u postfix --no-pager -q -o short-iso | head -n 20")[1]
+        journal = "sudo journalctl SYSLOG_FACILITY=2 --no-pager -q -o short-iso"
+        return host.bulk(f"{journal} | head -n 20")[1]
     program = 'ls -1tr "$1" "$1".[0-9]* "$1"-[0-9]* 2>/dev/null | head -n 1'
     program = f'zcat -f -- "$({program})" | grep -m 20 postfix'
     command = "sudo sh -c {program} oldest {file}"

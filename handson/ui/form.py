@@ -307,7 +307,7 @@ def hints() -> dict[str, str]:
         "client": _("The same for the host that sends."),
         "ssh_key": _("Its file, without a passphrase. Leave it empty for the course's own."),
         "region": _("Its code, as the AWS console shows it."),
-        "system": _("Amazon Linux 2 is no longer supported; choose it only to compare."),
+        "system": _("The instances are made of its newest image."),
         "domain": _("The server relays for this domain, and it is the user's realm."),
         "user": _("The name in the SASL database, without the domain."),
         "sender": _("Messages are sent from this address."),

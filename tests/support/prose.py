@@ -25,7 +25,7 @@ RUNS = {
     "handson log": "here",
     "handson ssh client": "here",
     "handson ssh server": "here",
-    "journalctl -u postfix": "server",
+    "journalctl SYSLOG_FACILITY=2": "server",
     "postconf -M": "server",
     "postconf -n": "server",
     "postconf smtpd_recipient_restrictions": "server",

@@ -4,19 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.stub import Stubber
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from handson.cloud.cloud import Cloud, GroupRule, Resource, keys_in_console
+from handson.cloud.cloud import (
+    KEYS_BEGIN,
+    KEYS_END,
+    Cloud,
+    GroupRule,
+    Resource,
+    keys_in_console,
+)
 from handson.cloud.leftovers import table
-from handson.cloud.stacks import TEMPLATES, plan
+from handson.cloud.stacks import INSTANCE_TYPE, TEMPLATES, plan
 from handson.errors import CloudError, InvalidInput, StackFailed
+from handson.settings import Settings
 
 Built = tuple[Cloud, list[str]]
 NETWORK = TEMPLATES / "cfn-template-network.yml"
 OWN_IP = "203.0.113.5"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJHiG0AFDGbEW3GWgVEJc3V8f0jyXOBSo2kNSJZrJo3J a"
+ED25519 = PUBLIC_KEY.removesuffix(" a")
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINZ6xHdEbJ4yqmQ2Jv3kq9xTtCzDPX0YI0l0Jq4bX0hR b"
+
+
+def public(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+ECDSA = public(ec.generate_private_key(ec.SECP256R1()))
+RSA = public(rsa.generate_private_key(65537, 2048))
+
+
+def shown_on_console(*lines: str) -> str:
+    return "\r\n".join(["booting", KEYS_BEGIN, *lines, KEYS_END, "login:"])
 
 
 def test_who_am_i(built: Built) -> None:
@@ -151,11 +176,42 @@ def test_a_stack_made_twice_is_already_so(built: Built) -> None:
 
 def test_a_stack_made_with_another_choice_says_so(built: Built) -> None:
     cloud, said = built[0], []
-    moved = plan(cloud.settings, cloud.names.key, "203.0.113.6")[1]
-    cloud.create(moved, said.append)
+    other = cloud.settings.with_(domain="example.org")
+    cloud.create(plan(other, cloud.names.key, OWN_IP)[1], said.append)
     assert said == [
-        "smtp-handson-server-20250101: already so, but made with another OwnIp; delete it to change"
+        "smtp-handson-server-20250101: already so, but made with another Domain; "
+        "delete it to change"
     ]
+
+
+def test_another_own_address_is_no_other_choice(built: Built) -> None:
+    cloud, said = built[0], []
+    moved = plan(cloud.settings, cloud.names.key, "203.0.113.6")[1]
+    assert moved.differing(cloud.create(moved, said.append)) == {}
+    assert said == ["smtp-handson-server-20250101: already so"]
+
+
+def test_ssh_is_open_to_the_present_address_and_closed_to_the_old_one(built: Built) -> None:
+    cloud, _said = built
+
+    def sources() -> list[str]:
+        return [rule.source for rule in cloud.rules() if rule.is_inbound and rule.port == "22"]
+
+    assert not cloud.let_in("203.0.113.5") and sources() == ["203.0.113.5/32"]
+    cloud.open_port(22, "198.51.100.0/24", "SSH from the office")  # somebody's own rule
+    assert cloud.let_in("203.0.113.6")
+    assert sorted(sources()) == ["198.51.100.0/24", "203.0.113.6/32"]
+    assert not cloud.let_in("203.0.113.6")
+    assert cloud.close_port(22, "198.51.100.0/24")
+    assert cloud.let_in("203.0.113.5") and sources() == ["203.0.113.5/32"]
+
+
+def test_a_rule_for_the_present_address_that_was_made_by_hand_will_do(built: Built) -> None:
+    cloud, _said = built
+    cloud.open_port(22, "203.0.113.7/32", "by hand")
+    assert cloud.let_in("203.0.113.7")
+    assert cloud.close_port(22, "203.0.113.7/32")
+    assert cloud.let_in("203.0.113.5")
 
 
 def test_stacks_are_listed_in_the_order_made(built: Built) -> None:
@@ -164,33 +220,103 @@ def test_stacks_are_listed_in_the_order_made(built: Built) -> None:
     assert [stack.name for stack in cloud.stacks()] == expected
 
 
+# -- the availability zone -----------------------------------------------------------
+
+
+def zones_of_subnets(cloud: Cloud) -> set[str]:
+    filters = [{"Name": "tag:Date", "Values": [cloud.settings.date]}]
+    subnets = cloud._aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
+    assert len(subnets) == 2
+    return {one["AvailabilityZone"] for one in subnets}
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"), [("ap-northeast-1c", "ap-northeast-1c"), ("", "ap-northeast-1a")]
+)
+def test_both_subnets_are_in_the_zone(
+    cloud_of: Callable[..., Cloud], zone: str, expected: str
+) -> None:
+    cloud = cloud_of("20250108")
+    network, _server, pri_sub, *_others = plan(cloud.settings, "", OWN_IP, zone)
+    for one in (network, pri_sub):
+        assert one.differing(cloud.create(one)) == {}
+    assert zones_of_subnets(cloud) == {expected}
+    assert cloud.zone() == zone, "the private subnet goes where the public one is"
+    for one in (pri_sub, network):
+        cloud.delete_stack(one.name)
+
+
+def test_a_zone_that_has_the_instance_type_is_chosen(cloud_of: Callable[..., Cloud]) -> None:
+    assert cloud_of("20250109").zone() == "ap-northeast-1a"
+
+
+@pytest.mark.parametrize(
+    ("offered", "expected"),
+    [
+        (["us-west-2d", "us-west-2b"], "us-west-2b"),
+        (["us-west-2-lax-1a", "us-west-2c"], "us-west-2c"),
+        ([], ""),
+    ],
+)
+def test_the_zone_is_one_that_ec2_offers(
+    offered: list[str], expected: str, connection: dict[str, Any]
+) -> None:
+    cloud = Cloud(Settings(region="us-west-2", date="20250109"), connection)
+    with Stubber(cloud._aws._client("ec2")) as ec2:
+        ec2.add_response(
+            "describe_instance_type_offerings",
+            {"InstanceTypeOfferings": [{"Location": zone} for zone in offered]},
+            {
+                "LocationType": "availability-zone",
+                "Filters": [{"Name": "instance-type", "Values": [INSTANCE_TYPE]}],
+            },
+        )
+        assert cloud.zone() == expected
+        ec2.assert_no_pending_responses()
+
+
 def test_host_keys_come_from_the_console(built: Built, console: dict[str, str]) -> None:
     console["i-1"] = "no such instance"
     server = built[0].instance(built[0].names.server)
     assert server is not None
-    console[server.id] = (
-        "booting\n-----BEGIN SSH HOST KEY KEYS-----\r\n"
-        "ecdsa-sha2-nistp256 AAAAE2Vj= root@ip-10-87-2-44\r\n"
-        "[   12.345678] the kernel, in between\r\n"
-        "ssh-ed25519 AAAAC3Nz root@ip-10-87-2-44\r\n"
-        "-----END SSH HOST KEY KEYS-----\r\nlogin:"
-    )
-    assert built[0].host_keys(server.id) == [
-        "ecdsa-sha2-nistp256 AAAAE2Vj=",
-        "ssh-ed25519 AAAAC3Nz",
-    ]
+    lines = [f"{ECDSA} root@ip-10-87-2-44", "[   12.345678] the kernel, in between", ED25519]
+    console[server.id] = shown_on_console(*lines)
+    assert built[0].host_keys(server.id) == [ECDSA, ED25519]
 
 
-def test_host_keys_that_do_not_come(built: Built) -> None:
-    server = built[0].instance(built[0].names.server)
-    assert server is not None
-    with pytest.raises(CloudError, match="no SSH host keys"):
-        built[0].host_keys(server.id, limit=0)
+# A line of the kernel has cut the first one off, and its end is lost.
+CUT = f"{ED25519[:60]}\r\n[   12.345678] the kernel, in between"
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-----BEGIN SSH HOST KEY KEYS-----\nssh-rsa AAAA", "ssh-rsa AAAA"]
+    "lines",
+    [(), (CUT, ECDSA), (ED25519[:-4], ECDSA), (ED25519, ECDSA[:-4]), (ED25519,), (ECDSA, RSA)],
 )
+def test_host_keys_that_are_not_whole_are_waited_for(
+    built: Built, console: dict[str, str], lines: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = built[0].instance(built[0].names.server)
+    assert server is not None
+    console[server.id] = shown_on_console(*lines)
+    with pytest.raises(CloudError, match="no whole ed25519 key and ecdsa or RSA key") as caught:
+        built[0].host_keys(server.id, limit=0)
+    assert "10_teardown" in caught.value.cure
+
+    def sleep(_seconds: float) -> None:
+        console[server.id] += shown_on_console(ED25519, RSA)
+
+    monkeypatch.setattr("handson.polling.time.sleep", sleep)
+    assert built[0].host_keys(server.id) == [ED25519, RSA]
+
+
+@pytest.mark.parametrize("key", [ED25519, ECDSA, RSA], ids=["ed25519", "ecdsa", "rsa"])
+def test_a_key_that_is_cut_off_anywhere_is_none(key: str) -> None:
+    assert keys_in_console(shown_on_console(key)) == [key]
+    for end in range(len(key)):
+        assert keys_in_console(shown_on_console(key[:end])) == []
+
+
+@pytest.mark.parametrize("text", ["", f"{KEYS_BEGIN}\n{ED25519}", ED25519])
 def test_half_a_block_is_none(text: str) -> None:
     assert keys_in_console(text) == []
 
@@ -213,7 +339,7 @@ def test_a_failed_stack_rolls_back_and_says_why(
 
     said.clear()
     assert cloud.create(network, said.append).is_complete
-    assert said[0] == f"{network.name}: left over from an attempt that failed"
+    assert said[0] == f"{network.name}: it is in ROLLBACK_COMPLETE, so it is deleted first"
     assert cloud.delete_stack(network.name)
 
 

@@ -59,6 +59,23 @@ def state(server: Server) -> State:
     return FOUND_RULE.apply(observed).state
 
 
+def test_where_nobody_watches_the_usual_fault_is_injected(
+    exercise: Exercise, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "usual", lambda _observed: "submission-off")
+
+    def injected() -> str:
+        exercise.start()
+        exercise.fix()
+        return server.found.splitlines()[-1]
+
+    assert injected() == f"{DRAWN} missed"
+    monkeypatch.setenv("HANDSON_HEADLESS", "1")
+    assert injected() == "submission-off missed"
+    monkeypatch.setenv("HANDSON_FAULT", "relay-denied")
+    assert injected() == "relay-denied missed"
+
+
 def test_named_rightly_is_found(exercise: Exercise, server: Server) -> None:
     exercise.start()
     assert "not it" in exercise.answer("relay-denied").text()

@@ -12,7 +12,7 @@ import pytest
 from handson.diagnosis import faults
 from handson.diagnosis.chain import CAUSES
 from handson.errors import HandsonError
-from handson.hosts.systems import AMAZON_LINUX_2, DEBIAN_12, System
+from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12, SYSTEMS, System
 
 
 class Quiet:
@@ -45,11 +45,19 @@ def test_each_fault_is_of_a_cause() -> None:
 
 def test_draw_takes_what_can_arise_here() -> None:
     chance = random.Random(1)
-    drawn = {faults.draw(chance, observed(AMAZON_LINUX_2)) for _ in range(200)}
+    drawn = {faults.draw(chance, observed(AMAZON_LINUX_2023)) for _ in range(200)}
     assert "sasldb-permission" in drawn
     assert "chrooted-smtpd" not in drawn
     again = faults.draw(random.Random(5), observed())
     assert again == faults.draw(random.Random(5), observed())
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.id)
+def test_where_nobody_watches_the_fault_is_one_that_can_arise_here(system: System) -> None:
+    made = observed(system)
+    assert faults.usual(made) in {one.id for one in faults.here(made)}
+    assert faults.usual(made) == faults.usual(made)
+    assert (faults.usual(made) == "chrooted-smtpd") is system.chroots_smtpd
 
 
 def test_injected_does_not_tell_its_name() -> None:
@@ -63,9 +71,9 @@ def test_injected_does_not_tell_its_name() -> None:
 
 def test_fault_of_another_system() -> None:
     with pytest.raises(
-        HandsonError, match=r"chrooted-smtpd cannot arise here \(Amazon Linux 2, target lab\)"
+        HandsonError, match=r"chrooted-smtpd cannot arise here \(Amazon Linux 2023, target lab\)"
     ):
-        faults.inject(observed(AMAZON_LINUX_2), "chrooted-smtpd")
+        faults.inject(observed(AMAZON_LINUX_2023), "chrooted-smtpd")
 
 
 def test_no_port_is_closed_where_there_is_no_api() -> None:

@@ -149,7 +149,9 @@ def test_journal_is_read_from_its_end(programs: Path) -> None:
     program(programs / "journalctl", 'echo "$@"')
     since = datetime.fromtimestamp(1_800_000_000).astimezone()
     asked = server_log.read(ThisMachine(""), since, 200_000)
-    assert "-u postfix --no-pager -q -o short-iso --since @1800000000 -n 1333" in asked
+    journal = "SYSLOG_FACILITY=2 --no-pager -q -o short-iso"
+    assert asked.strip() == f"{journal} --since @1800000000 -n 1333"
+    assert server_log.oldest(ThisMachine("")).strip() == journal
 
 
 # -- how it travels ------------------------------------------------------------

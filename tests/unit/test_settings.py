@@ -159,6 +159,7 @@ def test_addresses_lie_in_their_subnets() -> None:
     [
         ("target", "cloud"),
         ("system", "debian"),
+        ("system", "al2"),
         ("domain", "x"),
         ("user", "a b"),
         ("sender", "x"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handson.hosts.systems import AMAZON_LINUX_2, AMAZON_LINUX_2023, DEBIAN_12
+from handson.hosts.systems import AMAZON_LINUX_2023, DEBIAN_12
 from handson.mail.survey import Survey
 
 SERVICES = (Path(__file__).parent / "data" / "postconf-M.txt").read_text()
@@ -106,7 +106,7 @@ def test_smtpd_conf() -> None:
     assert found.mechanisms == ["PLAIN", "SCRAM-SHA-256"]
     assert found.database == "/etc/sasldb2"
     assert survey(conf="sasldb_path: /srv/users").database == "/srv/users"
-    assert survey(AMAZON_LINUX_2).database == "/etc/sasldb2"
+    assert survey(DEBIAN_12).database == "/etc/sasldb2"
     broken = survey(conf="pwcheck_method = auxprop")
     assert broken.configuration == {}
     assert "pwcheck_method = auxprop" in broken.configuration_error

@@ -12,7 +12,8 @@ import pytest
 from cfnlint.api import lint_file
 from cfnlint.decode import cfn_yaml
 
-from handson.cloud.stacks import TEMPLATES, plan
+from handson.cloud.stacks import INSTANCE_TYPE, TEMPLATES, plan
+from handson.hosts.inventory import READY
 from handson.settings import Settings
 
 FILES = sorted(TEMPLATES.glob("*.yml"))
@@ -90,6 +91,11 @@ def test_instances_are_as_safe_as_they_can_be() -> None:
         assert all(disk["Ebs"]["Encrypted"] for disk in instance["BlockDeviceMappings"])
 
 
+def test_instances_are_of_the_type_that_a_zone_is_chosen_for() -> None:
+    slots = [load(path)["Parameters"].get("InstanceType") for path in FILES]
+    assert [slot["Default"] for slot in slots if slot] == [INSTANCE_TYPE] * 2
+
+
 def test_ssh_is_open_to_nobody_else() -> None:
     rules = [
         rule
@@ -125,14 +131,63 @@ def test_what_a_shell_would_read_does_not_pass(domain: str) -> None:
     assert not re.fullmatch(pattern, domain)
 
 
-def test_user_data_is_a_script_that_bash_can_read() -> None:
-    [script] = [
-        instance["UserData"]["Fn::Base64"]["Fn::Sub"]
-        for instance in resources("AWS::EC2::Instance")
-        if "UserData" in instance
-    ]
-    assert script.startswith("#!/bin/bash\n")
-    # Nothing but the two parameters is put in: ${…} of the shell's own would be taken away.
-    assert set(re.findall(r"\$\{(\w+)\}", script)) == {"Domain", "ClientIp"}
-    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True)
+def user_data() -> list[str]:
+    """Return the scripts, the server's first."""
+    texts = [one["UserData"]["Fn::Base64"] for one in resources("AWS::EC2::Instance")]
+    scripts = [text["Fn::Sub"] if isinstance(text, dict) else text for text in texts]
+    return sorted(scripts, key=len, reverse=True)
+
+
+@pytest.mark.parametrize("script", user_data(), ids=["server", "client"])
+def test_user_data_is_a_script_that_its_shell_can_read(script: str) -> None:
+    shell = re.match(r"#!/bin/(bash|sh)\n", script)
+    assert shell
+    checked = subprocess.run([shell[1], "-n"], input=script, text=True, capture_output=True)
     assert (checked.returncode, checked.stderr) == (0, ""), sys.platform
+
+
+def test_nothing_but_two_parameters_gets_into_the_servers_user_data() -> None:
+    # ${…} of the shell's own would be taken away.
+    assert set(re.findall(r"\$\{(\w+)\}", user_data()[0])) == {"Domain", "ClientIp"}
+
+
+def ran(script: str, **programs: str) -> tuple[int, list[str]]:
+    """Return how user data ends, and what it called: functions stand in for the programs."""
+    calls = {"postconf": ":", "systemctl": ":", "dnf": ":", "touch": ":"} | programs
+    functions = [
+        f'{name}() {{ echo "{name} $*"; {what}; }}\n' for name, what in calls.items() if what
+    ]
+    done = subprocess.run(
+        ["bash"], input="".join(functions) + script, text=True, capture_output=True
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_user_data_leads_to_the_tutorials_starting_point() -> None:
+    status, called = ran(user_data()[0])
+    assert status == 0
+    # Amazon Linux 2023's package makes a certificate, and its main.cf offers TLS.
+    tls = "postconf -X smtpd_tls_security_level smtpd_tls_cert_file smtpd_tls_key_file"
+    assert tls in called and "postconf -e inet_interfaces = all" in called
+    assert max(called.index(one) for one in called if one.startswith("postconf")) < called.index(
+        "systemctl restart postfix"
+    )
+
+
+@pytest.mark.parametrize("script", user_data(), ids=["server", "client"])
+def test_user_data_that_ran_to_the_end_leaves_its_mark(script: str) -> None:
+    status, called = ran(script)
+    assert (status, called[-1]) == (0, f"touch {READY}")
+
+
+@pytest.mark.parametrize(
+    "programs",
+    [
+        {"command": "return 1", "dnf": "return 1"},
+        {"postconf": "return 1"},
+        {"systemctl": "return 1"},
+    ],
+)
+def test_user_data_that_failed_leaves_no_mark(programs: dict[str, str]) -> None:
+    status, called = ran(user_data()[0], **programs)
+    assert status == 1 and not any(one.startswith("touch") for one in called)

@@ -19,7 +19,7 @@ from handson.course.step import Step
 from handson.errors import HandsonError
 from handson.i18n import _
 from handson.lab.lock import hold
-from handson.settings import FAULT, HEADLESS, TARGETS, variable
+from handson.settings import HEADLESS, TARGETS
 from handson.workspace import private_file
 
 CELL_SECONDS = 180
@@ -135,8 +135,6 @@ def kernel_environment(target: Target) -> dict[str, str]:
     return {
         **target.environment,
         HEADLESS: "1",
-        # Nobody is there to find it, so it is always the same fault that is injected.
-        FAULT: variable(FAULT) or "chrooted-smtpd",
         "HANDSON_NAME": target.workspace.name,
         "HANDSON_WORKSPACE": str(target.workspace.path.absolute()),
         "HANDSON_TARGET": target.name,

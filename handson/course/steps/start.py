@@ -76,11 +76,13 @@ class Start(Step):
             forget_hosts(self.workspace)  # whatever was done was done on others
         key = self.cloud.import_key(self.workspace.public_key)
         with progress(_("Creating the stacks")) as shown:
-            for stack in plan(self.settings, key, self.settings.own_ip):
+            for stack in plan(self.settings, key, self.settings.own_ip, self.cloud.zone()):
                 shown.say(stack.name)
                 made = self.cloud.create(stack, shown.say)
                 rows.append([made.name, f"cfn/{stack.template.name}", made.status])
                 others |= stack.differing(made)
+            if self.cloud.let_in(self.settings.own_ip):
+                shown.say(_("port 22 is open to {address}").format(address=self.settings.own_ip))
             for host in filter(None, (self.hosts.server, self.hosts.client, self.stranger)):
                 shown.say(_("waiting for {host}").format(host=host.name))
                 wait_until_ready(host)

@@ -36,7 +36,7 @@ useradd --create-home --shell /bin/bash --uid 48221 admin
 echo 'admin ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/admin
 chmod 0440 /etc/sudoers.d/admin
 install -d -m 0700 -o admin -g admin /home/admin/.ssh
-# Debian's own main.cf names a certificate that is not there; Amazon Linux has none.
+# Debian's own main.cf names a certificate that is not there.
 postconf -X smtpd_tls_cert_file smtpd_tls_key_file smtpd_tls_security_level
 
 # Someone new to a host sees its log and its mail queue without being root.

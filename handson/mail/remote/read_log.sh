@@ -6,7 +6,7 @@ since=$1 size=$2 log=$3
 
 if [ -z "$log" ]; then
   # It reads from the end and stops: all of a large journal would take minutes.
-  journalctl -u postfix --no-pager -q -o short-iso --since "@$since" -n "$((size / 150))" |
+  journalctl SYSLOG_FACILITY=2 --no-pager -q -o short-iso --since "@$since" -n "$((size / 150))" |
     tail -c "$size"
   exit
 fi

@@ -142,7 +142,7 @@ def test_a_parameter_is_checked(api: Aws, slot: Any, value: str | None, sentence
         ({"Type": "AWS::EC2::AvailabilityZone::Name"}, "ap-northeast-1a"),
         ({"Type": "List<AWS::EC2::AvailabilityZone::Name>"}, "ap-northeast-1a,ap-northeast-1c"),
         ({"Type": "AWS::EC2::SecurityGroup::GroupName"}, "default"),
-        ({"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"}, IMAGES["al2"]),
+        ({"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"}, IMAGES["al2023"]),
         ({"Type": "AWS::SSM::Parameter::Name"}, IMAGES["al2023"]),
     ],
 )

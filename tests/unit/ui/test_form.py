@@ -30,7 +30,7 @@ def note(form: SettingsForm, name: str) -> str:
 
 def test_it_is_prefilled() -> None:
     given = Settings(
-        target="aws", region="eu-west-1", system="al2", domain="example.org", user="joe",
+        target="aws", region="eu-west-1", domain="example.org", user="joe",
         sender="a@example.org", recipient="b@example.net", own_ip="203.0.113.5", date="20251124",
     )  # fmt: skip
     form = SettingsForm(given, False, KINDS)

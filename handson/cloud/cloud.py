@@ -134,8 +134,7 @@ class Cloud:
         )
         # Local zones, which have longer names, are no place for a VPC's first subnets.
         zones = [one["Location"] for one in offered]
-        region = re.escape(self.settings.region)
-        return min((zone for zone in zones if re.fullmatch(f"{region}[a-z]", zone)), default="")
+        return min((zone for zone in zones if re.fullmatch(r"[a-z-]+-\d[a-z]", zone)), default="")
 
     def create_stack(
         self, name: str, template: Path, parameters: dict[str, str], say: Say = quiet

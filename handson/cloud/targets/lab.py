@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handson.lab.lab import Lab
     from handson.lab.state import LabState
 
+REGION = "ap-northeast-1"
+
 
 class LabTarget(Ec2Target):
     """A small EC2 on this machine; a run makes one of its own, with a workspace for once.
@@ -58,6 +60,8 @@ class LabTarget(Ec2Target):
     def connection(self) -> Mapping[str, Any]:
         return {
             "endpoint_url": self._state.endpoint,
+            # The lab is one region, whichever is chosen for AWS; moto does not know all of them.
+            "region_name": REGION,
             "aws_access_key_id": self._state.key_id,
             "aws_secret_access_key": self._state.key_secret,
         }

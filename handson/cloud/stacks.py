@@ -82,10 +82,10 @@ class StackPlan:
 
 def plan(settings: Settings, key_name: str, own_ip: str) -> list[StackPlan]:
     """Return the five stacks of the course in the order in which they are made."""
-    names = Names(settings.date)
+    names = Names(settings.date, settings.learner)
     network, server, pri_sub = names.network_stack, names.server_stack, names.pri_sub_stack
     host = {"KeyName": key_name, "ImageId": IMAGES[settings.system]}
-    date = {"Date": settings.date}
+    date = {"Date": settings.date} | ({"Learner": names.tail} if names.tail else {})
     cidr = {"VpcCidr": settings.vpc_cidr}
     client_ip = {"ClientIp": settings.client_ip}
     vpc = {"VpcId": (network, "VpcId")}

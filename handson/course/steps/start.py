@@ -60,6 +60,7 @@ class Start(Step):
             [_("recipient"), known.recipient],
             [_("your own address"), known.own_ip],
             [_("day in all names"), known.date],
+            *([[_("your name in all names"), known.learner]] if known.learner else []),
         ]
         return Table([_("choice"), _("value")], rows)
 

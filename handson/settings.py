@@ -52,6 +52,7 @@ def check_name(text: str) -> str:
 # server's is mail.DOMAIN; a mail address 254 (RFC 5321, 4.5.3.1.3, without angle brackets).
 LONGEST_DOMAIN = 64 - len("mail.")
 LONGEST_ADDRESS = 254
+LONGEST_LEARNER = 20
 
 
 def check_domain(text: str) -> str:
@@ -119,6 +120,19 @@ def check_address(text: str) -> str:
             ),
         )
     return address
+
+
+def check_learner(text: str) -> str:
+    """Return the name that tells learners of one account apart; raise InvalidInput otherwise."""
+    cleaned = text.strip()
+    if len(cleaned) > LONGEST_LEARNER or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", cleaned):
+        raise InvalidInput(
+            _("“{text}” cannot stand in the names of resources.").format(text=_shown(text)),
+            _("Use up to {most} small letters a to z and digits, with hyphens between.").format(
+                most=LONGEST_LEARNER
+            ),
+        )
+    return cleaned
 
 
 def check_ip(text: str) -> str:
@@ -268,6 +282,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
     "own_ip": _if_any(check_ip),
     "vpc_cidr": check_network,
     "date": check_date,
+    "learner": _if_any(check_learner),
     "submission_source": _one_of(SOURCES),
     **{name: _if_any(check_login) for name in HOSTS},
     **{f"{name}_host_key": _if_any(check_host_key) for name in HOSTS},
@@ -283,7 +298,8 @@ class Settings:
     `target` is where the course runs (one of `TARGETS`), `system` that of the
     instances on AWS (one of `SYSTEMS`), `own_ip` the learner's own IPv4 address (empty:
     found out by the target), `date` the day in the names of all resources (empty: today),
-    `submission_source` who may reach port 587 ('vpc' or 'anywhere').
+    `learner` what follows it there where several share an account, `submission_source` who
+    may reach port 587 ('vpc' or 'anywhere').
 
     For hosts that the learner has already: `server`, `client` and, where there is one,
     `stranger` say where to log in ('user@address:port'), `…_host_key` what key the host has
@@ -304,6 +320,7 @@ class Settings:
     own_ip: str = ""
     vpc_cidr: str = "10.87.0.0/16"
     date: str = ""
+    learner: str = ""
     submission_source: str = "vpc"
     server: str = ""
     client: str = ""

@@ -42,13 +42,17 @@ def quiet(sentence: str) -> None:
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance as EC2 describes it; `public_ip` is empty where it has none."""
+    """An instance as EC2 describes it; `public_ip` is empty where it has none.
+
+    `made_by` is the stack that made it, empty where none did.
+    """
 
     id: str
     name: str
     state: str
     private_ip: str
     public_ip: str
+    made_by: str = ""
 
 
 class Cloud:
@@ -62,7 +66,7 @@ class Cloud:
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any] | None) -> None:
         self.settings = settings
-        self.names = Names(settings.date)
+        self.names = Names(settings.date, settings.learner)
         self._aws = NoAws() if connection is None else Aws(settings.region, connection)
         self._stacks = Stacks(self._aws)
         self._groups = SecurityGroups(self._aws)
@@ -90,7 +94,13 @@ class Cloud:
             TagSpecifications=[
                 {
                     "ResourceType": "key-pair",
-                    "Tags": [{"Key": k, "Value": v} for k, v in self.names.tags.items()],
+                    "Tags": [
+                        {"Key": key, "Value": value}
+                        for key, value in {
+                            **self.names.tags,
+                            "CreatedBy": self.names.key,
+                        }.items()
+                    ],
                 }
             ],
         )
@@ -168,8 +178,11 @@ class Cloud:
         return Table([_("what"), _("done")], rows, empty=_("There was nothing to delete."))
 
     def stacks(self) -> list[Stack]:
-        """Return the stacks of the settings' day, in the order in which they were made."""
-        return [stack for stack in self._stacks.all() if stack.date == self.settings.date]
+        """Return the learner's stacks of the settings' day, in the order they were made in."""
+        return [stack for stack in self._own_stacks() if stack.date == self.settings.date]
+
+    def _own_stacks(self) -> list[Stack]:
+        return [stack for stack in self._stacks.all() if self.names.own(stack.name)]
 
     # --- instances ---
 
@@ -184,10 +197,11 @@ class Cloud:
         return [
             Instance(
                 item["InstanceId"],
-                _name(item),
+                _tag(item, "Name"),
                 item["State"]["Name"],
                 item.get("PrivateIpAddress", ""),
                 item.get("PublicIpAddress", ""),
+                _tag(item, "CreatedBy"),
             )
             for reservation in reservations
             for item in reservation["Instances"]
@@ -259,14 +273,21 @@ class Cloud:
     # --- what is left ---
 
     def left_over(self) -> list[Resource]:
-        """Return all that has the course's tag, of whatever day, and what it costs."""
+        """Return all that has the course's tag, of whatever day, and what it costs.
+
+        What another learner's stacks made is not there; what no stack made is.
+        """
         instances = self._instances({"tag:Project": PROJECT})
         return [
-            *(Resource(_("instance"), item.id, item.name, _costs(item)) for item in instances),
-            *leftovers.tagged(self._aws),
+            *(
+                Resource(_("instance"), item.id, item.name, _costs(item))
+                for item in instances
+                if not item.made_by or self.names.own(item.made_by)
+            ),
+            *leftovers.tagged(self._aws, self.names),
             *(
                 Resource(_("stack"), stack.name, stack.name, _("nothing"))
-                for stack in self._stacks.all()
+                for stack in self._own_stacks()
             ),
         ]
 
@@ -316,5 +337,5 @@ def _costs(instance: Instance) -> str:
     return _("by the second while it runs")
 
 
-def _name(item: dict[str, Any]) -> str:
-    return next((tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == "Name"), "")
+def _tag(item: dict[str, Any], key: str) -> str:
+    return next((tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == key), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handson.cloud.client import Aws
-from handson.cloud.names import PROJECT
+from handson.cloud.names import PROJECT, Names
 from handson.i18n import _
 from handson.ui.view import Table
 
@@ -20,16 +20,18 @@ class Resource:
     costs: str
 
 
-def tagged(aws: Aws) -> list[Resource]:
-    """Return all but instances and stacks that has the course's tag, of whatever day."""
+def tagged(aws: Aws, names: Names) -> list[Resource]:
+    """Return all but instances and stacks that has the course's tag; not another learner's."""
     filters = [{"Name": "tag:Project", "Values": [PROJECT]}]
     found = []
     for kind, operation, key, id_key, costs in _kinds():
         for item in aws.pages("ec2", operation, key, Filters=filters):
             if item.get("State") not in ("deleting", "deleted"):
                 tags = {tag["Key"]: tag["Value"] for tag in item.get("Tags", [])}
-                name = tags.get("Name", item[id_key])
-                found.append(Resource(kind, item[id_key], name, costs))
+                made_by = tags.get("CreatedBy")
+                if made_by is None or names.own(made_by):
+                    name = tags.get("Name", item[id_key])
+                    found.append(Resource(kind, item[id_key], name, costs))
     return found
 
 

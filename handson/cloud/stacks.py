@@ -85,10 +85,10 @@ def plan(settings: Settings, key_name: str, own_ip: str, zone: str = "") -> list
 
     `zone` is the availability zone of both subnets (empty: EC2 chooses).
     """
-    names = Names(settings.date)
+    names = Names(settings.date, settings.learner)
     network, server, pri_sub = names.network_stack, names.server_stack, names.pri_sub_stack
     host = {"KeyName": key_name, "ImageId": IMAGES[settings.system]}
-    date = {"Date": settings.date}
+    date = {"Date": settings.date} | ({"Learner": names.tail} if names.tail else {})
     cidr = {"VpcCidr": settings.vpc_cidr}
     subnet = date | cidr | {"AvailabilityZone": zone}
     client_ip = {"ClientIp": settings.client_ip}

@@ -42,6 +42,11 @@ class Facts(Host):  # type: ignore[misc]
         printed: str = self.run_expect([0], command, *args, **kwargs).stdout
         return printed.rstrip("\r\n")
 
+    def text(self, path: str) -> str:
+        """Return what a file holds; raise CommandFailed where it cannot be read, or is a folder."""
+        held: str = self.run_expect([0], "cat -- %s", path).stdout
+        return held
+
 
 class _Backend(BaseBackend):  # type: ignore[misc]
     """Runs testinfra's commands with the hands that the course has already."""

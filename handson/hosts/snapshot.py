@@ -46,5 +46,5 @@ def added(host: Host, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return those of these packages that are there now and were not at the start."""
     if not has(host, START):
         return ()
-    old = host.facts.file(f"{FOLDER}/{START}/packages").content_string.split()
+    old = host.facts.text(f"{FOLDER}/{START}/packages").split()
     return tuple(n for n in names if n not in old and host.facts.package(n).is_installed)

@@ -90,8 +90,8 @@ class Sasl:
 
     def configuration(self) -> dict[str, str]:
         """Return the settings of smtpd.conf; without that file there are none."""
-        file = self._runner.facts.file(self._system.smtpd_conf)
-        return read_configuration(file.content_string) if file.exists else {}
+        facts, path = self._runner.facts, self._system.smtpd_conf
+        return read_configuration(facts.text(path)) if facts.file(path).exists else {}
 
     def database_file(self) -> Database:
         """Return the password database as a file."""

@@ -22,7 +22,10 @@ from handson.settings import (
 )
 from handson.ui.view import STYLE, Table, escape
 
-TEXTS = ("server", "client", "ssh_key", "domain", "user", "sender", "recipient", "own_ip")
+TEXTS = (
+    *("learner", "server", "client", "ssh_key"),
+    *("domain", "user", "sender", "recipient", "own_ip"),
+)
 REGIONS = (
     "ap-northeast-1",
     "ap-northeast-3",
@@ -158,7 +161,7 @@ class SettingsForm:
     def text(self) -> str:
         names = labels()
         rows = [
-            [names[name], value or _("found automatically")]
+            [names[name], value or (_("found automatically") if name == "own_ip" else "–")]
             for name, value in self.values().items()
             if self._is_shown(name)
         ]
@@ -287,6 +290,7 @@ def labels() -> dict[str, str]:
         "target": _("Where to run"),
         "region": _("AWS region"),
         "system": _("Amazon Linux"),
+        "learner": _("Your name in all names"),
         "server": _("Server"),
         "client": _("Client"),
         "ssh_key": _("Private key"),
@@ -308,6 +312,7 @@ def hints() -> dict[str, str]:
         "ssh_key": _("Its file, without a passphrase. Leave it empty for the course's own."),
         "region": _("Its code, as the AWS console shows it."),
         "system": _("The instances are made of its newest image."),
+        "learner": _("Where several learners share an account: a-z, 0-9 and hyphens, 20 at most."),
         "domain": _("The server relays for this domain, and it is the user's realm."),
         "user": _("The name in the SASL database, without the domain."),
         "sender": _("Messages are sent from this address."),

@@ -68,7 +68,10 @@ FIELDS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "OWN_IP": (["203.0.113.5", "0.0.0.0", "10.0.0.1"], ["256.1.1.1", "::1", "1.2.3", "me"]),
     "SUBMISSION_SOURCE": (["vpc", "anywhere"], ["all", "0.0.0.0/0"]),
-    "REGION": (["us-east-1", "eu-central-1", "us-gov-west-1", "xx-nowhere-9"], ["mars", "us-east", "US EAST 1"]),
+    "REGION": (
+        ["us-east-1", "eu-central-1", "us-gov-west-1", "xx-nowhere-9"],
+        ["mars", "us-east", "US EAST 1"],
+    ),
     "SYSTEM": (["al2023"], ["debian", "AL2023", "al2"]),
 }
 

@@ -36,6 +36,7 @@ pytestmark = pytest.mark.slow(minutes=4)
 
 def look(finished: Finished, draw: Draw) -> list[str]:
     """Make the edits, and return what is said then that is not so."""
+    print(draw)
     with made(finished, draw):
         truth = judge(finished)
         started = time.monotonic()

@@ -402,3 +402,39 @@ def test_what_is_left_is_a_table(built: Built) -> None:
     assert server[3].endswith("its public address US$0.005 an hour")
     assert left.tones[left.rows.index(server)] == "warn"
     assert table([]).text() == "Still there\nNothing is left."
+
+
+def test_two_learners_of_one_account_and_day_do_not_meet(cloud_of: Callable[..., Cloud]) -> None:
+    clouds = [cloud_of("20250108", learner=learner) for learner in ("", "ayumi", "ken")]
+    for cloud in clouds:
+        key = cloud.import_key(PUBLIC_KEY)
+        for stack_plan in plan(cloud.settings, key, OWN_IP):
+            cloud.create(stack_plan)
+    servers = [cloud.instance(cloud.names.server) for cloud in clouds]
+    assert len({server.id for server in servers if server}) == 3
+    clouds[1].open_port(587, "0.0.0.0/0")
+    assert [any(r.opens(587) for r in cloud.rules()) for cloud in clouds] == [False, True, False]
+    for n, cloud in enumerate(clouds):
+        names = {item.name for item in cloud.left_over() if "20250108" in item.name}
+        assert names >= {cloud.names.server, cloud.names.server_stack, cloud.names.key}
+        assert not any("ken" in name for name in names) or n == 2
+        assert not any("ayumi" in name for name in names) or n == 1
+        shown = cloud.delete_all()
+        assert len(shown.rows) == 6
+        assert [item for item in cloud.left_over() if "20250108" in item.name] == []
+        assert [len(other.stacks()) for other in clouds] == [0] * (n + 1) + [5] * (2 - n)
+
+
+def test_what_nobodys_stack_made_is_shown_to_all(cloud_of: Callable[..., Cloud]) -> None:
+    clouds = [cloud_of("20250109", learner=learner) for learner in ("", "ayumi")]
+    tags = [{"Key": "Project", "Value": "smtp-handson"}]
+    group = clouds[0]._aws.call(
+        "ec2",
+        "create_security_group",
+        GroupName="by hand",
+        Description="by hand",
+        TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
+    )["GroupId"]
+    for cloud in clouds:
+        assert group in [item.id for item in cloud.left_over()]
+    clouds[0]._aws.call("ec2", "delete_security_group", GroupId=group)

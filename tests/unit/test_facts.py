@@ -38,3 +38,11 @@ def test_what_cannot_be_read_is_told_with_the_command() -> None:
     with pytest.raises(CommandFailed, match="No such file") as raised:
         _ = facts.file("/a").mode
     assert "stat -Lc %a /a" in str(raised.value)
+
+
+def test_a_folder_in_a_files_place_is_told_in_the_hosts_words() -> None:
+    folder = (1, "cat: /a: Is a directory\n")
+    facts = Recorded({as_root("cat -- /a"): folder, as_root("cat -- /b"): "text\n"}).facts
+    assert facts.text("/b") == "text\n"
+    with pytest.raises(CommandFailed, match="Is a directory"):
+        facts.text("/a")

@@ -88,6 +88,21 @@ def test_address_refused(typed: str) -> None:
         settings.check_address(typed)
 
 
+@pytest.mark.parametrize("typed", ["", "ayumi", " ayumi-2 ", "7", "a" * 20])
+def test_learner(typed: str) -> None:
+    assert Settings(learner=typed).learner == typed.strip()
+
+
+@pytest.mark.parametrize(
+    "typed", ["Ayumi", "a_b", "a b", "-a", "a-", "a--b", "歩", "a;id", "a" * 21]
+)
+def test_learner_refused(typed: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Settings(learner=typed)
+    assert "20" in caught.value.cure
+    assert len(str(caught.value).splitlines()) == 2
+
+
 def test_ip() -> None:
     assert settings.check_ip(" 203.0.113.5 ") == "203.0.113.5"
     for typed in ("", "203.0.113.256", "203.0.113", "::1", "1.2.3.4/32"):

@@ -1,3 +1,4 @@
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from botocore.stub import Stubber
 from handson import begin
 from handson.cloud.client import Aws
 from handson.cloud.cloud import Cloud
-from handson.cloud.stacks import IMAGES, Stacks, plan
+from handson.cloud.stacks import IMAGES, TEMPLATES, Stacks, plan
 from handson.course.steps.start import Start
 from handson.errors import CloudError, StackFailed
 from handson.settings import SYSTEMS, Settings
@@ -191,3 +192,49 @@ def test_a_stack_left_over_is_deleted_before_it_is_made_anew(
         api.assert_no_pending_responses()
     assert made.is_complete
     assert said[0] == f"{NAME}: it is in {status}, so it is deleted first"
+
+
+def test_by_hand_each_stack_gets_what_the_library_gives_it(
+    cloud_of: Callable[..., Cloud], tmp_path: Path
+) -> None:
+    step = begin("00_start", Workspace("meadow", tmp_path / "meadow"))
+    assert isinstance(step, Start)
+    nobody = SimpleNamespace(server=None, client=None, stranger=None)
+    cloud = cloud_of("20250203", own_ip="203.0.113.5", learner="ayumi")
+    step.__dict__ |= {"cloud": cloud, "settings": cloud.settings, "hosts": nobody}
+    assert step.stacks_by_hand().commands == [] and step.console_by_hand().rows == []
+    passed: list[dict[str, Any]] = []
+    events = cloud._aws._client("cloudformation").meta.events
+    point = "provide-client-params.cloudformation.CreateStack"
+
+    def record(params: dict[str, Any], **_kwargs: Any) -> None:
+        passed.append(params)
+
+    events.register(point, record)
+    try:
+        step.create()
+    finally:
+        events.unregister(point, record)
+    words = [shlex.split(one.command) for one in step.stacks_by_hand().commands]
+    shown = step.console_by_hand().rows
+    assert len(passed) == len(words) == 5
+    for typed, params in zip(words, passed, strict=True):
+        assert typed[:5] == ["aws", "cloudformation", "create-stack", "--region", "ap-northeast-1"]
+        assert typed[typed.index("--stack-name") + 1] == params["StackName"]
+        file = typed[typed.index("--template-body") + 1].removeprefix("file://")
+        assert (TEMPLATES.parent / file).read_text() == params["TemplateBody"]
+        given = typed[typed.index("--parameters") + 1 : typed.index("--tags")]
+        parameters = [
+            f"ParameterKey={one['ParameterKey']},ParameterValue={one['ParameterValue']}"
+            for one in params["Parameters"]
+        ]
+        assert sorted(given) == sorted(parameters)
+        assert typed[typed.index("--tags") + 1 :] == [
+            f"Key={one['Key']},Value={one['Value']}" for one in params["Tags"]
+        ]
+        rows = [row for row in shown if row[0] == params["StackName"]]
+        assert {row[1] for row in rows} == {file}
+        assert {(row[2], row[3]) for row in rows} == {
+            (one["ParameterKey"], one["ParameterValue"]) for one in params["Parameters"]
+        }
+    cloud.delete_all()

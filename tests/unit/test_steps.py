@@ -92,9 +92,10 @@ def test_a_bastion_is_named_as_ssh_takes_it() -> None:
 
 def test_without_an_aws_api_no_command_of_its_is_shown(workspace: Workspace) -> None:
     stacks = begun("00_start", workspace).stacks_by_hand()
+    console = begun("00_start", workspace).console_by_hand()
     group = begun("01_security_group", workspace).open_by_hand("10.87.0.0/16")
-    assert "aws " not in stacks.text() + group.text()
-    assert "no AWS" in stacks.text() and "no AWS" in group.text()
+    for shown in (stacks, console, group):
+        assert "aws " not in shown.text() and "no AWS" in shown.text()
 
 
 def test_the_whole_log_is_summed_up(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from cfnlint.api import lint_file
 from cfnlint.decode import cfn_yaml
 
+from handson.cloud.names import Names
 from handson.cloud.stacks import INSTANCE_TYPE, TEMPLATES, plan
 from handson.hosts.inventory import READY
 from handson.settings import Settings
@@ -58,17 +59,38 @@ def test_the_plan_fits_the_parameters(stack_plan: Any) -> None:
 
 def test_the_tutorials_names_are_in_the_templates() -> None:
     groups = [group["GroupName"] for group in resources("AWS::EC2::SecurityGroup")]
-    assert {"Fn::Sub": "sg_${Date}-smtp-handson-smtp-server"} in groups
+    assert {"Fn::Sub": "sg_${Date}${Learner}-smtp-handson-smtp-server"} in groups
     names = [
         tag["Value"]
         for instance in resources("AWS::EC2::Instance")
         for tag in instance["Tags"]
         if tag["Key"] == "Name"
     ]
-    assert {"Fn::Sub": "${Date}-smtp-handson-server"} in names
-    assert {"Fn::Sub": "${Date}-smtp-handson-${Role}"} in names
+    assert {"Fn::Sub": "${Date}${Learner}-smtp-handson-server"} in names
+    assert {"Fn::Sub": "${Date}${Learner}-smtp-handson-${Role}"} in names
     role = load(TEMPLATES / "cfn-template-client.yml")["Parameters"]["Role"]
     assert role["Default"] == "client" and role["AllowedValues"] == ["client", "stranger"]
+
+
+@pytest.mark.parametrize("learner", ["", "ayumi", "ayumi-2", "a" * 20])
+def test_the_names_of_the_templates_are_those_of_the_library(learner: str) -> None:
+    names = Names("20250101", learner)
+    plans = plan(Settings(date="20250101", learner=learner), names.key, "203.0.113.5")
+    found = set()
+    for one in plans:
+        template = load(one.template)
+        slot = template["Parameters"]["Learner"]
+        given = {"Role": "client", "Learner": slot["Default"], **one.given}
+        assert slot["Default"] == "" and re.fullmatch(slot["AllowedPattern"], given["Learner"])
+        for resource in template["Resources"].values():
+            properties = resource["Properties"]
+            tags = [tag["Value"] for tag in properties.get("Tags", []) if tag["Key"] == "Name"]
+            for value in filter(None, [*tags, properties.get("GroupName")]):
+                found.add(re.sub(r"\$\{(\w+)\}", lambda m, g=given: g[m[1]], value["Fn::Sub"]))
+    assert found >= {names.server, names.client, names.stranger}
+    assert found >= {names.server_group, names.client_group, names.stranger_group}
+    tail = f"-{learner}" if learner else ""
+    assert all(re.match(rf"(sg_)?20250101{tail}-smtp-handson-", name) for name in found)
 
 
 UNTAGGABLE = ("Attachment", "Route", "SubnetRouteTableAssociation")

@@ -20,7 +20,7 @@ class AwsTarget(Ec2Target):
 
     name = "aws"
     title = "AWS"
-    asks = ("region", "system")
+    asks = ("region", "system", "learner")
     login_user = "ec2-user"
 
     @property

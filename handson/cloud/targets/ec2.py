@@ -24,7 +24,7 @@ class Ec2Target(Target):
 
     def place(self, name: str, cloud: Cloud) -> Endpoint:
         """Return where an instance is; its host keys are pinned from its console output."""
-        full: str = getattr(Names(self.settings.date), name)
+        full: str = getattr(Names(self.settings.date, self.settings.learner), name)
         instance = cloud.instance(full)
         if instance is None:
             raise HostUnreachable(

@@ -67,8 +67,8 @@ def no_fault_left(observed: Observation) -> Finding:
     "https://www.postfix.org/DEBUG_README.html",
 )
 def fault_found(observed: Observation) -> Finding:
-    file = observed.server.facts.file(FOUND)
-    found = outcomes(file.content_string) if file.exists else {}
+    facts = observed.server.facts
+    found = outcomes(facts.text(FOUND)) if facts.file(FOUND).exists else {}
     if Outcome.NAMED in found:
         return good(", ".join(found[Outcome.NAMED]))
     if Outcome.TOLD in found:

@@ -40,7 +40,7 @@ class Sasldb(Step):
             shown.append(server.run("sudo rm -f {database}", database=database))
         elif was_there and database == server.system.sasldb:
             record = f"{snapshot.FOLDER}/03_sasldb/sasldb"
-            owner, mode = server.facts.file(record).content_string.split()
+            owner, mode = server.facts.text(record).split()
             if observed.sasl.database_file().ownership != f"{owner} 0{mode}":
                 shown.append(
                     server.run(

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from handson.cloud import targets
-from handson.cloud.stacks import plan
+from handson.cloud.stacks import StackPlan, plan
 from handson.cloud.targets import Endpoint
 from handson.course.checks import Finding, Rules, bad, good
 from handson.course.log_window import forget_hosts
@@ -60,6 +60,7 @@ class Start(Step):
             [_("recipient"), known.recipient],
             [_("your own address"), known.own_ip],
             [_("day in all names"), known.date],
+            *([[_("your name in all names"), known.learner]] if known.learner else []),
         ]
         return Table([_("choice"), _("value")], rows)
 
@@ -100,11 +101,23 @@ class Start(Step):
             name=self.workspace.name,
         )
 
+    def console_by_hand(self) -> View:
+        """Return what to choose and to type in the console for each stack, with its real values."""
+        try:
+            made = self._made_by_hand()
+        except NotHere as error:
+            return Note(error.what, "quiet")
+        rows = [
+            [one.name, f"cfn/{one.template.name}", key, value]
+            for one, parameters in made
+            for key, value in parameters.items()
+        ]
+        return Table([_("stack"), _("template"), _("parameter"), _("value")], rows)
+
     def stacks_by_hand(self) -> View:
         """Return the command of the AWS CLI that makes each stack, with its real values."""
         try:
-            made = {stack.name: stack for stack in self.cloud.stacks()}
-            plans = plan(self.settings, self.cloud.names.key, self.settings.own_ip)
+            made = self._made_by_hand()
         except NotHere as error:
             return Note(error.what, "quiet")
         tags = [f"Key={key},Value={value}" for key, value in self.cloud.names.tags.items()]
@@ -116,14 +129,19 @@ class Start(Step):
                     *("--template-body", f"file://cfn/{one.template.name}", "--parameters"),
                     *(
                         f"ParameterKey={key},ParameterValue={value}"
-                        for key, value in made[one.name].parameters.items()
+                        for key, value in parameters.items()
                     ),
                     *("--tags", *tags),
                 ]
             )
-            for one in plans
-            if one.name in made
+            for one, parameters in made
         )
+
+    def _made_by_hand(self) -> list[tuple[StackPlan, dict[str, str]]]:
+        """Return the stacks that are there, with the parameters that `create` gives them."""
+        outputs = {stack.name: stack.outputs for stack in self.cloud.stacks() if stack.is_complete}
+        plans = plan(self.settings, self.cloud.names.key, self.settings.own_ip, self.cloud.zone())
+        return [(one, one.parameters(outputs)) for one in plans if one.name in outputs]
 
     def ssh_by_hand(self) -> Session:
         """Return the commands of ssh that lead to the client, through its bastion."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import ipywidgets
@@ -30,8 +31,9 @@ def note(form: SettingsForm, name: str) -> str:
 
 def test_it_is_prefilled() -> None:
     given = Settings(
-        target="aws", region="eu-west-1", domain="example.org", user="joe",
-        sender="a@example.org", recipient="b@example.net", own_ip="203.0.113.5", date="20251124",
+        target="aws", region="eu-west-1", learner="ayumi", domain="example.org",
+        user="joe", sender="a@example.org", recipient="b@example.net", own_ip="203.0.113.5",
+        date="20251124",
     )  # fmt: skip
     form = SettingsForm(given, False, KINDS)
     assert form.settings() == given
@@ -108,12 +110,13 @@ def test_the_login_name_is_shown(form: SettingsForm) -> None:
 
 
 def test_fields_of_aws_are_hidden_in_the_lab(form: SettingsForm) -> None:
-    rows = [form._rows[name].layout for name in ("region", "system")]
-    assert [row.display for row in rows] == ["none", "none"]
+    rows = [form._rows[name].layout for name in ("region", "system", "learner")]
+    assert [row.display for row in rows] == ["none"] * 3
     assert "AWS region" not in form.text()
     form.fields["target"].value = "aws"
-    assert [row.display for row in rows] == [None, None]
+    assert [row.display for row in rows] == [None] * 3
     assert "AWS region" in form.text()
+    assert re.search(r"Your name in all names +–", form.text())
 
 
 def test_a_hidden_field_stops_nobody(form: SettingsForm) -> None:

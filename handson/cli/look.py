@@ -100,7 +100,9 @@ def break_(name: str, fault: str | None, listed: bool, hint: bool, fix: bool) ->
             here = faults.injected(observed)
             if not here:
                 raise HandsonError(_("No fault is injected."), _("Inject one: handson break"))
-            print(faults.how_to_fix(observed, here[0]))
+            exercise = Exercise(step.workspace, step.observe)
+            is_own = exercise.id == here[0]
+            print(exercise.tell().text() if is_own else faults.how_to_fix(observed, here[0]))
         else:
             Exercise(step.workspace, step.observe).start(fault or "")
             print(_("A fault is injected. Find it: handson diagnose, or handson ssh server."))

@@ -94,19 +94,29 @@ class Exercise:
         """Tell a little more each time: what is seen, where to look, and at last all of it."""
         attempt = self._attempt()
         attempt.hints += 1
-        attempt.is_told |= attempt.hints > 2 and not attempt.is_named
+        if attempt.hints > 2:
+            return self.tell()
         self._save(attempt)
         known = cause(attempt.id)
         fault = faults.fault(attempt.id)
         if attempt.hints == 1:
             return Note(known.seen)
-        if attempt.hints == 2:
-            host = _("the client") if fault.client else _("the server")
-            where = _("the security group") if fault.closes_port else host
-            return Note(
-                _("It lies on {where}. Manual: {url}").format(where=where, url=known.manual)
-            )
-        return Note(f"{fault.title}: {faults.how_to_fix(self._observe(), attempt.id)}", "warn")
+        host = _("the client") if fault.client else _("the server")
+        where = _("the security group") if fault.closes_port else host
+        return Note(_("It lies on {where}. Manual: {url}").format(where=where, url=known.manual))
+
+    def tell(self) -> Note:
+        """Tell what is wrong and how to fix it: the cause then no longer counts as found."""
+        attempt = self._attempt()
+        attempt.is_told |= not attempt.is_named
+        self._save(attempt)
+        title = faults.fault(attempt.id).title
+        return Note(f"{title}: {faults.how_to_fix(self._observe(), attempt.id)}", "warn")
+
+    @property
+    def id(self) -> str:
+        """The id of the fault that the exercise is about; '' where this workspace has none."""
+        return self._attempt().id if self._workspace.noted(NOTE) else ""
 
     def question(self) -> Choice:
         """Return the question what the cause is, with all causes that can be injected here."""

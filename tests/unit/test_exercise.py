@@ -33,8 +33,8 @@ class Server:
 
     @property
     def facts(self) -> Any:
-        file = SimpleNamespace(exists=bool(self.found), content_string=self.found)
-        return SimpleNamespace(file=lambda _path: file)
+        file = SimpleNamespace(exists=bool(self.found))
+        return SimpleNamespace(file=lambda _path: file, text=lambda _path: self.found)
 
 
 @pytest.fixture
@@ -143,6 +143,25 @@ def test_one_found_is_enough(server: Server) -> None:
 
 def test_what_an_earlier_release_wrote_is_no_discovery() -> None:
     assert outcomes("map-type\n") == {Outcome.TOLD: ["map-type"]}
+
+
+@pytest.mark.parametrize(("is_named", "outcome"), [(False, "told"), (True, "named")])
+def test_told_in_a_terminal_it_counts_as_told(
+    exercise: Exercise,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    is_named: bool,
+    outcome: str,
+) -> None:
+    monkeypatch.setattr(faults, "how_to_fix", lambda _observed, _id: "open the port")
+    assert exercise.id == ""
+    exercise.start()
+    assert exercise.id == DRAWN
+    if is_named:
+        exercise.answer(DRAWN)
+    assert "open the port" in exercise.tell().text()
+    exercise.fix()
+    assert server.found == f"{DRAWN} {outcome}\n"
 
 
 def test_the_verdict_counts_tries_and_hints() -> None:

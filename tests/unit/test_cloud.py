@@ -404,6 +404,7 @@ def test_what_is_left_is_a_table(built: Built) -> None:
     assert table([]).text() == "Still there\nNothing is left."
 
 
+@pytest.mark.slow
 def test_two_learners_of_one_account_and_day_do_not_meet(cloud_of: Callable[..., Cloud]) -> None:
     clouds = [cloud_of("20250108", learner=learner) for learner in ("", "ayumi", "ken")]
     for cloud in clouds:

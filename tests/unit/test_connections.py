@@ -198,6 +198,7 @@ def test_a_command_without_an_end_on_a_host_that_answers(
     assert caught.value.output == "no end after 2 s; the host itself still answers"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("moment", ["before a command", "in the middle of it"])
 def test_the_network_is_cut(

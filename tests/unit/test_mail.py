@@ -225,6 +225,7 @@ def test_a_silent_place_is_waited_for_once() -> None:
     assert all(one.is_accepted for one in held[4:])
 
 
+@pytest.mark.slow
 def test_dialogues_for_which_no_time_is_left_say_so() -> None:
     with serving() as server:
         held = ask_all(Here(), [job(server.server_address[1])] * 2, seconds=3, pause=3.2)

@@ -119,6 +119,7 @@ def test_add_a_step(tmp_path: Path) -> None:
     checkout.pytest("test_course.py", "test_checks.py", "test_console.py")
 
 
+@pytest.mark.slow
 def test_add_a_cause_with_its_fault(tmp_path: Path) -> None:
     checkout = follow("add a cause with its fault", tmp_path)
     checkout.lint()

@@ -139,6 +139,7 @@ def test_a_check_that_fell_short_does_not_pass(
     assert "0 of 1 checks passed" in said
 
 
+@pytest.mark.slow
 def test_a_cell_that_takes_too_long(course: Path, capfd: pytest.CaptureFixture[str]) -> None:
     small.write(course / "notebooks" / "00_start.ipynb", "1", "import time; time.sleep(600)")
     assert run(course, cell_seconds=3) == 1
@@ -159,6 +160,7 @@ def test_a_place_that_is_not_there(course: Path, capfd: pytest.CaptureFixture[st
     assert place.is_torn_down and "Failed: 0 of 2" in said
 
 
+@pytest.mark.slow
 def test_hosts_are_kept_only_when_asked_and_when_something_failed(course: Path) -> None:
     place = meadow(course, "There is no grass.")
     assert run(course, place, keep=True) == 1
@@ -262,6 +264,7 @@ def notebooks(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_runs_of_one_name_wait_for_each_other_whatever_their_folders(notebooks: Path) -> None:
     with hold(NAME, "handson run"):
         runs = [start(notebooks, runs=name, refuse="There is no grass.") for name in "ab"]
@@ -274,6 +277,7 @@ def test_runs_of_one_name_wait_for_each_other_whatever_their_folders(notebooks: 
     assert (notebooks / "a").is_dir() and (notebooks / "b").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["y", ""])
 def test_a_learners_lab_is_taken_over_after_a_yes_at_a_terminal(
     answer: str, notebooks: Path

@@ -194,6 +194,7 @@ def test_a_stack_left_over_is_deleted_before_it_is_made_anew(
     assert said[0] == f"{NAME}: it is in {status}, so it is deleted first"
 
 
+@pytest.mark.slow
 def test_by_hand_each_stack_gets_what_the_library_gives_it(
     cloud_of: Callable[..., Cloud], tmp_path: Path
 ) -> None:

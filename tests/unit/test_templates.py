@@ -202,6 +202,7 @@ def test_user_data_that_ran_to_the_end_leaves_its_mark(script: str) -> None:
     assert (status, called[-1]) == (0, f"touch {READY}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "programs",
     [

@@ -363,6 +363,7 @@ def test_a_parameter_that_aws_refuses(cloud_of: Callable[..., Cloud]) -> None:
     assert cloud.stacks() == []
 
 
+@pytest.mark.slow
 def test_teardown_leaves_nothing(cloud_of: Callable[..., Cloud]) -> None:
     cloud, said = cloud_of("20250107", vpc_cidr="10.99.0.0/16"), []
     for stack_plan in plan(cloud.settings, cloud.import_key(PUBLIC_KEY), OWN_IP):

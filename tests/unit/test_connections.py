@@ -188,6 +188,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_module, "ANSWER", 3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_a_command_without_an_end_on_a_host_that_answers(
     endless: Endpoint, workspace: Workspace

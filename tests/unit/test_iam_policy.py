@@ -160,6 +160,7 @@ def test_what_is_left_out_serves_a_property_that_no_template_sets() -> None:
                 assert not set(properties) & set(resource["Properties"]), permission
 
 
+@pytest.mark.slow
 def test_the_course_calls_each_operation_that_the_code_names(
     cloud_of: Callable[..., Cloud], console: dict[str, str]
 ) -> None:

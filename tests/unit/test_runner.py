@@ -58,6 +58,7 @@ def made(root: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_course_that_passes(
     course: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

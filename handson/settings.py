@@ -152,7 +152,9 @@ def check_network(text: str) -> str:
         network = ipaddress.IPv4Network(text.strip())
     except ValueError:
         network = None
-    if network is None or not 16 <= network.prefixlen <= 20:
+    # Addresses of a host itself, of one link and of groups are nobody's network.
+    is_special = network and (network.is_loopback or network.is_link_local or network.is_multicast)
+    if network is None or is_special or not 16 <= network.prefixlen <= 20:
         raise InvalidInput(
             _("“{text}” is not a network for a VPC.").format(text=_shown(text)),
             _("Write a CIDR of /16 to /20, as in 10.87.0.0/16."),

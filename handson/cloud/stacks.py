@@ -290,7 +290,7 @@ def _differing(given: Mapping[str, str], stack: Stack) -> list[str]:
     return [
         name
         for name, value in given.items()
-        if stack.parameters.get(name) != value and name not in FOLLOWED
+        if stack.parameters.get(name, "") != value and name not in FOLLOWED
     ]
 
 

@@ -94,9 +94,9 @@ class Exercise:
         """Tell a little more each time: what is seen, where to look, and at last all of it."""
         attempt = self._attempt()
         attempt.hints += 1
+        self._save(attempt)
         if attempt.hints > 2:
             return self.tell()
-        self._save(attempt)
         known = cause(attempt.id)
         fault = faults.fault(attempt.id)
         if attempt.hints == 1:

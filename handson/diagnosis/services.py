@@ -30,7 +30,6 @@ from handson.diagnosis.fault import (
     in_master_cf,
 )
 from handson.diagnosis.restrictions import relay_denied_authenticated
-from handson.hosts.systems import System
 from handson.i18n import N_, _
 from handson.mail import server_log
 from handson.mail.log import moment, parse
@@ -257,10 +256,6 @@ def _unknown_types(observed: Observation) -> Iterator[tuple[str, str, str]]:
                 yield name, value, kind
 
 
-def _can_be_chrooted(system: System) -> bool:
-    return system.chroots_smtpd
-
-
 _OWN = (
     'drop smtpd_client_restrictions\nline="-o smtpd_client_restrictions=permit_sasl_authenticated'
 )
@@ -364,7 +359,7 @@ CAUSES = (
         chrooted_smtpd,
         link=Link.LOGIN,
         commands=on_server("sudo postconf -F {service}/chroot=n", RESTART),
-        arises=_can_be_chrooted,
+        arises=lambda system: system.chroots_smtpd,
         fault=Fault(
             N_("the submission service runs in a chroot"),
             Part(
@@ -372,7 +367,7 @@ CAUSES = (
                 f'postconf -F "$service/chroot=y"\n{AGED}{RELOAD_SH}',
                 after=RELOAD_SH,
             ),
-            arises=_can_be_chrooted,
+            arises=lambda system: system.chroots_smtpd,
         ),
     ),
     Cause(

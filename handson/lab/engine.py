@@ -26,7 +26,7 @@ from handson.lab.ulimits import low_limits
 
 LABEL = "handson.lab"
 OWNER = "handson.owner"
-LIBPOD = "v4.0.0/libpod"  # Podman's own API, in its first version that is still spoken
+LIBPOD = "v4.0.0/libpod"  # Podman's own API
 GRACE = 10  # seconds for a command that the host itself should have ended
 NO_WAY_OUT = "while ip route del default 2>/dev/null; do :; done"
 # An engine that is itself in a container or a chroot may run a command in the wrong place:

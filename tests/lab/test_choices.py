@@ -51,7 +51,7 @@ FIELDS: dict[str, tuple[list[str], list[str]]] = {
         [f"{LOCAL}l@a.jp", "a=b@example.com", "-a@example.com", "a@localhost", "a..b@example.com"],
     ),
     "RECIPIENT": (
-        ["a@b.co", f"{LOCAL}@{FAR}", "x.y+z@例え.jp", "root@example.net", "0@xn--bcher-kva.ch"],
+        ["a@b.co", f"{LOCAL}@{FAR}", "x.y+z@例.jp", "root@example.net", "0@xn--bcher-kva.ch"],
         [f"a@{'d' * 64}.jp", "friend", "@example.net", "a b@example.net", "<a@example.net>"],
     ),
     "PASSWORD": (
@@ -59,8 +59,8 @@ FIELDS: dict[str, tuple[list[str], list[str]]] = {
         ["short", "x" * 65, "pass word", "quote'quote", "$HOME$HOME", "back\\slash", "umläute!"],
     ),
     "VPC_CIDR": (
-        ["10.0.0.0/16", "172.20.0.0/20", "192.168.240.0/20", "10.255.0.0/18", "172.31.0.0/16"],
-        ["10.0.0.0/15", "10.0.0.0/21", "10.0.0.1/16", "8.8.0.0/16", "fd00::/64", "127.0.0.0/16"],
+        ["10.0.0.0/16", "172.20.0.0/20", "192.168.240.0/20", "10.255.0.0/18", "8.8.0.0/16"],
+        ["10.0.0.0/15", "10.0.0.0/21", "10.0.0.1/16", "fd00::/64", "127.0.0.0/16"],
     ),
     "DATE": (
         ["20240229", "00010101", "99991231", "20261231"],
@@ -107,8 +107,7 @@ def test_refused_at_once_or_the_course_passes(number: str, lab_name: str, tmp_pa
             for name in choices:
                 os.environ.pop(f"HANDSON_{name}")
             assert begin("00_start").cloud.stacks() == []
-            # Two that each can be may not go together: a recipient of the server's own domain.
-            assert not can_be or "RECIPIENT" in choices or "PASSWORD" in choices, str(refusal)
+            assert not can_be, str(refusal)
             return
         assert can_be
         for slug in SLUGS:

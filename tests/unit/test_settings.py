@@ -113,7 +113,7 @@ def test_ip() -> None:
 def test_network() -> None:
     assert settings.check_network("10.87.0.0/16") == "10.87.0.0/16"
     assert settings.check_network("10.87.0.0/20") == "10.87.0.0/20"
-    for typed in ("", "10.87.0.1/16", "10.0.0.0/8", "10.87.0.0/24", "fd00::/64"):
+    for typed in ("", "10.87.0.1/16", "10.0.0.0/8", "10.87.0.0/24", "fd00::/64", "127.0.0.0/16"):
         with pytest.raises(InvalidInput):
             settings.check_network(typed)
 

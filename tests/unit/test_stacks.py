@@ -75,17 +75,22 @@ def test_each_system_that_can_be_chosen_has_an_image() -> None:
     assert set(IMAGES) == set(SYSTEMS)
 
 
-def test_hosts_that_were_made_with_other_choices_are_named(
-    cloud_of: Callable[..., Cloud], tmp_path: Path
-) -> None:
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """The first step, whose hosts nobody looks at."""
     step = begin("00_start", Workspace("meadow", tmp_path / "meadow"))
     assert isinstance(step, Start)
-    nobody = SimpleNamespace(server=None, client=None, stranger=None)
+    step.__dict__["hosts"] = SimpleNamespace(server=None, client=None, stranger=None)
+    return step
 
+
+def test_hosts_that_were_made_with_other_choices_are_named(
+    cloud_of: Callable[..., Cloud], start: Start
+) -> None:
     def create(own_ip: str = "203.0.113.5", **choices: str) -> Table:
         cloud = cloud_of("20250202", own_ip=own_ip, **choices)
-        step.__dict__ |= {"cloud": cloud, "settings": cloud.settings, "hosts": nobody}
-        shown = step.create()
+        start.__dict__ |= {"cloud": cloud, "settings": cloud.settings}
+        shown = start.create()
         assert [row[2] for row in shown.rows] == ["CREATE_COMPLETE"] * 5
         return shown
 
@@ -95,14 +100,14 @@ def test_hosts_that_were_made_with_other_choices_are_named(
     assert "(Domain=example.com)" in shown.title
     assert "handson reset --hard --name meadow" in shown.title
     assert set(shown.tones) == {"warn"}
-    assert {stack.parameters.get("AvailabilityZone") for stack in step.cloud.stacks()} == {
+    assert {stack.parameters.get("AvailabilityZone") for stack in start.cloud.stacks()} == {
         "ap-northeast-1a",
         None,
     }
     # Whoever has another address now is let in from there, and not kept out.
     shown = create(own_ip="203.0.113.6")
     assert shown.title == "" and set(shown.tones) == {""}
-    assert [r.source for r in step.cloud.rules() if r.port == "22"] == ["203.0.113.6/32"]
+    assert [r.source for r in start.cloud.rules() if r.port == "22"] == ["203.0.113.6/32"]
 
 
 # -- stacks that did not get there ---------------------------------------------------
@@ -196,14 +201,11 @@ def test_a_stack_left_over_is_deleted_before_it_is_made_anew(
 
 @pytest.mark.slow
 def test_by_hand_each_stack_gets_what_the_library_gives_it(
-    cloud_of: Callable[..., Cloud], tmp_path: Path
+    cloud_of: Callable[..., Cloud], start: Start
 ) -> None:
-    step = begin("00_start", Workspace("meadow", tmp_path / "meadow"))
-    assert isinstance(step, Start)
-    nobody = SimpleNamespace(server=None, client=None, stranger=None)
     cloud = cloud_of("20250203", own_ip="203.0.113.5", learner="ayumi")
-    step.__dict__ |= {"cloud": cloud, "settings": cloud.settings, "hosts": nobody}
-    assert step.stacks_by_hand().commands == [] and step.console_by_hand().rows == []
+    start.__dict__ |= {"cloud": cloud, "settings": cloud.settings}
+    assert start.stacks_by_hand().commands == [] and start.console_by_hand().rows == []
     passed: list[dict[str, Any]] = []
     events = cloud._aws._client("cloudformation").meta.events
     point = "provide-client-params.cloudformation.CreateStack"
@@ -213,11 +215,11 @@ def test_by_hand_each_stack_gets_what_the_library_gives_it(
 
     events.register(point, record)
     try:
-        step.create()
+        start.create()
     finally:
         events.unregister(point, record)
-    words = [shlex.split(one.command) for one in step.stacks_by_hand().commands]
-    shown = step.console_by_hand().rows
+    words = [shlex.split(one.command) for one in start.stacks_by_hand().commands]
+    shown = start.console_by_hand().rows
     assert len(passed) == len(words) == 5
     for typed, params in zip(words, passed, strict=True):
         assert typed[:5] == ["aws", "cloudformation", "create-stack", "--region", "ap-northeast-1"]

@@ -34,7 +34,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def holder(home: Path, name: str) -> Iterator[subprocess.Popen[str]]:
+def start(home: Path, name: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a program that takes the lock; it ends here, whether it has it or waits for it."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(home), name],
         stdin=subprocess.PIPE,
@@ -43,10 +44,17 @@ def holder(home: Path, name: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
     ) as process:
         try:
-            assert process.stdout and process.stdout.readline() == "held\n"
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def holder(home: Path, name: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a program that has the lock."""
+    with start(home, name) as process:
+        assert process.stdout and process.stdout.readline() == "held\n"
+        yield process
 
 
 def test_it_leaves_nothing_behind(home: Path) -> None:
@@ -61,25 +69,14 @@ def test_another_name_does_not_wait(home: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == ""
 
 
-def test_what_waits_says_for_whom(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with holder(home, "course") as process:
-        got_it = threading.Event()
-
-        def wait() -> None:
-            with lock.hold("course", "a test"):
-                got_it.set()
-
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        said = ""
-        while not said:
-            said = capsys.readouterr().err
+def test_what_waits_says_for_whom(home: Path) -> None:
+    with holder(home, "course") as process, start(home, "course") as waiting:
+        assert waiting.stderr and waiting.stdout and process.stdin
+        said = waiting.stderr.readline()
         assert said.startswith(f"Waiting for handson up (process {process.pid}, since ")
-        assert not got_it.is_set()
-        assert process.stdin
+        assert waiting.poll() is None
         process.stdin.close()
-        waiting.join(30)
-        assert got_it.is_set()
+        assert waiting.stdout.readline() == "held\n"
 
 
 def test_a_killed_process_holds_nothing(home: Path) -> None:
@@ -94,20 +91,10 @@ def test_one_that_holds_it_may_take_it_again(home: Path) -> None:
     with lock.hold("course", "a test"), lock.hold("course", "a test in a test"):
         with pytest.raises(ZeroDivisionError), lock.hold("course", "a third"):
             _ = 1 / 0
-        other = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(home), "course"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        with start(home, "course") as other:
             # It waits still: what was taken three times has been given back once.
             assert other.stderr and other.stderr.readline().startswith("Waiting for a test (")
             assert other.poll() is None
-        finally:
-            other.kill()
-            other.communicate()
 
 
 def test_threads_take_turns() -> None:
@@ -126,20 +113,13 @@ def test_threads_take_turns() -> None:
     assert [line.split()[0] for line in order[::2]] == [line.split()[0] for line in order[1::2]]
 
 
-def test_a_lock_file_that_tells_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with holder(home, "course") as process:
+def test_a_lock_file_that_tells_nothing(home: Path) -> None:
+    with holder(home, "course"):
         (home / ".handson" / ".labs" / "course.lock").write_text("[]")
-        waiting = threading.Thread(target=lambda: lock.hold("course", "a test").__enter__())
-        waiting.daemon = True
-        waiting.start()
-        said = ""
-        while not said:
-            said = capsys.readouterr().err
-        assert said == "Waiting for another process that uses this lab.\n"
-        assert process.stdin
-        process.stdin.close()
-        waiting.join(30)
-    lock._held.clear()
+        with start(home, "course") as waiting:
+            assert waiting.stderr
+            said = waiting.stderr.readline()
+    assert said == "Waiting for another process that uses this lab.\n"
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,11 @@ class Start(Step):
             made = self._made_by_hand()
         except NotHere as error:
             return Note(error.what, "quiet")
-        rows = [
-            [one.name, f"cfn/{one.template.name}", key, value]
-            for one, parameters in made
-            for key, value in parameters.items()
-        ]
+        rows: list[list[str]] = []
+        for one, parameters in made:
+            values = [["", "", key, value] for key, value in parameters.items()]
+            values[0][:2] = one.name, f"cfn/{one.template.name}"
+            rows += values
         return Table([_("stack"), _("template"), _("parameter"), _("value")], rows)
 
     def stacks_by_hand(self) -> View:
